@@ -1,0 +1,1 @@
+"""Paper module 3, conditional diffusion: noise schedule, denoisers, samplers."""

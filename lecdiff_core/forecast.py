@@ -1,0 +1,76 @@
+"""A forecast: samples of future traffic for some stations, and the tables made from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.errors import UserError
+
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A distribution of future traffic, held as samples.
+
+    station_ids: N names.
+    timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
+    samples: (S, N, H) float32, in the city's unit, never negative.
+    """
+
+    station_ids: tuple[str, ...]
+    timestamps: pd.DatetimeIndex
+    samples: np.ndarray
+
+    def __post_init__(self) -> None:
+        expected = (len(self.station_ids), len(self.timestamps))
+        if self.samples.ndim != 3 or self.samples.shape[1:] != expected:
+            raise ValueError(f"samples of shape {self.samples.shape} do not fit (stations, steps) = {expected}")
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(N, H) mean over samples."""
+        return self.samples.mean(axis=0)
+
+    def quantile(self, level: float) -> np.ndarray:
+        """(N, H) quantile over samples, `level` in [0, 1]."""
+        return np.quantile(self.samples, level, axis=0)
+
+    def interval(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+        """Central interval that holds `coverage` of the samples: lower and upper bound, each (N, H)."""
+        lower, upper = np.quantile(self.samples, [0.5 - coverage / 2, 0.5 + coverage / 2], axis=0)
+        return lower, upper
+
+    def station(self, station_id: str) -> "Forecast":
+        """The forecast of one station (N = 1)."""
+        if station_id not in self.station_ids:
+            raise UserError(f"station {station_id!r} is not in this forecast of {len(self.station_ids)} stations")
+        index = self.station_ids.index(station_id)
+        return Forecast((station_id,), self.timestamps, self.samples[:, index : index + 1])
+
+    def table(self, keep_samples: bool = False) -> pd.DataFrame:
+        """One row a station and step: `station_id, timestamp, mean, q05, q25, q50, q75, q95[, sample_0, …]`."""
+        steps, stations = len(self.timestamps), len(self.station_ids)
+        columns: dict[str, object] = {
+            "station_id": np.repeat(np.asarray(self.station_ids, dtype=object), steps),
+            "timestamp": self.timestamps[np.tile(np.arange(steps), stations)],
+            "mean": self.mean.ravel(),
+        }
+        quantiles = np.quantile(self.samples, list(QUANTILES.values()), axis=0)
+        columns |= {name: values.ravel() for name, values in zip(QUANTILES, quantiles, strict=True)}
+        if keep_samples:
+            columns |= {f"sample_{index}": sample.ravel() for index, sample in enumerate(self.samples)}
+        return pd.DataFrame(columns)
+
+
+def write_forecast(forecast: Forecast, path: Path, keep_samples: bool = False) -> None:
+    """Write the table of a forecast to `path`, as .parquet or .csv."""
+    table = forecast.table(keep_samples)
+    writers = {".parquet": lambda file: table.to_parquet(file, index=False), ".csv": lambda file: table.to_csv(file, index=False)}
+    if path.suffix not in writers:
+        raise UserError(f"cannot write a forecast to {path.name}: the name must end in .parquet or .csv")
+    with replacing(path) as unfinished:
+        writers[path.suffix](unfinished)

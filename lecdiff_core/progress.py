@@ -1,0 +1,11 @@
+"""How a long step tells whoever started it (command line, page, script) how far it is."""
+
+from collections.abc import Callable
+
+# report(done, total, message): `done` and `total` in any one unit. It may raise to stop the step; a step keeps what it
+# has finished, so that the next run resumes from there.
+Report = Callable[[float, float, str], None]
+
+
+def silent(done: float, total: float, message: str) -> None:  # noqa: ARG001 (the signature is the protocol)
+    """Report to nobody."""
