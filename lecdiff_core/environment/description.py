@@ -1,0 +1,161 @@
+"""The record of one description of a station's surroundings, and the file that keeps them: `descriptions.jsonl`.
+
+One JSON object a line. A line is appended and forced to disk as soon as its answer arrives, so a run that is cut off
+loses at most the line it was writing; such a torn last line is skipped when reading and removed by the next append.
+Texts come from a model: they are data, never instructions, and are escaped wherever they are shown.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.errors import UserError
+
+FILE_NAME = "descriptions.jsonl"
+
+
+class Sentence(BaseModel):
+    """One sentence of a description: whether the refinement kept it, and if not, why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+    kept: bool = True
+    reason: str | None = None
+
+
+class DescriptionKey(NamedTuple):
+    """What a description was made from; an answer with this key is never paid for twice."""
+
+    station_id: str
+    n: int
+    model: str
+    prompt_version: str
+    image_sha256: str
+
+
+class Description(BaseModel):
+    """What a model said of one chip; `n` counts from 1 where a station has several.
+
+    `text` is the raw answer. Until refinement has seen it, every sentence is kept and both scores are None;
+    afterwards `image_score` (agreement with the image) and `text_score` (geographic specificity and consistency of the text)
+    lie between 0 and 1. `prompt_version` names the instruction, as "standard-1"; `image_sha256` is of the chip file's bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    station_id: str = Field(min_length=1)
+    n: int = Field(ge=1)
+    text: str = Field(min_length=1)
+    sentences: list[Sentence]
+    image_score: float | None = Field(default=None, ge=0, le=1)
+    text_score: float | None = Field(default=None, ge=0, le=1)
+    model: str = Field(min_length=1)
+    prompt_version: str = Field(min_length=1)
+    image_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @property
+    def key(self) -> DescriptionKey:
+        """What it was made from."""
+        return DescriptionKey(self.station_id, self.n, self.model, self.prompt_version, self.image_sha256)
+
+    @property
+    def kept_text(self) -> str:
+        """The sentences that refinement kept, in their order, as one text; empty when it kept none."""
+        return " ".join(sentence.text for sentence in self.sentences if sentence.kept)
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])")
+_ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|approx|ca|cf|St|Mt|No|vs|etc|[A-Z])\.$")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text into sentences at ends of lines and at `.`, `!` or `?` before a capital or a digit."""
+    sentences: list[str] = []
+    for line in text.splitlines():
+        start = 0
+        for end in _SENTENCE_END.finditer(line):
+            candidate = line[start : end.end()].strip()
+            if candidate and not _ABBREVIATION.search(candidate):
+                sentences.append(candidate)
+                start = end.end()
+        if rest := line[start:].strip():
+            sentences.append(rest)
+    return sentences
+
+
+def read_descriptions(path: Path) -> list[Description]:
+    """Read `descriptions.jsonl`, in the order of its lines; of lines with the same key the last counts.
+
+    No file is no descriptions. A torn last line (a write that was cut off) is skipped; any other line that is not a
+    description raises UserError with its row.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    found: dict[DescriptionKey, Description] = {}
+    for row, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            description = Description.model_validate_json(line)
+        except ValidationError as error:
+            if row == len(lines):
+                break
+            what = error.errors()[0]
+            where = ".".join(map(str, what["loc"])) or "the line"
+            raise UserError(
+                f"{path}, row {row}: not a description ({where}: {what['msg']}); correct or delete that line"
+            ) from None
+        found.pop(description.key, None)
+        found[description.key] = description
+    return list(found.values())
+
+
+def current_descriptions(descriptions: Iterable[Description]) -> dict[str, list[Description]]:
+    """Return each station's descriptions in the order of `n`; of several with the same `n`, the last made counts."""
+    by_station: dict[str, dict[int, Description]] = {}
+    for description in descriptions:
+        by_station.setdefault(description.station_id, {})[description.n] = description
+    return {station_id: [numbered[n] for n in sorted(numbered)] for station_id, numbered in by_station.items()}
+
+
+def append_description(path: Path, description: Description) -> None:
+    """Add one line and force it to disk; a torn last line left by a run that was cut off is removed first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        _mend_tail(file)
+        file.write(description.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_descriptions(path: Path, descriptions: Iterable[Description]) -> None:
+    """Replace the whole file, as a new refinement of old answers does."""
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        for description in descriptions:
+            file.write(description.model_dump_json().encode() + b"\n")
+
+
+def _mend_tail(file: IO[bytes]) -> None:
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        return
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    content = file.read()
+    tail_start = content.rfind(b"\n") + 1
+    try:
+        Description.model_validate_json(content[tail_start:])
+    except ValidationError:
+        file.truncate(tail_start)
+        file.seek(tail_start)
+    else:
+        file.write(b"\n")
