@@ -1,0 +1,356 @@
+"""The city folder: `city.toml`, `stations.parquet` and `traffic.parquet`, read, validated and written.
+
+Standard formats only (TOML, GeoParquet, Parquet). Whatever is read or written here has been validated, so the rest of
+the core may rely on it: unique station ids, points in WGS 84, a regular time index, traffic that is a number of at
+least zero or missing (NaN).
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lecdiff_core.city.storage import below, replacing
+from lecdiff_core.errors import UserError
+
+if TYPE_CHECKING:
+    import geopandas
+
+META_FILE, STATIONS_FILE, TRAFFIC_FILE = "city.toml", "stations.parquet", "traffic.parquet"
+CHIP_SUFFIXES = (".jpg", ".png", ".webp")
+WGS84 = "EPSG:4326"
+DAY = pd.Timedelta("24h")
+SHOWN = 3
+LONGEST_ID = 120
+
+
+class CityMeta(BaseModel):
+    """What `city.toml` says of a city."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1)
+    timezone: str
+    interval: str  # e.g. "30min": a pandas duration that divides 24 h
+    unit: str = ""
+    holidays: list[date] = []
+    coordinates: Literal["true", "nominal"] = "true"
+    imagery: str = "arcgis"  # "arcgis", "local", or a tile template with {z}, {x} and {y}
+    attribution: str = ""
+    generator: str | None = None  # version of the generator that made a demo city
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is not a time zone name such as Europe/Rome or UTC") from error
+        return value
+
+    @field_validator("interval")
+    @classmethod
+    def _divides_the_day(cls, value: str) -> str:
+        try:
+            interval = pd.Timedelta(value)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is not a duration such as 30min or 1h") from error
+        if pd.isna(interval) or interval < pd.Timedelta("1s") or DAY % interval != pd.Timedelta(0):
+            raise ValueError(f"{value!r} must be at least one second and divide 24 hours, such as 30min or 1h")
+        return value
+
+    @field_validator("imagery")
+    @classmethod
+    def _known_imagery(cls, value: str) -> str:
+        if value not in ("arcgis", "local") and not all(part in value for part in ("{z}", "{x}", "{y}")):
+            raise ValueError(f"{value!r} must be arcgis, local, or a tile template with {{z}}, {{x}} and {{y}}")
+        return value
+
+
+class City:
+    """A city folder, validated. Open one with `City.open`, make one with `write_city`."""
+
+    def __init__(self, path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> None:
+        self.path = path
+        self.meta = meta
+        # station_id (str), geometry (points, EPSG:4326), optional name, capacity, and any further column.
+        self.stations = stations
+        # (T, N) float32: tz-aware regular index in the city's zone, columns in the order of `stations`, NaN = missing.
+        self.traffic = traffic
+
+    @classmethod
+    def open(cls, path: Path) -> "City":
+        """Read and validate the folder `path`. Raises UserError that names file, row and column."""
+        path = Path(path)
+        meta = read_meta(path)
+        stations = validate_stations(_read_stations(path / STATIONS_FILE), str(path / STATIONS_FILE))
+        traffic_file = path / TRAFFIC_FILE
+        traffic = validate_traffic(_read_traffic(traffic_file), stations["station_id"], meta, str(traffic_file))
+        return cls(path, meta, stations, traffic)
+
+    @cached_property
+    def station_ids(self) -> tuple[str, ...]:
+        """The N station ids in the order of `stations` and of the columns of `traffic`."""
+        return tuple(self.stations["station_id"])
+
+    @cached_property
+    def interval(self) -> pd.Timedelta:
+        """Length of one traffic interval."""
+        return pd.Timedelta(self.meta.interval)
+
+    @cached_property
+    def steps_per_day(self) -> int:
+        """Traffic intervals in 24 hours."""
+        return DAY // self.interval
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 (hex) of what a forecast is made from: the meaning of `city.toml`, the stations and the traffic.
+
+        The city's name, imagery and attribution are left out: they change nothing that is computed from the traffic.
+        """
+        meaning = self.meta.model_dump(mode="json", exclude={"name", "imagery", "attribution"}, exclude_defaults=True)
+        digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
+        for name in (STATIONS_FILE, TRAFFIC_FILE):
+            digest.update(hashlib.sha256((self.path / name).read_bytes()).digest())
+        return digest.hexdigest()
+
+    def chip(self, station_id: str) -> Path | None:
+        """The satellite chip of a station, or None where the folder has none."""
+        candidates = [below(self.path / "imagery" / "chips", station_id + suffix) for suffix in CHIP_SUFFIXES]
+        return next((file for file in candidates if file.is_file()), None)
+
+    @property
+    def has_tiles(self) -> bool:
+        """Whether the folder carries its own basemap, `imagery/tiles`."""
+        return (self.path / "imagery" / "tiles").is_dir()
+
+    def model_folder(self, name: str) -> Path:
+        """Where the model `name` is or will be saved."""
+        root = self.path / "models"
+        folder = below(root, name)
+        if folder.parent != root.resolve():
+            raise UserError(f"{name!r} is not a usable model name; use letters, digits and dashes")
+        return folder
+
+    def models(self) -> list[str]:
+        """Names of the models saved in the folder, sorted."""
+        return sorted(config.parent.name for config in (self.path / "models").glob("[!.]*/config.json"))
+
+
+def read_meta(path: Path) -> CityMeta:
+    """Read and validate `city.toml` of the folder `path` alone. Raises UserError."""
+    path, file = Path(path), Path(path) / META_FILE
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder; make a city with `lecdiff demo` or `lecdiff import`")
+    if not file.is_file():
+        raise UserError(f"{path} is not a city folder: it has no {META_FILE}; make one with `lecdiff import`")
+    try:
+        return CityMeta.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UserError(f"{file}: {_first_problem(error)}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as TOML: {_one_line(error)}") from error
+
+
+def make_meta(**values: object) -> CityMeta:
+    """A `CityMeta` from options that a user gave. Raises UserError instead of pydantic's error."""
+    try:
+        return CityMeta.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_first_problem(error)) from error
+
+
+def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> City:
+    """Validate, then write the three files of a city folder; nothing changes on the disk before all three are complete.
+
+    stations: columns `station_id` and geometry (points, EPSG:4326), any further columns are kept.
+    traffic: (T, N), tz-aware regular index, a column a station (in any order), NaN = missing.
+    """
+    path = Path(path)
+    stations = validate_stations(stations, "stations")
+    traffic = validate_traffic(traffic, stations["station_id"], meta, "traffic")
+    with replacing(path / TRAFFIC_FILE) as traffic_file:
+        traffic.to_parquet(traffic_file, compression="zstd")
+        with replacing(path / STATIONS_FILE) as stations_file:
+            stations.to_parquet(stations_file, index=False)
+            with replacing(path / META_FILE) as meta_file:
+                meta_file.write_text(tomli_w.dumps(meta.model_dump(exclude_none=True)), encoding="utf-8")
+    return City(path, meta, stations, traffic)
+
+
+def validate_stations(stations: "geopandas.GeoDataFrame", source: str) -> "geopandas.GeoDataFrame":
+    """Stations in the folder's form: `station_id` as text first, geometry points in EPSG:4326, rows numbered from 0.
+
+    `source` names the table in messages. Raises UserError: no rows, no or unusable or duplicate ids, no points, another
+    coordinate system, coordinates out of range. Several stations on one spot are allowed.
+    """
+    if "station_id" not in stations.columns:
+        raise UserError(f"{source}: there is no column station_id; it has {named(stations.columns)}")
+    if len(stations) == 0:
+        raise UserError(f"{source}: there are no stations; a city needs at least one")
+    if stations.crs is None or not (stations.crs.to_epsg() == 4326 or stations.crs.to_authority() == ("OGC", "CRS84")):
+        raise UserError(f"{source}: coordinates must be WGS 84 (EPSG:4326), not {stations.crs and stations.crs.name}")
+    ids = stations["station_id"]
+    if ids.isna().any():
+        raise UserError(f"{source}, row {int(np.argmax(ids.isna())) + 1}, column station_id: the id is empty")
+    stations = stations.assign(station_id=ids.astype(str)).reset_index(drop=True).set_crs(WGS84, allow_override=True)
+    _check_ids(stations["station_id"], source)
+    _check_points(stations, source)
+    others = [column for column in stations.columns if column not in ("station_id", stations.geometry.name)]
+    shapes = stations.geometry.rename("geometry")
+    return stations[["station_id", *others]].set_geometry(shapes)[["station_id", "geometry", *others]]
+
+
+def _check_ids(ids: pd.Series, source: str) -> None:
+    for row, station in enumerate(ids, start=1):
+        bad = station != station.strip() or not station.isprintable() or any(mark in station for mark in "/\\")
+        if bad or station in ("", ".", "..", "timestamp") or len(station.encode()) > LONGEST_ID:
+            raise UserError(
+                f"{source}, row {row}, column station_id: {station[:40]!r} cannot be a station id; "
+                f"use up to {LONGEST_ID} printable characters, no slashes, no surrounding spaces, not the word timestamp"
+            )
+    repeated = ids[ids.duplicated(keep=False)]
+    if len(repeated):
+        rows = named(repeated.index[repeated == repeated.iloc[0]] + 1)
+        raise UserError(
+            f"{source}, rows {rows}, column station_id: {repeated.iloc[0]!r} is there more than once "
+            f"({repeated.nunique()} ids are); give every station its own id"
+        )
+
+
+def _check_points(stations: "geopandas.GeoDataFrame", source: str) -> None:
+    shapes = stations.geometry
+    unusable = shapes.isna() | shapes.is_empty | (shapes.geom_type != "Point")
+    if unusable.any():
+        row = int(np.argmax(unusable))
+        station = stations["station_id"][row]
+        raise UserError(f"{source}, row {row + 1}, column geometry: station {station!r} has no point; give its place")
+    check_coordinates(shapes.x.to_numpy(), shapes.y.to_numpy(), source)
+
+
+def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str) -> None:
+    """Raise UserError unless longitudes are within ±180 and latitudes within ±90 degrees; (0, 0) is a place."""
+    outside = ~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))
+    if not outside.any():
+        return
+    row = int(np.argmax(outside))
+    swapped = bool(np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90))
+    advice = "lon and lat look swapped" if swapped else "give degrees, lon within ±180 and lat within ±90"
+    place = f"({lon[row]:g}, {lat[row]:g})"
+    raise UserError(f"{source}, row {row + 1}, columns lon and lat: {place} is not on Earth; {advice}")
+
+
+def validate_traffic(traffic: pd.DataFrame, station_ids: Sequence[str], meta: CityMeta, source: str) -> pd.DataFrame:
+    """Traffic in the folder's form: index `timestamp` in the city's zone, float32, columns ordered as `station_ids`.
+
+    `source` names the table in messages. Raises UserError: no rows, a column missing or too many, text, an index that
+    has no zone or is unsorted, repeated or irregular, a negative or infinite value, no observation at all.
+    """
+    stations = pd.Index(list(station_ids))
+    _check_columns(traffic.columns, stations, source)
+    if len(traffic) == 0:
+        raise UserError(f"{source}: there are no rows; a city needs traffic")
+    index = _regular_index(traffic.index, meta, source)
+    text = [column for column, kind in traffic.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    if text:
+        raise UserError(f"{source}, column {text[0]}: traffic must be numbers, not {traffic[text[0]].dtype}")
+    same = len(stations) == len(traffic.columns) and bool((traffic.columns == stations).all())
+    values = (traffic if same else traffic[list(stations)]).to_numpy(dtype=np.float32, na_value=np.nan)
+    _check_values(values, index, stations, source)
+    return pd.DataFrame(values, index=index, columns=stations.astype(str), copy=False)
+
+
+def _check_columns(columns: pd.Index, stations: pd.Index, source: str) -> None:
+    if not columns.is_unique:
+        raise UserError(f"{source}: column {columns[columns.duplicated()][0]} is there more than once")
+    absent, unknown = stations.difference(columns, sort=False), columns.difference(stations, sort=False)
+    if len(absent):
+        raise UserError(
+            f"{source}: {len(absent)} stations have no column: {named(absent)}; add them, with missing values"
+        )
+    if len(unknown):
+        raise UserError(f"{source}: {len(unknown)} columns are no station: {named(unknown)}; add them to the stations")
+
+
+def _regular_index(index: pd.Index, meta: CityMeta, source: str) -> pd.DatetimeIndex:
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise UserError(f"{source}, column timestamp: it must be a time with a time zone, not {index.dtype}")
+    if index.hasnans:
+        raise UserError(f"{source}, row {int(np.argmax(index.isna())) + 1}, column timestamp: the time is missing")
+    index = index.as_unit("us")
+    steps = np.diff(index.asi8)
+    expected = pd.Timedelta(meta.interval).value // 1000
+    if (steps != expected).any():
+        row = int(np.argmax(steps != expected)) + 1
+        problem = "is there twice" if steps[row - 1] == 0 else "is out of order" if steps[row - 1] < 0 else None
+        problem = (
+            problem or f"follows {index[row - 1].isoformat()}, which is not one interval of {meta.interval} earlier"
+        )
+        raise UserError(
+            f"{source}, row {row + 1}, column timestamp: {index[row].isoformat()} {problem}; "
+            "every interval must be there once, in order, with missing values in gaps"
+        )
+    return index.tz_convert(meta.timezone).rename("timestamp")
+
+
+def _check_values(values: np.ndarray, index: pd.DatetimeIndex, stations: pd.Index, source: str) -> None:
+    wrong = (values < 0) | np.isinf(values)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        kind = "infinite" if np.isinf(values[row, column]) else "negative"
+        raise UserError(
+            f"{source}, row {row + 1} ({index[row].isoformat()}), column {stations[column]}: traffic is {kind} "
+            f"({values[row, column]:g}); give a number of at least 0, or leave it empty where it is missing"
+        )
+    if np.isnan(values).all():
+        raise UserError(f"{source}: every value is missing; a city needs some traffic")
+
+
+def _read_stations(file: Path) -> "geopandas.GeoDataFrame":
+    import geopandas
+
+    try:
+        return geopandas.read_parquet(file)
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is missing; import the city again") from error
+    except Exception as error:  # pyarrow, geopandas and shapely raise many kinds for a damaged file
+        raise UserError(f"{file} cannot be read as GeoParquet: {_one_line(error)}; import the city again") from error
+
+
+def _read_traffic(file: Path) -> pd.DataFrame:
+    try:
+        traffic = pd.read_parquet(file)
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is missing; import the city again") from error
+    except Exception as error:  # pyarrow raises many kinds for a damaged file
+        raise UserError(f"{file} cannot be read as Parquet: {_one_line(error)}; import the city again") from error
+    return traffic.set_index("timestamp") if "timestamp" in traffic.columns else traffic
+
+
+def named(items: Sequence[object] | pd.Index, shown: int = SHOWN) -> str:
+    """The first few of `items` as text, and how many more there are."""
+    head = ", ".join(str(item) for item in list(items[:shown]))
+    return head + (f" and {len(items) - shown} more" if len(items) > shown else "")
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known are {', '.join(CityMeta.model_fields)}"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
