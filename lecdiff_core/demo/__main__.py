@@ -1,0 +1,51 @@
+"""Write the shipped demo city anew: `python -m lecdiff_core.demo [FOLDER] [--without-imagery]`.
+
+Replaces what the generator makes (city.toml, stations, traffic, imagery, truth) and leaves what others derived from it
+(descriptions, encoder, models), which notice by their hashes that they are out of date.
+"""
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+from lecdiff_core.demo.town import DEMO_SEED, demo_city, generate_town
+from lecdiff_core.progress import Report
+
+MADE = ("truth", "imagery", "stations.parquet", "traffic.parquet", "city.toml")
+
+
+def printing() -> Report:
+    """A report that prints one line for every twentieth part."""
+    said: dict[str, int] = {}
+
+    def report(done: float, total: float, message: str) -> None:
+        part = int(20 * done / total)
+        if said.get(message) != part:
+            said[message] = part
+            print(f"{message}: {100 * done / total:.0f} %", flush=True)
+
+    return report
+
+
+def main() -> None:
+    """Generate beside the target, then move the parts into place."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("folder", nargs="?", type=Path, default=None)
+    options.add_argument("--without-imagery", action="store_true")
+    chosen = options.parse_args()
+    folder = chosen.folder or demo_city()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".demo-") as unfinished:
+        town = Path(unfinished) / "town"
+        generate_town(town, seed=DEMO_SEED, imagery=not chosen.without_imagery, report=printing())
+        for name in MADE:
+            if not (town / name).exists():
+                continue
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            (town / name).replace(folder / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Make a town: one call from seed to city folder, and the copy of the one that is shipped."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lecdiff_core.assets import assets_folder
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.errors import UserError
+from lecdiff_core.progress import Report, silent
+
+if TYPE_CHECKING:
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.demo.plan import Array
+
+GENERATOR_VERSION = "1"
+DEMO_SEED = 4
+HOLIDAY_SHARES = (0.39, 0.94)  # where in the time the public holidays fall: one in training, one in the test part
+TOWN_NAMES = (
+    "Nullhaven", "Zerobridge", "Equinox Bay", "Meridian Falls", "Gulfmouth", "Primeford", "Latchmere", "Origin Cross",
+    "Datumfield", "Southing", "Eastnaught", "Graticule",
+)  # fmt: skip
+
+
+def demo_city() -> Path:
+    """The shipped demo city. Raises UserError where the installation lacks it."""
+    return assets_folder() / "demo"
+
+
+def copy_demo_city(path: Path) -> "City":
+    """Copy the shipped demo city to `path`, which must not exist or be empty. Raises UserError otherwise."""
+    from lecdiff_core.city.folder import City
+
+    path = Path(path)
+    _must_be_free(path)
+    try:
+        shutil.copytree(demo_city(), path, dirs_exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot copy the demo city to {path}: {error}") from error
+    return City.open(path)
+
+
+def generate_town(
+    path: Path, stations: int = 150, seed: int = 0, days: int = 60, imagery: bool = True, report: Report = silent
+) -> "City":
+    """Generate the town of `seed` with its traffic, its truth and, if asked, its tiles and chips, as a city folder.
+
+    The ground grows with the number of stations: one town up to 400, beyond that a region of towns. The same arguments
+    give the same files. Raises UserError for fewer than 1 station or 7 days, or where `path` holds something.
+    """
+    from lecdiff_core.city.folder import CityMeta, write_city
+    from lecdiff_core.demo.events import plant_events
+    from lecdiff_core.demo.plan import Plan
+    from lecdiff_core.demo.stations import place_stations, station_table, surroundings
+    from lecdiff_core.demo.traffic import FIRST_DAY, TIMEZONE, add_gaps, make_traffic, rhythms
+
+    path = Path(path)
+    if stations < 1 or days < 7 or seed < 0:
+        raise UserError("a town needs at least 1 station, 7 days and a seed of at least 0")
+    _must_be_free(path)
+    plan = Plan(stations, seed)
+    sites, use = place_stations(plan, stations)
+    shares = surroundings(plan, sites)
+    rhythm = rhythms(plan, sites, shares)
+    table = station_table(sites, use, rhythm.planned_mean, seed)
+    holidays = [pd.Timestamp(FIRST_DAY) + pd.Timedelta(days=round(days * share)) for share in HOLIDAY_SHARES]
+    ids = table["station_id"].tolist()
+    index, values = make_traffic(plan, sites, rhythm, days, holidays, report)
+    events = plant_events(values, index, ids, plan, sites, use)
+    add_gaps(values, index, ids, events, seed)
+    np.round(values, 2, out=values)
+    meta = CityMeta(
+        name=f"{TOWN_NAMES[seed % len(TOWN_NAMES)]} (synthetic)",
+        timezone=TIMEZONE,
+        interval="30min",
+        unit="MB",
+        holidays=[day.date() for day in holidays],
+        coordinates="true",
+        imagery="local",
+        attribution="Synthetic imagery and traffic, generated for LEC-Diff; no real place",
+        generator=GENERATOR_VERSION,
+    )
+    city = write_city(path, meta, table, pd.DataFrame(values, index=index, columns=ids, copy=False))
+    _write_truth(path, events, ids, use, shares)
+    if imagery:
+        from lecdiff_core.demo.imagery import write_chips, write_tiles
+
+        write_tiles(path, plan, report)
+        write_chips(path, plan, city.station_ids, sites, report)
+    return city
+
+
+def _write_truth(path: Path, events: list[dict], ids: list[str], use: np.ndarray, shares: "Array") -> None:
+    from lecdiff_core.demo.plan import CLASSES
+
+    with replacing(path / "truth" / "events.json") as unfinished:
+        unfinished.write_text(json.dumps(events, indent=1), encoding="utf-8")
+    table = pd.DataFrame(shares.astype(np.float32), columns=[f"share of {name}" for name in CLASSES])
+    table.insert(0, "station_id", ids)
+    table.insert(1, "land_use", [CLASSES[code] for code in use])
+    with replacing(path / "truth" / "land_use.parquet") as unfinished:
+        table.to_parquet(unfinished, index=False)
+
+
+def _must_be_free(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} already holds something; name a new folder for the town")
