@@ -5,16 +5,15 @@ loses at most the line it was writing; such a torn last line is skipped when rea
 Texts come from a model: they are data, never instructions, and are escaped wherever they are shown.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lecdiff_core.city.storage import replacing
-from lecdiff_core.errors import UserError
+from lecdiff_core.environment.jsonl import append_record, read_records
 
 FILE_NAME = "descriptions.jsonl"
 
@@ -43,8 +42,9 @@ class Description(BaseModel):
     """What a model said of one chip; `n` counts from 1 where a station has several.
 
     `text` is the raw answer. Until refinement has seen it, every sentence is kept and both scores are None;
-    afterwards `image_score` (agreement with the image) and `text_score` (geographic specificity and consistency of the text)
-    lie between 0 and 1. `prompt_version` names the instruction, as "standard-1"; `image_sha256` is of the chip file's bytes.
+    afterwards `image_score` (agreement with the image) and `text_score` (geographic specificity and consistency of the
+    text) lie between 0 and 1. `prompt_version` names the instruction, its version and the start of its text's SHA-256,
+    as "standard-1-3f2a9c1b"; `image_sha256` is of the chip file's bytes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -90,28 +90,12 @@ def split_sentences(text: str) -> list[str]:
 
 
 def read_descriptions(path: Path) -> list[Description]:
-    """Read `descriptions.jsonl`, in the order of its lines; of lines with the same key the last counts.
+    """Read `descriptions.jsonl` in the order of its lines; of lines with the same key the last counts.
 
-    No file is no descriptions. A torn last line (a write that was cut off) is skipped; any other line that is not a
-    description raises UserError with its row.
+    No file is no descriptions; a torn last line is skipped; any other line that is not a description raises UserError.
     """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
     found: dict[DescriptionKey, Description] = {}
-    for row, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            description = Description.model_validate_json(line)
-        except ValidationError as error:
-            if row == len(lines):
-                break
-            what = error.errors()[0]
-            where = ".".join(map(str, what["loc"])) or "the line"
-            raise UserError(
-                f"{path}, row {row}: not a description ({where}: {what['msg']}); correct or delete that line"
-            ) from None
+    for description in read_records(path, Description):
         found.pop(description.key, None)
         found[description.key] = description
     return list(found.values())
@@ -127,12 +111,7 @@ def current_descriptions(descriptions: Iterable[Description]) -> dict[str, list[
 
 def append_description(path: Path, description: Description) -> None:
     """Add one line and force it to disk; a torn last line left by a run that was cut off is removed first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        _mend_tail(file)
-        file.write(description.model_dump_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_record(path, description)
 
 
 def write_descriptions(path: Path, descriptions: Iterable[Description]) -> None:
@@ -140,22 +119,3 @@ def write_descriptions(path: Path, descriptions: Iterable[Description]) -> None:
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         for description in descriptions:
             file.write(description.model_dump_json().encode() + b"\n")
-
-
-def _mend_tail(file: IO[bytes]) -> None:
-    size = file.seek(0, os.SEEK_END)
-    if not size:
-        return
-    file.seek(size - 1)
-    if file.read(1) == b"\n":
-        return
-    file.seek(0)
-    content = file.read()
-    tail_start = content.rfind(b"\n") + 1
-    try:
-        Description.model_validate_json(content[tail_start:])
-    except ValidationError:
-        file.truncate(tail_start)
-        file.seek(tail_start)
-    else:
-        file.write(b"\n")

@@ -1,0 +1,66 @@
+"""Files of one JSON object a line that grow while a long run works: nothing that was appended is lost.
+
+A line is forced to disk before the run goes on. A run that is cut off leaves at most one torn last line, which is
+skipped when reading and removed by the next append.
+"""
+
+import os
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lecdiff_core.errors import UserError
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Read every line as a `kind`, in order; no file is no records.
+
+    A torn last line is skipped; any other line that does not fit raises UserError with its row.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records: list[Record] = []
+    for row, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            if row == len(lines):
+                break
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"])) or "the line"
+            raise UserError(f"{path}, row {row}: {where}: {problem['msg']}; correct or delete that line") from None
+    return records
+
+
+def append_record(path: Path, record: BaseModel) -> None:
+    """Add one line and force it to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        _mend_tail(file, type(record))
+        file.write(record.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _mend_tail(file: IO[bytes], kind: type[BaseModel]) -> None:
+    """End a whole last line that lacks its line break; cut off one that is torn."""
+    if not (size := file.seek(0, os.SEEK_END)):
+        return
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    content = file.read()
+    start = content.rfind(b"\n") + 1
+    try:
+        kind.model_validate_json(content[start:])
+    except ValidationError:
+        file.truncate(start)
+    else:
+        file.write(b"\n")

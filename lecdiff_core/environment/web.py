@@ -1,0 +1,183 @@
+"""A polite client for a server that may be slow, busy, broken or hostile.
+
+Requests start at a bounded rate over all threads and are repeated after a growing pause where that can help, as late as
+the server's `Retry-After` asks. Bodies are bounded, and a redirect never leads to another host or another scheme.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from lecdiff_core.errors import UserError
+
+LARGEST_BODY = 4 * 1024 * 1024
+ATTEMPTS = 4
+LONGEST_WAIT = 120.0  # seconds that a server may ask to wait before the request is given up
+SLOWEST_BODY = 60.0  # seconds
+REDIRECTS = 3
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+
+Result = TypeVar("Result")
+
+
+class WebError(Exception):
+    """An answer that will not come, with the reason in a few words and no address in it."""
+
+
+class PassingError(WebError):
+    """One that may come when asked again; `wait` is what the server asked for, in seconds."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Web:
+    """Keeps the rate and the connections; thread-safe. Use as a context manager."""
+
+    def __init__(self, per_second: float = 10.0, timeout: float = 20.0) -> None:
+        self._gap = 1.0 / per_second
+        self._next = time.monotonic()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._client = httpx.Client(
+            timeout=timeout, follow_redirects=False, headers={"User-Agent": "lecdiff", "Accept-Encoding": "identity"}
+        )
+
+    def __enter__(self) -> "Web":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def stop(self) -> None:
+        """Make every request that waits give up now."""
+        self._stopped.set()
+
+    def get(self, url: str, accept: Callable[[bytes], Result], largest: int = LARGEST_BODY) -> Result:
+        """Return `accept(body)`, which may raise WebError too. Raises WebError after up to 4 attempts."""
+        retrying = Retrying(
+            retry=retry_if_exception_type(PassingError),
+            stop=lambda state: self._stopped.is_set() or stop_after_attempt(ATTEMPTS)(state),
+            wait=_longer_of_back_off_and_wish,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(lambda: accept(self._fetch(url, largest)))
+
+    def _sleep(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
+
+    def _wait_for_turn(self) -> None:
+        with self._lock:
+            start = max(self._next, time.monotonic())
+            self._next = start + self._gap
+        if self._stopped.wait(max(0.0, start - time.monotonic())):
+            raise WebError("not asked: the run was stopped")
+
+    def _hold_back(self, seconds: float) -> None:
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+    def _fetch(self, url: str, largest: int) -> bytes:
+        try:
+            request = self._client.build_request("GET", url)
+            for _ in range(REDIRECTS + 1):
+                self._wait_for_turn()
+                response = self._client.send(request, stream=True)
+                try:
+                    if response.next_request is None:
+                        return self._body(response, largest)
+                    _check_same_origin(request.url, response.next_request.url)
+                    request = response.next_request
+                finally:
+                    response.close()
+        except httpx.TimeoutException:
+            raise PassingError("timed out") from None
+        except httpx.RemoteProtocolError as error:
+            if "without" in str(error):
+                raise PassingError("the connection ended before the answer was complete") from None
+            raise WebError("the answer is not understood") from None
+        except httpx.TransportError as error:
+            raise PassingError(f"no connection ({type(error).__name__})") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise WebError(f"the request failed ({type(error).__name__})") from None
+        raise WebError("too many redirects")
+
+    def _body(self, response: httpx.Response, largest: int) -> bytes:
+        if response.status_code in BUSY:
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if wait > LONGEST_WAIT:
+                raise WebError(f"HTTP {response.status_code}: the server asks to come back in {wait:.0f} s")
+            self._hold_back(wait)
+            raise PassingError(f"HTTP {response.status_code}", wait)
+        if response.status_code != 200:
+            raise WebError(f"HTTP {response.status_code}")
+        deadline = time.monotonic() + SLOWEST_BODY
+        body = bytearray()
+        for part in response.iter_bytes():
+            body += part
+            if len(body) > largest:
+                raise WebError(f"the answer is larger than {largest // 1024} KiB")
+            if time.monotonic() > deadline:
+                raise PassingError("timed out")
+        return bytes(body)
+
+
+def check_url(url: str, what: str) -> None:
+    """Raise UserError unless `url` is http(s) with a host and without a user name or password in it."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UserError(f"{what} must be an http or https address, such as https://example.org/…")
+    if parts.username or parts.password:
+        raise UserError(f"{what} has a user name or password in it; give an address without")
+
+
+def redacted(url: str) -> str:
+    """The address without what may be secret in its query: only values with a {placeholder} are kept."""
+    parts = urlsplit(url)
+    query = "&".join(
+        f"{name}={value if '{' in value else '…'}" for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    )
+    return parts._replace(query=query, fragment="").geturl()
+
+
+def host_of(url: str) -> str:
+    """The host an address names, for messages."""
+    return urlsplit(url).hostname or ""
+
+
+def _check_same_origin(asked: httpx.URL, told: httpx.URL) -> None:
+    if (asked.scheme, asked.host, asked.port) != (told.scheme, told.host, told.port):
+        raise WebError(f"the server redirects to another place ({told.scheme}://{told.host})")
+
+
+def _retry_after(header: str | None) -> float:
+    if not header:
+        return 0.0
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _longer_of_back_off_and_wish(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return max(BACK_OFF(state), error.wait if isinstance(error, PassingError) else 0.0)
