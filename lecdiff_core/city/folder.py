@@ -218,7 +218,7 @@ def _check_ids(ids: pd.Series, source: str) -> None:
         if bad or station in ("", ".", "..", "timestamp") or len(station.encode()) > LONGEST_ID:
             raise UserError(
                 f"{source}, row {row}, column station_id: {station[:40]!r} cannot be a station id; "
-                f"use up to {LONGEST_ID} printable characters, no slashes, no surrounding spaces, not the word timestamp"
+                f"use up to {LONGEST_ID} printable characters without slashes or outer spaces, but not 'timestamp'"
             )
     repeated = ids[ids.duplicated(keep=False)]
     if len(repeated):
@@ -239,8 +239,11 @@ def _check_points(stations: "geopandas.GeoDataFrame", source: str) -> None:
     check_coordinates(shapes.x.to_numpy(), shapes.y.to_numpy(), source)
 
 
-def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str) -> None:
-    """Raise UserError unless longitudes are within ±180 and latitudes within ±90 degrees; (0, 0) is a place."""
+def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str, first: int = 0) -> None:
+    """Raise UserError unless longitudes are within ±180 and latitudes within ±90 degrees; (0, 0) is a place.
+
+    `source` and the row, counted on from `first`, are named in the message.
+    """
     outside = ~((np.abs(lon) <= 180) & (np.abs(lat) <= 90))
     if not outside.any():
         return
@@ -248,7 +251,7 @@ def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str) -> None:
     swapped = bool(np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90))
     advice = "lon and lat look swapped" if swapped else "give degrees, lon within ±180 and lat within ±90"
     place = f"({lon[row]:g}, {lat[row]:g})"
-    raise UserError(f"{source}, row {row + 1}, columns lon and lat: {place} is not on Earth; {advice}")
+    raise UserError(f"{source}, row {first + row + 1}, columns lon and lat: {place} is not on Earth; {advice}")
 
 
 def validate_traffic(traffic: pd.DataFrame, station_ids: Sequence[str], meta: CityMeta, source: str) -> pd.DataFrame:

@@ -1,0 +1,303 @@
+"""`import_city`: files of others into a city folder, with a report of what was read, matched and left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from lecdiff_core.city.folder import META_FILE, CityMeta, make_meta, named, read_meta, validate_stations, write_city
+from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, wide
+from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
+from lecdiff_core.city.importers.resample import Resampled, resample
+from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations
+from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
+from lecdiff_core.errors import UserError
+from lecdiff_core.progress import Report, silent
+
+if TYPE_CHECKING:
+    import geopandas
+
+Layout = Literal["long", "wide", "sessions", "telecom-italia", "c2tm"]
+OnUnknown = Literal["error", "drop"]
+LAYOUTS: dict[str, ModuleType] = {
+    "long": long,
+    "wide": wide,
+    "sessions": sessions,
+    "telecom-italia": telecom_italia,
+    "c2tm": c2tm,
+}
+# What publishers call the columns of a stations file, best first.
+PLACES: Roles = {
+    "station_id": ["station_id", "BS", "cellId", "square", "id"],
+    "lon": ["lon", "Lon", "longitude"],
+    "lat": ["lat", "Lat", "latitude"],
+}
+SAME_PLACE = 1e-5  # degrees, about a metre
+
+
+class Named(BaseModel):
+    """How many there are of something, and the first few by name."""
+
+    count: int = 0
+    first: list[str] = []
+
+    @classmethod
+    def of(cls, ids: Sequence[str]) -> "Named":
+        """Count `ids` and keep the first few."""
+        return cls(count=len(ids), first=list(ids[:5]))
+
+    def __str__(self) -> str:
+        more = f" and {self.count - len(self.first)} more" if self.count > len(self.first) else ""
+        return f"{self.count} ({', '.join(self.first)}{more})" if self.count else "none"
+
+
+class ImportReport(BaseModel):
+    """What an import read, matched, left out and wrote."""
+
+    path: Path
+    name: str
+    layout: Layout
+    files: list[str]
+    rows: int
+    stations: int
+    steps: int
+    start: datetime
+    end: datetime  # of the last interval
+    interval: str
+    source_interval: str | None  # None for sessions
+    timezone: str
+    unit: str
+    coordinates: str
+    total: float  # traffic over all stations and steps
+    missing_share: float  # of stations × steps, 0 … 1
+    incomplete: int  # intervals of a station dropped because part of their readings was missing
+    duplicates: int  # rows summed or dropped
+    stations_without_traffic: Named
+    traffic_without_station: Named
+    rows_dropped: int  # of traffic without a station
+    sharing_a_place: Named
+    notices: list[str]
+
+    def lines(self) -> list[str]:
+        """The report as lines to print."""
+        source = f" from readings of {self.source_interval}" if self.source_interval else ""
+        text = [
+            f"{self.name}: {self.stations} stations × {self.steps} intervals of {self.interval}{source}",
+            f"period: {self.start.isoformat()} to {self.end.isoformat()} ({self.timezone})",
+            f"read: {self.rows:,} rows of {len(self.files)} files ({named(self.files)}), layout {self.layout}",
+            f"traffic in all: {self.total:,.6g} {self.unit}".rstrip(),
+            f"missing: {self.missing_share:.2%} of all intervals",
+        ]
+        if self.duplicates:
+            text.append(f"duplicates resolved: {self.duplicates}")
+        if self.stations_without_traffic.count:
+            text.append(f"stations left out, without traffic: {self.stations_without_traffic}")
+        if self.traffic_without_station.count:
+            text.append(
+                f"traffic left out, without a station: {self.traffic_without_station}, {self.rows_dropped:,} rows"
+            )
+        if self.sharing_a_place.count:
+            text.append(f"stations that share their place with another: {self.sharing_a_place}")
+        return text + self.notices
+
+
+def import_city(
+    path: Path,
+    traffic_file: Path | str,
+    stations_file: Path | None = None,
+    layout: Layout = "long",
+    columns: Mapping[str, str] | None = None,
+    interval: str = "30min",
+    timezone: str = "UTC",
+    unit: str = "",
+    crs: str = "EPSG:4326",
+    coordinates: str = "true",
+    on_duplicate: OnDuplicate = "error",
+    on_unknown: OnUnknown = "error",
+    name: str | None = None,
+    holidays: Sequence[date] | None = None,
+    report: Report = silent,
+) -> ImportReport:
+    """Read traffic (and stations) in one of the layouts and write the city folder `path`.
+
+    traffic_file: a file, a folder of files, or a pattern.  columns: role → name of a column, where it differs.
+    interval: of the city; readings are summed into it.  timezone: of the city, and of times without an offset.
+    crs: of the stations' coordinates; gcj02 and bd09 are Chinese map coordinates.
+    on_duplicate: what to do with two readings of one station and time.  on_unknown: with stations that have no traffic
+    and traffic that has no station.  name, holidays: kept from the folder where it exists already and they are None.
+
+    Raises UserError; then the folder is as it was.
+    """
+    path, columns = Path(path), dict(columns or {})
+    if layout not in LAYOUTS:
+        raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
+    meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
+    files = traffic_files(traffic_file)
+    of_traffic, of_stations = _columns(files[0], layout, columns, stations_file)
+    stations, notices = None, list[str]()
+    if stations_file is not None:
+        stations, notices = read_stations(Path(stations_file), of_stations, crs)
+    elif layout != "sessions":
+        raise UserError(f"layout {layout} says nothing of where stations are; give their places with --stations FILE")
+    readings = LAYOUTS[layout].read(Source(files, of_traffic, timezone, on_duplicate, report))
+    if stations is None:
+        stations, notices = _stations_of(readings, crs, files[0])
+    elif readings.by_place:
+        readings = _renamed(readings, stations, crs, files[0])
+    stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
+    resampled = resample(readings, interval, timezone, on_duplicate)
+    report(len(files), len(files), "writing the city folder")
+    city = write_city(path, meta, stations, resampled.traffic)
+    return _report(city.meta, path, layout, files, readings, resampled, stations, unknown, notices)
+
+
+def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **values: str) -> CityMeta:
+    """The city's new description; what the options leave open is kept from a folder that is a city already."""
+    old = read_meta(path) if (path / META_FILE).is_file() else None
+    if old is not None and old.generator is not None:
+        raise UserError(f"{path} is a demo city; import into another folder")
+    kept = (
+        old.model_dump(include={"name", "holidays", "imagery", "attribution"}) if old else {"name": path.resolve().name}
+    )
+    given = {"name": name, "holidays": None if holidays is None else list(holidays)}
+    return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
+
+
+def _columns(
+    file: Path, layout: Layout, columns: dict[str, str], stations_file: Path | None
+) -> tuple[dict[str, str], Roles]:
+    """Names of columns by role: those given for the traffic, and candidates for the stations.
+
+    A name given for a role that both files have must be in at least one of them.
+    """
+    of_layout = LAYOUTS[layout].COLUMNS
+    roles = list(dict.fromkeys([*of_layout, *PLACES]))
+    unknown = [role for role in columns if role not in roles]
+    if unknown:
+        raise UserError(
+            f"--column {unknown[0]}={columns[unknown[0]]}: layout {layout} has the roles {', '.join(roles)}"
+        )
+    header = getattr(LAYOUTS[layout], "HEADER", None) or read_header(file)
+    only_stations = {
+        role for role, name in columns.items() if role in PLACES and stations_file is not None and name not in header
+    }
+    of_traffic = {role: name for role, name in columns.items() if role in of_layout and role not in only_stations}
+    of_stations = {
+        role: [columns[role], *(() if role in only_stations else names)] if role in columns else names
+        for role, names in PLACES.items()
+    }
+    return of_traffic, of_stations
+
+
+def _stations_of(readings: Readings, crs: str, file: Path) -> tuple["geopandas.GeoDataFrame", list[str]]:
+    """Stations at the places that the readings carry."""
+    if readings.places is None:
+        raise UserError(f"{file}: there are no columns lon and lat; add them, or give the places with --stations FILE")
+    lon, lat = readings.places.T
+    stations, notices = in_wgs84(
+        points(pd.DataFrame({"station_id": readings.station_ids}), lon, lat, crs), crs, str(file)
+    )
+    return validate_stations(stations, str(file)), notices
+
+
+def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, file: Path) -> Readings:
+    """Readings of places under the ids of the stations that stand there."""
+    from scipy.spatial import cKDTree
+
+    found, _ = _stations_of(readings, crs, file)
+    tree = cKDTree(stations.get_coordinates().to_numpy())
+    near = tree.query_ball_point(found.get_coordinates().to_numpy(), SAME_PLACE)
+    ids = stations["station_id"].to_numpy()
+    shared = next((which for which in near if len(which) > 1), None)
+    if shared is not None:
+        raise UserError(
+            f"{file}: stations {named(list(ids[shared]))} stand at one place, so their sessions cannot be told apart; "
+            "add a station_id column to the sessions, or merge the stations"
+        )
+    names = [str(ids[which[0]]) if which else own for which, own in zip(near, readings.station_ids, strict=True)]
+    codes, distinct = pd.factorize(pd.Index(names))
+    return replace(readings, station_ids=list(distinct), station=codes.astype(np.int32)[readings.station])
+
+
+def _matched(
+    stations: "geopandas.GeoDataFrame", readings: Readings, on_unknown: OnUnknown, stations_file: str, file: Path
+) -> tuple["geopandas.GeoDataFrame", Readings, tuple[list[str], list[str], int]]:
+    """Stations that have traffic, and the readings of those in the same order.
+
+    Also which stations had no traffic, which traffic no station, and the number of its rows. Raises UserError where
+    there are such and `on_unknown` is error, or nothing fits.
+    """
+    ids = pd.Index(stations["station_id"])
+    target = ids.get_indexer(pd.Index(readings.station_ids, dtype=object))
+    observed = np.bincount(readings.station[~np.isnan(readings.value)], minlength=len(target)) > 0
+    used = np.zeros(len(ids), bool)
+    used[target[(target >= 0) & observed]] = True
+    silent_stations = list(ids[~used])
+    strangers = [station for station, place in zip(readings.station_ids, target, strict=True) if place < 0]
+    if not used.any():
+        example = f"it names stations like {named(readings.station_ids, 1)}" if readings.station_ids else "it is empty"
+        raise UserError(
+            f"{file} holds no traffic of the stations in {stations_file}: {example}, they are called like {ids[0]}; "
+            "check the ids"
+        )
+    if on_unknown == "error" and (silent_stations or strangers):
+        problems = [
+            *(
+                [f"{len(silent_stations)} stations have no traffic: {named(silent_stations)}"]
+                if silent_stations
+                else []
+            ),
+            *([f"traffic of {len(strangers)} ids has no station: {named(strangers)}"] if strangers else []),
+        ]
+        raise UserError(f"{file}: {'; '.join(problems)}; complete the files, or leave these out with --on-unknown drop")
+    rank = np.where(used, np.cumsum(used) - 1, -1)
+    code = np.where(target >= 0, rank[target], -1).astype(np.int32)[readings.station]
+    kept = replace(readings, station=code, station_ids=list(ids[used])).keep(code >= 0)
+    return stations[used].reset_index(drop=True), kept, (silent_stations, strangers, len(code) - len(kept.station))
+
+
+def _report(
+    meta: CityMeta,
+    path: Path,
+    layout: Layout,
+    files: Sequence[Path],
+    readings: Readings,
+    resampled: Resampled,
+    stations: "geopandas.GeoDataFrame",
+    unknown: tuple[list[str], list[str], int],
+    notices: list[str],
+) -> ImportReport:
+    traffic = resampled.traffic
+    values = traffic.to_numpy()
+    ids = stations["station_id"]
+    return ImportReport(
+        path=path,
+        name=meta.name,
+        layout=layout,
+        files=[file.name for file in files],
+        rows=readings.rows,
+        stations=len(ids),
+        steps=len(traffic),
+        start=traffic.index[0].to_pydatetime(),
+        end=(traffic.index[-1] + pd.Timedelta(meta.interval)).to_pydatetime(),
+        interval=meta.interval,
+        source_interval=resampled.source_interval,
+        timezone=meta.timezone,
+        unit=meta.unit,
+        coordinates=meta.coordinates,
+        total=float(np.nansum(values, dtype=np.float64)),
+        missing_share=float(np.isnan(values).mean()),
+        incomplete=resampled.incomplete,
+        duplicates=readings.duplicates + resampled.duplicates,
+        stations_without_traffic=Named.of(unknown[0]),
+        traffic_without_station=Named.of(unknown[1]),
+        rows_dropped=unknown[2],
+        sharing_a_place=Named.of(list(ids[stations.get_coordinates().duplicated(keep=False).to_numpy()])),
+        notices=[*notices, *readings.notices, *resampled.notices],
+    )
