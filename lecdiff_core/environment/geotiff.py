@@ -86,7 +86,9 @@ def _inside(raster: "rasterio.DatasetReader", frame: object, metres: float) -> b
     side = np.full(EDGE_POINTS, metres / 2)
     east, north = np.concatenate([along, along, side, -side]), np.concatenate([side, -side, along, along])
     x, y = transform(frame, raster.crs, east.tolist(), north.tolist())
-    columns, rows = ~raster.transform * (np.array(x), np.array(y))
+    inverse = ~raster.transform
+    columns = inverse.a * np.array(x) + inverse.b * np.array(y) + inverse.c
+    rows = inverse.d * np.array(x) + inverse.e * np.array(y) + inverse.f
     with np.errstate(invalid="ignore"):
         return bool(
             np.isfinite(columns).all()
