@@ -69,7 +69,10 @@ class Forecast:
 def write_forecast(forecast: Forecast, path: Path, keep_samples: bool = False) -> None:
     """Write the table of a forecast to `path`, as .parquet or .csv."""
     table = forecast.table(keep_samples)
-    writers = {".parquet": lambda file: table.to_parquet(file, index=False), ".csv": lambda file: table.to_csv(file, index=False)}
+    writers = {
+        ".parquet": lambda file: table.to_parquet(file, index=False),
+        ".csv": lambda file: table.to_csv(file, index=False),
+    }
     if path.suffix not in writers:
         raise UserError(f"cannot write a forecast to {path.name}: the name must end in .parquet or .csv")
     with replacing(path) as unfinished:

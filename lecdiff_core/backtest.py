@@ -1,0 +1,228 @@
+"""The measurement protocol (version 1): every model on the same windows, scored alike, results kept and not computed twice."""
+
+import hashlib
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, protocol_split, validation_folds
+from lecdiff_core.conformal import ConformalScores, Widening
+from lecdiff_core.environment.table import read_environment
+from lecdiff_core.errors import UserError
+from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.metrics import Scores
+from lecdiff_core.models.catalogue import SLOW, build
+from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.progress import Report, silent
+from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, choose_device, device_label, train
+
+PROTOCOL = 1
+SAMPLES = 100
+SLOW_SAMPLES, SLOW_ORIGINS, SLOW_SEEDS = 20, 4, 1
+YARDSTICKS = ("seasonal-naive", "climatology", "adaptive-climatology")
+DEFAULT_MODELS = ("lec-diff", *YARDSTICKS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, one seed, one part of one city."""
+
+    model: str
+    seed: int
+    part: str
+    hold_out: float
+    subset: bool  # only the windows that slow models are measured on
+
+
+def benchmark(
+    city: City,
+    out: Path,
+    part: str = "test",
+    models: tuple[str, ...] | None = None,
+    seeds: int = 3,
+    hold_out_stations: float = 0.0,
+    device: str = "auto",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Measure models on a city and keep the results in `out` (JSON); results that are there already are not computed again.
+
+    part: "validation" (four expanding folds inside the first 80 %, for choosing) or "test" (for the table).
+    hold_out_stations: share of stations left out of training altogether and measured alone.
+    """
+    if part not in ("validation", "test"):
+        raise UserError(f"--part must be validation or test, not {part!r}")
+    if not 0 <= hold_out_stations < 1:
+        raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
+    chosen = models or DEFAULT_MODELS
+    where = choose_device(device)
+    environment = read_environment(city)
+    panel = Panel.of(city, None if environment is None else environment.rows(city.station_ids))
+    subset = any(model in SLOW for model in chosen)
+    runs = [
+        Run(model, seed, part, hold_out_stations, subset_only)
+        for subset_only in ([False, True] if subset else [False])
+        for model in chosen
+        if subset_only or model not in SLOW
+        for seed in range(SLOW_SEEDS if subset_only else seeds)
+    ]
+    results = _read_results(out)
+    document = {"city": city.meta.name, "protocol": PROTOCOL, "part": part, "device": device_label(where)}
+    for index, run in enumerate(runs):
+        key = _key(run, panel, city, None if environment is None else environment.encoder)
+        if not any(result["key"] == key for result in results):
+            result = {"model": run.model, "seed": run.seed, "subset": run.subset, "hold_out_stations": run.hold_out}
+            results.append(result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key})
+            _write(out, document | {"results": results})
+        report(index + 1, len(runs), f"{run.model}, seed {run.seed}")
+    return document | {"results": results}
+
+
+def measure(run: Run, panel: Panel, device: torch.device, report: Report = silent) -> dict[str, Any]:
+    """Train and score one run: all that a benchmark file says of it."""
+    splits = [protocol_split(panel.steps)] if run.part == "test" else validation_folds(panel.steps)
+    scores = Scores()
+    conformal_scores = Scores()
+    train_seconds, sample_seconds, parameters = 0.0, [], 0
+    _reset_peak(device)
+    for split in splits:
+        model, trained_on, trained_seconds = _fitted(run, panel, split, device, report)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        train_seconds += trained_seconds
+        sample_seconds += _score(run, model, panel, split, trained_on, device, scores, conformal_scores)
+    summary = scores.summary()
+    widened = conformal_scores.summary()
+    return summary | {
+        "conformal": {name: widened[name] for name in ("coverage_50", "coverage_90", "ncrps")},
+        "parameters": parameters,
+        "train_seconds": round(train_seconds, 2),
+        "sample_seconds": round(float(np.median(sample_seconds)), 4),
+        "peak_mb": round(_peak_mb(device), 1),
+    }
+
+
+def held_out_stations(count: int, share: float) -> np.ndarray:
+    """Indices of the stations left out of training: the same for every model and seed."""
+    return np.sort(np.random.default_rng(0).permutation(count)[: round(share * count)])
+
+
+def _fitted(
+    run: Run, panel: Panel, split: Split, device: torch.device, report: Report
+) -> tuple[ForecastModel, np.ndarray, float]:
+    """A model trained on a split, the indices of the stations it was trained on, and the seconds it took."""
+    count = len(panel.station_ids)
+    trained_on = np.setdiff1d(np.arange(count), held_out_stations(count, run.hold_out))
+    known = panel.select(trained_on) if run.hold_out else panel
+    model = build(run.model, known, run.seed)
+    started = time.perf_counter()
+    recipe = RECIPES["paper" if run.model in SLOW else "default"]
+    train(model, known, split, recipe, run.seed, device, report=report)
+    return model, trained_on, time.perf_counter() - started
+
+
+def _score(
+    run: Run,
+    model: ForecastModel,
+    panel: Panel,
+    split: Split,
+    trained_on: np.ndarray,
+    device: torch.device,
+    scores: Scores,
+    conformal_scores: Scores,
+) -> list[float]:
+    """Add the windows of the reported part to `scores`, plain and widened; returns the seconds each took."""
+    graph = distance_graph(panel.positions)
+    station = np.zeros(len(panel.station_ids), dtype=int)
+    station[trained_on] = np.arange(1, len(trained_on) + 1)
+    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+    every = panel.steps_per_day // ORIGINS_A_DAY
+    samples = SLOW_SAMPLES if run.subset else SAMPLES
+    measured = held_out_stations(len(station), run.hold_out) if run.hold_out else np.arange(len(station))
+
+    def forecast(origin: int) -> np.ndarray:
+        labels = (f"{origin}|{name}" for name in panel.station_ids)
+        noise = RowNoise.of(labels, run.seed, device)
+        return model.sample(windows.batch(np.array([origin])).to(device), samples, noise)[0].cpu().numpy()
+
+    calibration = ConformalScores.empty()
+    limit = SLOW_ORIGINS if run.subset else None
+    for origin in origins_within(split.validation, model.horizon, every)[:limit]:
+        calibration.add(panel.values[trained_on, origin : origin + model.horizon], forecast(origin)[:, trained_on])
+    widening: Widening = calibration.widening()
+    seconds = []
+    for origin in origins_within(split.test, model.horizon, every)[:limit]:
+        started = time.perf_counter()
+        drawn = forecast(origin)[:, measured]
+        seconds.append(time.perf_counter() - started)
+        observed = panel.values[measured, origin : origin + model.horizon]
+        clock = panel.future_clock(int(origin), model.horizon)
+        hours, day = np.asarray(clock.hour), str(clock[0].date())
+        scores.add(observed, drawn, hours, day)
+        conformal_scores.add(observed, widening.apply(drawn), hours, day)
+    if not seconds:
+        raise UserError("the reported part holds no whole day: the city has too little traffic to measure on")
+    return seconds
+
+
+def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[float, float]:
+    """Mean over days of the difference of two `ncrps_by_day`, and its standard error."""
+    days = sorted(mine.keys() & other.keys())
+    difference = np.array([mine[day] - other[day] for day in days])
+    if len(difference) < 2:
+        return (float(difference.mean()) if len(difference) else float("nan")), float("nan")
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def _key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
+    """Changes when a result could: config, recipe number, training recipe, protocol, data, encoder, run."""
+    model = build(run.model, panel, seed=0)
+    recipe = asdict(RECIPES["paper" if run.model in SLOW else "default"]) if model.trainable else None
+    parts = [asdict(run), model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, encoder]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_results(out: Path) -> list[dict[str, Any]]:
+    if not out.is_file():
+        return []
+    try:
+        return list(json.loads(out.read_text())["results"])
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{out}: not a benchmark file ({error}); move it away or choose another --out") from error
+
+
+def _write(out: Path, document: dict[str, Any]) -> None:
+    with replacing(out) as unfinished:
+        unfinished.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _stage(report: Report, index: int, count: int, run: Run) -> Report:
+    """Progress within one run, as a fraction of all runs."""
+    return lambda done, total, message: report(
+        index + done / max(total, 1), count, f"{run.model}, seed {run.seed}: {message}"
+    )
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_mb(device: torch.device) -> float:
+    """Peak memory: of the GPU where one is used, else resident memory of this process since it started."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,76 @@
+"""`environment.safetensors`: the embeddings of a city's stations, made once a chip and reused by every forecast."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.errors import UserError
+
+TABLE_FILE = "environment.safetensors"
+FORECASTER_INPUT = "image"  # which embedding feeds the forecaster
+
+
+@dataclass(frozen=True)
+class EnvironmentTable:
+    """Embeddings of N stations, each (N, D) float32 with rows of length 1.
+
+    encoder: hash of the encoder that made them.  image_sha256: hash of each station's chip ("" = it has none, rows are 0).
+    """
+
+    station_ids: tuple[str, ...]
+    image: np.ndarray
+    text: np.ndarray
+    unified: np.ndarray
+    encoder: str
+    image_sha256: tuple[str, ...]
+
+    def rows(self, station_ids: tuple[str, ...], kind: str = FORECASTER_INPUT) -> np.ndarray:
+        """(N, D) embeddings in the order of `station_ids`; a station without one gets zeros."""
+        embeddings: np.ndarray = getattr(self, kind)
+        row = {station: index for index, station in enumerate(self.station_ids)}
+        padded = np.vstack([embeddings, np.zeros((1, embeddings.shape[1]), embeddings.dtype)])
+        return padded[[row.get(station, len(embeddings)) for station in station_ids]]
+
+
+def read_environment(city: City) -> EnvironmentTable | None:
+    """The city's embeddings, or None where it has none. Raises UserError where the file is damaged."""
+    file = city.path / TABLE_FILE
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="numpy") as table:
+            metadata = table.metadata() or {}
+            return EnvironmentTable(
+                station_ids=tuple(json.loads(metadata["station_ids"])),
+                image=table.get_tensor("image"),
+                text=table.get_tensor("text"),
+                unified=table.get_tensor("unified"),
+                encoder=metadata["encoder"],
+                image_sha256=tuple(json.loads(metadata["image_sha256"])),
+            )
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{file}: damaged or not an embedding table ({error}); make it anew with `lecdiff embed`"
+        ) from error
+
+
+def write_environment(city: City, table: EnvironmentTable) -> Path:
+    """Write the embeddings into the city folder."""
+    file = city.path / TABLE_FILE
+    tensors = {
+        kind: np.ascontiguousarray(getattr(table, kind), dtype=np.float32) for kind in ("image", "text", "unified")
+    }
+    metadata = {
+        "station_ids": json.dumps(table.station_ids),
+        "encoder": table.encoder,
+        "image_sha256": json.dumps(table.image_sha256),
+    }
+    with replacing(file) as unfinished:
+        unfinished.write_bytes(save(tensors, metadata))
+    return file

@@ -1,0 +1,186 @@
+"""From a city folder and a saved model to forecasts: what the command line and the pages ask."""
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Panel, Windows
+from lecdiff_core.environment.table import read_environment
+from lecdiff_core.errors import UserError
+from lecdiff_core.forecast import Forecast
+from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, load_model
+from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.training import choose_device, device_label
+
+SHOWN = 3  # names given in a notice before "…"
+BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
+
+
+class Forecaster:
+    """One model on one city, loaded once and asked many times; safe to share between threads."""
+
+    def __init__(self, city: City, model: ForecastModel, config: CheckpointConfig, device: torch.device) -> None:
+        environment = read_environment(city)
+        self.city, self.config, self.device = city, config, device
+        self.model = model.to(device).eval()
+        rows = None if environment is None else environment.rows(city.station_ids)
+        self.panel = Panel.of(city, rows)
+        self.graph = distance_graph(self.panel.positions)
+        trained = {name: index for index, name in enumerate(config.station_ids, start=1)}
+        self.station = np.array([trained.get(name, 0) for name in city.station_ids])
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, city: City, model: str = "lec-diff", device: str = "auto") -> "Forecaster":
+        """Load a saved model. Raises UserError where it is missing, damaged, or made for another interval, unit or encoder."""
+        folder = city.model_folder(model)
+        loaded, config = load_model(folder)
+        environment = read_environment(city) if config.encoder is not None else None
+        check_fits(config, city, None if environment is None else environment.encoder, folder)
+        return cls(city, loaded, config, choose_device(device))
+
+    @property
+    def horizon(self) -> int:
+        """H, steps of a forecast unless another number is asked for: 24 hours."""
+        return self.model.horizon
+
+    @property
+    def device_name(self) -> str:
+        """What a person calls the device."""
+        return device_label(self.device)
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader of the forecasts should know, in plain sentences."""
+        unseen = [name for name, row in zip(self.city.station_ids, self.station, strict=True) if row == 0]
+        if not unseen:
+            return []
+        names = ", ".join(unseen[:SHOWN]) + (", …" if len(unseen) > SHOWN else "")
+        verb = "station was" if len(unseen) == 1 else "stations were"
+        return [
+            f"{len(unseen)} {verb} not seen in training ({names}): their forecasts rest on their own history and neighbours"
+        ]
+
+    @cached_property
+    def origins(self) -> pd.DatetimeIndex:
+        """Every origin that can be asked for: from one day into the data to their end, which is the last."""
+        index = self.city.traffic.index
+        ends = index.append(index[-1:] + self.city.interval)
+        return ends[self.panel.steps_per_day :]
+
+    def forecast(
+        self,
+        origin: pd.Timestamp | None = None,
+        steps: int | None = None,
+        samples: int = 100,
+        stations: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> Forecast:
+        """Distribution of the `steps` from `origin` on (default: 24 hours from the end of the data).
+
+        Only what lies before `origin` is used. A station's samples are the same whoever it is asked together with.
+        """
+        steps = self.horizon if steps is None else steps
+        longest = LONGEST_FORECAST_DAYS * self.panel.steps_per_day
+        if not 1 <= steps <= longest:
+            raise UserError(f"a forecast has from 1 to {longest} steps ({LONGEST_FORECAST_DAYS} days), not {steps}")
+        if samples < 2:
+            raise UserError(f"a distribution needs at least 2 samples, not {samples}")
+        step = self._origin_step(origin)
+        wanted = self._wanted(stations, step)
+        nodes = self._needed(wanted)
+        with self._lock, torch.random.fork_rng(devices=[]):
+            drawn = self._paths(nodes, step, steps, samples, seed)
+        drawn = drawn[:, np.searchsorted(nodes, wanted)]
+        clock = self.panel.future_clock(step, steps)
+        timestamps = clock.tz_localize(self.panel.timezone, ambiguous=np.ones(steps, dtype=bool), nonexistent="NaT")
+        exists = ~timestamps.isna()
+        names = tuple(self.panel.station_ids[index] for index in wanted)
+        return Forecast(names, timestamps[exists], drawn[:, :, exists])
+
+    def _origin_step(self, origin: pd.Timestamp | None) -> int:
+        """The step of an origin. Raises UserError outside the data or between two steps."""
+        if origin is None:
+            return self.panel.steps
+        origin = pd.Timestamp(origin)
+        zone = self.city.meta.timezone
+        origin = origin.tz_localize(zone) if origin.tzinfo is None else origin.tz_convert(zone)
+        first, last = self.origins[0], self.origins[-1]
+        if not first <= origin <= last:
+            raise UserError(
+                f"no forecast can start at {origin:%Y-%m-%d %H:%M}: it needs a day of traffic before it and none is known after "
+                f"{last:%Y-%m-%d %H:%M}; choose a time from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+            )
+        since = (origin.tz_localize(None) - self.panel.clock[0]) / self.city.interval
+        if since != int(since):
+            raise UserError(f"{origin:%Y-%m-%d %H:%M} is not the start of an interval of {self.city.meta.interval}")
+        return int(since)
+
+    def _wanted(self, stations: Sequence[str] | None, step: int) -> np.ndarray:
+        """Sorted indices of the stations asked for; those without any traffic before the origin cannot be forecast."""
+        position = {name: index for index, name in enumerate(self.panel.station_ids)}
+        unknown = [name for name in stations or () if name not in position]
+        if unknown:
+            raise UserError(f"the city has no station {unknown[0]!r}")
+        asked = np.arange(len(position)) if stations is None else np.unique([position[name] for name in stations])
+        before = self.panel.values[asked, max(0, step - self.model.context) : step]
+        observed = np.isfinite(before).sum(1)
+        short = asked[observed < self.panel.steps_per_day // 2]
+        if len(short) and (stations is not None or len(short) == len(asked)):
+            raise UserError(
+                f"station {self.panel.station_ids[short[0]]!r} has too little history before this time: "
+                "half a day of traffic is the least"
+            )
+        return np.setdiff1d(asked, short)
+
+    def _needed(self, wanted: np.ndarray) -> np.ndarray:
+        """Sorted indices of all stations that a forecast of the wanted ones depends on."""
+        if self.model.hops is None:
+            return np.arange(len(self.panel.station_ids))
+        return self.graph.neighbourhood(wanted, self.model.hops)
+
+    def _paths(self, nodes: np.ndarray, step: int, steps: int, samples: int, seed: int) -> np.ndarray:
+        """Samples (S, nodes, steps) for stations by index."""
+        graph = self.graph.subgraph(nodes)
+        panel = self.panel.select(nodes)
+        names = panel.station_ids
+        horizon, context = self.model.horizon, self.model.context
+        windows = Windows(panel, graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes])
+        batch = windows.batch(np.array([step]), with_future=False).to(self.device)
+        noise = RowNoise.of((f"{step}|{name}" for name in names), seed, self.device)
+        first = self.model.sample(batch, samples, noise)[0].cpu().numpy()
+        if steps <= horizon:
+            return first[:, :, :steps]
+        return self._continued(panel, windows, first, step, steps, seed)
+
+    def _continued(
+        self, panel: Panel, windows: Windows, first: np.ndarray, step: int, steps: int, seed: int
+    ) -> np.ndarray:
+        """Go on beyond the horizon: each sample becomes the history of one further path of its own."""
+        context = self.model.context
+        history = windows.batch(np.array([step]), with_future=False).past[0].numpy()
+        samples, nodes = first.shape[:2]
+        at_once = max(1, BATCH_VALUES // (nodes * context))
+        paths = [first]
+        while sum(path.shape[2] for path in paths) < steps:
+            ahead = step + sum(path.shape[2] for path in paths)
+            known = np.concatenate([np.broadcast_to(history, (samples, *history.shape)), *paths], axis=2)[
+                ..., -context:
+            ]
+            drawn = []
+            for start in range(0, samples, at_once):
+                part = torch.as_tensor(np.ascontiguousarray(known[start : start + at_once]))
+                batch = windows.continued(ahead, part).to(self.device)
+                labels = (
+                    f"{ahead}|{index}|{name}" for index in range(start, start + len(part)) for name in panel.station_ids
+                )
+                noise = RowNoise.of(labels, seed, self.device)
+                drawn.append(self.model.sample(batch, 1, noise)[:, 0].cpu().numpy())
+            paths.append(np.concatenate(drawn))
+        return np.concatenate(paths, axis=2)[:, :, :steps]

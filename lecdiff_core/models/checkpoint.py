@@ -1,0 +1,115 @@
+"""A trained model on disk: `models/NAME/` with config.json, model.safetensors and metrics.json.
+
+config.json holds what the weights were made from (interval, unit, stations, encoder, data) and their SHA-256, so that a
+model meets only a city it fits and a damaged file is told from a good one. Nothing is loaded by pickle.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.errors import UserError
+from lecdiff_core.models.catalogue import entry
+from lecdiff_core.models.protocol import ForecastModel
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
+
+
+class CheckpointConfig(BaseModel):
+    """What config.json says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format_version: int
+    model: str
+    recipe: int
+    settings: dict[str, Any]
+    interval: str
+    unit: str
+    station_ids: list[str]
+    encoder: str | None  # hash of the encoder the embeddings came from, None = trained without
+    data_hash: str
+    seed: int
+    weights_sha256: str
+
+
+def save_model(folder: Path, model: ForecastModel, config: CheckpointConfig, metrics: dict[str, Any]) -> None:
+    """Write a model; config.json last, so that it never speaks of weights that are not there."""
+    weights = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    config = config.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+    with replacing(folder / WEIGHTS_FILE) as unfinished:
+        unfinished.write_bytes(weights)
+    with replacing(folder / METRICS_FILE) as unfinished:
+        unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
+    with replacing(folder / CONFIG_FILE) as unfinished:
+        unfinished.write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
+
+
+def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
+    """Read a model. Raises UserError where it is missing, of another version, truncated or tampered with."""
+    config = _read_config(folder)
+    weights_file = folder / WEIGHTS_FILE
+    try:
+        weights = weights_file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{weights_file}: cannot be read ({error.strerror}); train the model anew") from error
+    if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
+        raise UserError(f"{weights_file}: truncated or changed since it was saved; train the model anew")
+    chosen = entry(config.model)
+    try:
+        model = chosen.restore(config.settings)
+        model.load_state_dict(load_tensors(weights))
+    except (SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder}: weights and config.json do not fit together ({reason}); train anew") from error
+    if model.recipe != config.recipe:
+        raise UserError(
+            f"{folder / CONFIG_FILE}: made by recipe {config.recipe} of {config.model}, this program has recipe "
+            f"{model.recipe}; train the model anew"
+        )
+    return model.eval(), config
+
+
+def _read_config(folder: Path) -> CheckpointConfig:
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise UserError(f"{folder}: no trained model here; make it with `lecdiff train`")
+    try:
+        raw = json.loads(file.read_text())
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{file}: checkpoint format {version}, this program reads format {FORMAT_VERSION}; train the model anew"
+            )
+        return CheckpointConfig.model_validate(raw)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); train the model anew") from error
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UserError(f"{file}: {where}: {error.errors()[0]['msg']}; train the model anew") from error
+
+
+def check_fits(config: CheckpointConfig, city: City, encoder: str | None, folder: Path) -> None:
+    """Raise UserError where a model was made for another interval, unit or encoder than the city's."""
+    for what, of_model, of_city in (
+        ("interval", config.interval, city.meta.interval),
+        ("unit", config.unit, city.meta.unit),
+    ):
+        if of_model != of_city:
+            raise UserError(
+                f"{folder}: trained for {what} {of_model!r}, the city has {of_city!r}; train the model anew"
+            )
+    if config.encoder is not None and config.encoder != encoder:
+        has = "no embeddings" if encoder is None else "embeddings from another encoder"
+        raise UserError(
+            f"{folder}: trained with environment embeddings, the city has {has}; run `lecdiff embed` or train anew"
+        )

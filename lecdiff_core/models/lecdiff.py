@@ -1,0 +1,374 @@
+"""LEC-Diff: surroundings, graph fusion and conditional diffusion behind the protocol of all models.
+
+The way of a window through the model:
+
+    past traffic, scaled by the station's own mean ─┬─ seasonal means of past days (fusion/season.py)
+                                                    └─ recurrent encoder over the last days, their deviations and the calendar
+    [state of each station, environment] ─ graph convolution over stations tied by distance ─ condition
+    condition + season ─ frame: mean and spread of each step ahead (fusion/moments.py)
+    white noise ─ diffusion under the condition ─ residual paths ─ mean + spread · residual = samples of future traffic
+
+Two decoders stand behind one sampler interface. `joint` denoises the H steps of a residual path at once; `autoregressive`, the
+paper's, denoises one step at a time and feeds it back into the recurrent encoder. With `season=False` there is no seasonal mean and
+no frame: traffic itself, on the scale of the station's mean, is diffused, as in the paper.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lecdiff_core.city.windows import Batch, Calendar
+from lecdiff_core.diffusion.denoisers import Denoiser
+from lecdiff_core.diffusion.samplers import SAMPLERS
+from lecdiff_core.diffusion.schedule import karras_levels, linear_beta_levels
+from lecdiff_core.errors import UserError
+from lecdiff_core.fusion.encoders import GraphFusion, TemporalEncoder
+from lecdiff_core.fusion.moments import CALENDAR_WIDTH, FLOOR, Frame, MomentHead, calendar_features, normal_crps
+from lecdiff_core.fusion.season import Season, SeasonalMean
+from lecdiff_core.metrics import crps
+from lecdiff_core.models.protocol import ForecastModel, RowNoise
+
+BLOCK_ROWS = 6000  # rows a sampler works on at once: small enough to stay in the processor's cache
+LEVELS_PER_ROW = 4  # noise levels each residual path is trained on in one step
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
+
+
+@dataclass(frozen=True)
+class LecDiffConfig:
+    """What makes one LEC-Diff model; saved beside its weights.
+
+    The defaults are the recipe for every city; `paper_config` is the paper's plain form.
+    """
+
+    steps_per_day: int
+    environment_width: int = 0  # D, 0 = made without embeddings
+    stations: int = 0  # stations in the station table
+    station_width: int = 0  # width of the station table, 0 = none
+    season: bool = True  # frame the traffic by a learned seasonal mean
+    history_days: int = 28  # past days the seasonal mean looks at
+    recalled_days: int = 1  # days the recurrent encoder reads
+    memory_days: tuple[float, ...] = (1.5, 7.0, 21.0)  # initial memory of each seasonal kernel
+    hidden: int = 32
+    recurrent_layers: int = 1
+    graph_layers: int = 2
+    decoder: str = "joint"  # or "autoregressive"
+    denoiser_width: int = 128
+    denoiser_layers: int = 2
+    prediction: str = "velocity"  # or "noise"
+    sampler: str = "dpm-solver"
+    denoising_steps: int = 8
+    dropout: float = 0.2
+
+
+def paper_config(steps_per_day: int, environment_width: int, stations: int) -> LecDiffConfig:
+    """The paper's plain form, 21.8 M parameters: no seasonal mean, 100 ancestral steps for each step ahead, station table.
+
+    Noise prediction and linear β are TimeGrad's (Rasul et al. 2021), which the paper builds its decoder on.
+    """
+    return LecDiffConfig(
+        steps_per_day=steps_per_day,
+        environment_width=environment_width,
+        stations=stations,
+        station_width=16,
+        season=False,
+        history_days=7,
+        recalled_days=2,
+        hidden=1024,
+        recurrent_layers=2,
+        graph_layers=2,
+        decoder="autoregressive",
+        denoiser_width=1024,
+        denoiser_layers=2,
+        prediction="noise",
+        sampler="ancestral",
+        denoising_steps=100,
+        dropout=0.0,
+    )
+
+
+class Encoding(NamedTuple):
+    """What is known before anything is denoised.
+
+    scale: (B, N, 1).  scaled: past traffic / scale (B, N, L).  state: (B, N, hidden), after the last observed step.
+    """
+
+    scale: Tensor
+    scaled: Tensor
+    season: Season | None
+    state: Tensor
+    fused: Tensor
+    frame: Frame
+
+
+class LecDiff(ForecastModel):
+    """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
+
+    temperature: Tensor
+
+    def __init__(self, config: LecDiffConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.horizon = day = config.steps_per_day
+        self.recalled = config.recalled_days * day
+        self.context = (config.history_days + config.recalled_days) * day
+        kernels = len(config.memory_days)
+        series = 6 if config.season else 4
+        self.station = nn.Embedding(config.stations + 1, config.station_width) if config.station_width else None
+        self.encoder = TemporalEncoder(
+            series + CALENDAR_WIDTH + config.station_width, config.hidden, config.recurrent_layers
+        )
+        self.fusion = GraphFusion(config.hidden, config.environment_width, config.graph_layers)
+        self.hops = self.fusion.hops if config.decoder == "joint" else None
+        if config.season:
+            self.season = SeasonalMean(day, config.history_days, config.recalled_days, config.memory_days)
+            self.from_level = nn.Linear(kernels, config.hidden, bias=False)
+            self.moments = MomentHead(kernels, 2 * config.hidden, config.hidden, config.dropout)
+        self.denoiser = Denoiser(
+            data=self.horizon if config.decoder == "joint" else 1,
+            condition=2 * config.hidden + CALENDAR_WIDTH,
+            width=config.denoiser_width,
+            layers=config.denoiser_layers,
+            prediction=config.prediction,
+        )
+        self.register_buffer("temperature", torch.ones(()))
+
+    def settings(self) -> dict[str, Any]:
+        """The config as plain data."""
+        return asdict(self.config)
+
+    # ---- condition
+
+    def encode(self, batch: Batch) -> Encoding:
+        """Everything a forecast is conditioned on."""
+        self._check_environment(batch)
+        scale = batch.past.nanmean(dim=2, keepdim=True).nan_to_num(0.0).clamp_min(1e-6)
+        scaled = batch.past / scale
+        season = self.season(scaled, batch) if self.config.season else None
+        features = self._features(scaled, season, _last(batch.past_calendar, self.recalled), batch.station)
+        state = self.encoder.last(features)
+        if season is None:
+            ones = scaled.new_ones(*scaled.shape[:2], self.horizon)
+            fused = self._fuse(state, batch)
+            return Encoding(scale, scaled, None, state, fused, Frame(ones, ones))
+        state = state + self.from_level(season.level)
+        fused = self._fuse(state, batch)
+        clock = calendar_features(batch.future_calendar, self.config.steps_per_day)
+        frame = self.moments(season, torch.cat([state, fused], dim=2), clock)
+        return Encoding(scale, scaled, season, state, fused, frame)
+
+    def _fuse(self, state: Tensor, batch: Batch) -> Tensor:
+        environment = batch.environment if self.config.environment_width else None
+        return self.fusion(state, environment, batch.edge_index, batch.edge_weight)
+
+    def _check_environment(self, batch: Batch) -> None:
+        wanted = self.config.environment_width
+        if wanted == 0:
+            return
+        if batch.environment is None:
+            raise UserError(
+                "this model needs environment embeddings and the city has none: make them with `lecdiff embed`"
+            )
+        if batch.environment.shape[1] != wanted:
+            raise UserError(
+                f"this model was trained on embeddings of width {wanted}, the city's have width "
+                f"{batch.environment.shape[1]}: embed the city with the same encoder, or train anew"
+            )
+
+    def _features(self, scaled: Tensor, season: Season | None, calendar: Calendar, station: Tensor) -> Tensor:
+        """Features of the last steps of `scaled` (..., N, steps, F), as many as `calendar` (..., steps) has.
+
+        Traffic, the same slot a day and a week before, whether it is missing, and with a season its mean and the deviation
+        from it; then the clock and the station table.
+        """
+        steps, day = calendar.slot.shape[-1], self.config.steps_per_day
+        recent = scaled[..., -steps:]
+        lag_day = scaled[..., -steps - day : -day]
+        lag_week = scaled[..., -steps - 7 * day : -7 * day]
+        series = [recent, lag_day, lag_week, (~recent.isfinite()).float()]
+        if season is not None:
+            centre = season.past.mean(2)[..., -steps:]
+            series += [centre, (recent - centre) / (centre + FLOOR).sqrt()]
+        stacked = torch.stack(series, dim=-1).nan_to_num(0.0).clamp(-10, 10)
+        clock = calendar_features(calendar, day).unsqueeze(-3).expand(*stacked.shape[:-1], -1)
+        parts = [stacked, clock]
+        if self.station is not None:
+            if self.training:
+                station = station * (torch.rand(station.shape, device=station.device) > UNKNOWN_SHARE)
+            parts.append(self.station(station).unsqueeze(-2).expand(*stacked.shape[:-1], -1))
+        return torch.cat(parts, dim=-1)
+
+    def _condition(self, state: Tensor, fused: Tensor, calendar: Calendar) -> Tensor:
+        """Condition of the denoiser (..., N, C) from states (..., N, hidden) and the calendar (...) of the step ahead."""
+        clock = calendar_features(calendar, self.config.steps_per_day).unsqueeze(-2)
+        return torch.cat([state, fused, clock.expand(*state.shape[:-1], -1)], dim=-1)
+
+    # ---- training
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Denoising loss of the residual paths, plus the CRPS of a normal in the frame where the frame is learned."""
+        assert batch.future is not None
+        encoding = self.encode(batch)
+        future = batch.future / encoding.scale
+        observed = future.isfinite()
+        mean, spread = encoding.frame
+        target = torch.where(observed, future, mean.detach())
+        residual = self._squash((target - mean.detach()) / spread.detach())
+        if self.config.decoder == "joint":
+            condition = self._joint_condition(batch, encoding)
+            rows = (residual.flatten(0, 1), observed.float().flatten(0, 1), condition)
+        else:
+            condition = self._teacher_forced_condition(batch, encoding, target)
+            rows = (_stepwise(residual), _stepwise(observed.float()), condition)
+        denoising = self.denoiser.loss(*rows, self._training_levels(len(condition), condition.device))
+        if not self.config.season:
+            return denoising
+        weight = encoding.scale * observed
+        error = (normal_crps(target, mean, spread) * weight).sum() / (target * weight).sum().clamp_min(1e-6)
+        return error + 0.05 * denoising
+
+    def _joint_condition(self, batch: Batch, encoding: Encoding) -> Tensor:
+        """Condition (B N, C) of whole paths. What the frame has learned serves; the denoising loss does not pull on it."""
+        condition = self._condition(encoding.state, encoding.fused, _at(batch.future_calendar, 0)).flatten(0, 1)
+        return condition.detach() if self.config.season else condition
+
+    def _teacher_forced_condition(self, batch: Batch, encoding: Encoding, target: Tensor) -> Tensor:
+        """Condition (B H N, C) of single steps, each under the state that follows the true step before it."""
+        states = self._teacher_forced_states(batch, encoding, target)
+        return self._condition(states, self._fuse(states, batch), batch.future_calendar).flatten(0, 2)
+
+    def _teacher_forced_states(self, batch: Batch, encoding: Encoding, target: Tensor) -> Tensor:
+        """(B, H, N, hidden)."""
+        known = torch.cat([encoding.scaled, target[..., :-1]], dim=2)
+        calendar = _join(_last(batch.past_calendar, self.recalled), _but_last(batch.future_calendar))
+        features = self._features(known, _extended(encoding.season), calendar, batch.station)
+        outputs, _ = self.encoder(features)
+        states = outputs[:, :, self.recalled - 1 :].transpose(1, 2)
+        return states if encoding.season is None else states + self.from_level(encoding.season.level)[:, None]
+
+    def _training_levels(self, rows: int, device: torch.device) -> Tensor:
+        """Noise levels (R, rows) to train on: the chain's own, or log-normal around the informative middle."""
+        if self.config.prediction == "noise":
+            chain = self.levels().to(device)[:-1]
+            return chain[torch.randint(len(chain), (LEVELS_PER_ROW, rows), device=device)]
+        return torch.exp(torch.randn(LEVELS_PER_ROW, rows, device=device) * 1.4 - 0.4)
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Choose the temperature, a factor on all residuals, by CRPS on the validation part."""
+        if not self.config.season:
+            return
+        scores = torch.zeros(len(TEMPERATURES), dtype=torch.float64)
+        for batch in batches:
+            assert batch.future is not None
+            observed = batch.future.cpu().numpy()
+            for index, temperature in enumerate(TEMPERATURES):
+                self.temperature.fill_(temperature)
+                noise = RowNoise(range(observed.shape[0] * observed.shape[1]), batch.past.device)
+                score = crps(observed, self.sample(batch, 50, noise).transpose(0, 1).cpu().numpy())
+                scores[index] += float(score[batch.future.isfinite().cpu().numpy()].sum())
+        self.temperature.fill_(TEMPERATURES[int(scores.argmin())])
+
+    # ---- sampling
+
+    def levels(self) -> Tensor:
+        """Falling noise levels the sampler walks down."""
+        schedule = linear_beta_levels if self.config.prediction == "noise" else karras_levels
+        return schedule(self.config.denoising_steps)
+
+    @torch.no_grad()
+    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
+        """Samples of the future (B, S, N, H)."""
+        encoding = self.encode(batch)
+        decode = self._joint_sample if self.config.decoder == "joint" else self._autoregressive_sample
+        paths = decode(batch, encoding, samples, noise)
+        return paths * encoding.scale[:, None]
+
+    def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Tensor:
+        """Residuals (S, M, width) for conditions (M, C) or (S, M, C), in blocks of rows."""
+        levels = self.levels().to(condition.device)
+        sampler = SAMPLERS[self.config.sampler]
+        blocks = []
+        size = max(1, BLOCK_ROWS // samples)
+        for start in range(0, condition.shape[-2], size):
+            rows = slice(start, start + size)
+            denoise = partial(self.denoiser, condition=condition[..., rows, :])
+            draw = partial(noise.rows(rows).normal, samples, width)
+            blocks.append(sampler(denoise, draw, levels))
+        return self._unsquash(torch.cat(blocks, dim=1)) * self.temperature
+
+    def _joint_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
+        residual = self._denoised(self._joint_condition(batch, encoding), samples, noise, self.horizon)
+        mean, spread = (part.flatten(0, 1) for part in encoding.frame)
+        paths = residual.mul_(spread).add_(mean).clamp_(min=0.0)
+        return paths.unflatten(1, batch.past.shape[:2]).transpose(0, 1)
+
+    def _autoregressive_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
+        """One step after another: each sample is a path of its own with its own recurrent state."""
+        windows, stations = batch.past.shape[:2]
+        features = self._features(
+            encoding.scaled, encoding.season, _last(batch.past_calendar, self.recalled), batch.station
+        )
+        _, memory = self.encoder(features)
+        memory = memory.repeat(1, samples, 1)  # rows in the order (S, B, N)
+        known = encoding.scaled.expand(samples, -1, -1, -1)
+        season = _extended(encoding.season)
+        bias = 0.0 if encoding.season is None else self.from_level(encoding.season.level)
+        steps = []
+        for ahead in range(self.horizon):
+            state = memory[-1].view(samples, windows, stations, -1) + bias
+            calendar = _at(batch.future_calendar, ahead)
+            condition = self._condition(state, self._fuse(state, batch), calendar)
+            residual = self._denoised(condition.flatten(1, 2), samples, noise, 1).view(samples, windows, stations)
+            step = encoding.frame.mean[..., ahead] + encoding.frame.spread[..., ahead] * residual
+            steps.append(step.clamp_min(0.0))
+            known = torch.cat([known[..., 1:], steps[-1][..., None]], dim=3)
+            seen = None if season is None else _upto(season, self.recalled + ahead + 1)
+            features = self._features(known, seen, _at(batch.future_calendar, slice(ahead, ahead + 1)), batch.station)
+            _, memory = self.encoder(features, memory)
+        return torch.stack(steps, dim=3).transpose(0, 1)
+
+    def _squash(self, residual: Tensor) -> Tensor:
+        """Heavy-tailed residuals to nearly normal ones."""
+        return torch.asinh(residual) if self.config.season else residual
+
+    def _unsquash(self, squashed: Tensor) -> Tensor:
+        """Inverse of `_squash`, bounded so that a stray sample stays finite."""
+        return torch.sinh(squashed.clamp(-5, 5)) if self.config.season else squashed
+
+
+def _stepwise(paths: Tensor) -> Tensor:
+    """(B, N, H) as one row a step: (B H N, 1)."""
+    return paths.transpose(1, 2).flatten()[:, None]
+
+
+def _at(calendar: Calendar, step: int | slice) -> Calendar:
+    return Calendar(calendar.slot[:, step], calendar.weekday[:, step], calendar.day_type[:, step])
+
+
+def _last(calendar: Calendar, steps: int) -> Calendar:
+    return _at(calendar, slice(-steps, None))
+
+
+def _but_last(calendar: Calendar) -> Calendar:
+    return _at(calendar, slice(None, -1))
+
+
+def _join(before: Calendar, after: Calendar) -> Calendar:
+    pairs = zip(vars(before).values(), vars(after).values(), strict=True)
+    return Calendar(*(torch.cat(pair, dim=1) for pair in pairs))
+
+
+def _extended(season: Season | None) -> Season | None:
+    """The season with its future appended to its past, for steps that are fed back."""
+    if season is None:
+        return None
+    return season._replace(past=torch.cat([season.past, season.future], dim=3))
+
+
+def _upto(season: Season, steps: int) -> Season:
+    return season._replace(past=season.past[..., :steps])

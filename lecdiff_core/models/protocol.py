@@ -1,0 +1,134 @@
+"""What every model gives: a training loss for a batch of windows, and samples for a context.
+
+One trainer, one backtest and one forecaster serve all models through this. Letters as in city/windows.py, S samples,
+M = B N rows, one a window and station.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lecdiff_core.city.windows import Batch
+
+
+class RowNoise:
+    """Random numbers for the M = B N rows of a batch, each row with a stream of its own.
+
+    A row's stream depends on its seed alone, so a station gets the same samples in whatever company and order it is forecast.
+    """
+
+    def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.device = device
+
+    @classmethod
+    def of(cls, labels: Iterable[str], seed: int, device: torch.device | str = "cpu") -> "RowNoise":
+        """Streams named by text (origin and station) and a seed."""
+        digests = (hashlib.blake2b(f"{seed}|{label}".encode(), digest_size=7).digest() for label in labels)
+        return cls((int.from_bytes(digest) for digest in digests), device)
+
+    def __len__(self) -> int:
+        return len(self.generators)
+
+    def rows(self, part: slice) -> "RowNoise":
+        """The streams of some rows."""
+        subset = RowNoise((), self.device)
+        subset.generators = self.generators[part]
+        return subset
+
+    def normal(self, samples: int, width: int) -> Tensor:
+        """Standard normal numbers (S, M, width)."""
+        drawn = [torch.randn(samples, width, generator=generator) for generator in self.generators]
+        return torch.stack(drawn, dim=1).to(self.device)
+
+    def uniform(self, samples: int, width: int) -> Tensor:
+        """Uniform numbers in [0, 1), (S, M, width)."""
+        drawn = [torch.rand(samples, width, generator=generator) for generator in self.generators]
+        return torch.stack(drawn, dim=1).to(self.device)
+
+
+class ForecastModel(nn.Module):
+    """Base of all models.
+
+    context: L, steps before the origin it looks at.  horizon: H, steps it gives at once.
+    hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
+    recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
+    """
+
+    recipe: ClassVar[int] = 1
+    context: int
+    horizon: int
+    hops: int | None = 0
+
+    def settings(self) -> dict[str, Any]:
+        """Plain data from which `catalogue.restore` builds the same model again."""
+        raise NotImplementedError
+
+    def fit_statistics(self, values: Tensor, slot: Tensor) -> None:
+        """Set what is a plain statistic of the training part: values (N, T), slot of each step (T,). Default: nothing."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Training loss of a batch with a future, a scalar."""
+        raise NotImplementedError
+
+    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
+        """Samples of the future: (B, S, N, H), never negative."""
+        raise NotImplementedError
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Set what is set on the validation part, after training. Default: nothing."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+
+class PointModel(ForecastModel):
+    """A point forecast, made a distribution by its own errors on the validation part.
+
+    The one function that does this for all of them: errors divided by the square root of the forecast are pooled
+    over stations and steps; a sample is the forecast plus a drawn error times that root.
+    """
+
+    POOL = 4096
+    pool: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("pool", torch.zeros(self.POOL))
+
+    def point(self, batch: Batch) -> Tensor:
+        """The forecast (B, N, H), on the scale of the traffic, never negative."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Keep the quantiles of the scaled errors on validation windows."""
+        errors = []
+        for batch in batches:
+            assert batch.future is not None
+            point = self.point(batch)
+            scaled = (batch.future - point) / _root(point)
+            errors.append(scaled[scaled.isfinite()])
+        levels = (np.arange(self.POOL) + 0.5) / self.POOL
+        pooled = torch.cat(errors).double().cpu().numpy()
+        if len(pooled):
+            self.pool.copy_(torch.as_tensor(np.quantile(pooled, levels)))
+
+    @torch.no_grad()
+    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
+        """Draw errors from the pool around the point forecast."""
+        point = self.point(batch)
+        draws = (noise.uniform(samples, self.horizon) * self.POOL).long()
+        errors = self.pool[draws].unflatten(1, point.shape[:2]).transpose(0, 1)
+        return (point[:, None] + errors * _root(point)[:, None]).clamp_min(0.0)
+
+
+def _root(point: Tensor) -> Tensor:
+    """Square root of a forecast, with a floor of a thousandth of the forecasts' mean."""
+    return point.clamp_min(1e-3 * float(point.mean()) + 1e-12).sqrt()

@@ -1,0 +1,332 @@
+"""One trainer for every model: random windows, early stopping on validation CRPS, checkpoints that resume.
+
+Large cities are trained on blocks of neighbouring stations, so that memory does not grow with the city.
+"""
+
+import copy
+import hashlib
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.windows import Batch, Panel, Split, Windows, origins_within
+from lecdiff_core.errors import UserError
+from lecdiff_core.fusion.graph import Graph, distance_graph
+from lecdiff_core.metrics import crps
+from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.progress import Report, silent
+
+ORIGINS_A_DAY = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained."""
+
+    learning_rate: float = 1e-3
+    slow_start: int = 20  # steps over which the learning rate rises
+    weight_decay: float = 0.05
+    prior_learning_rate: float = 1e-2  # of the few parameters of the seasonal mean, which carry no decay
+    averaging: float = 0.95  # decay of the moving average of the weights, which is what is kept
+    rows: int = 256  # windows times stations in a batch
+    epochs: int = 20
+    steps: int = 20  # least steps in an epoch
+    windows_a_station: int = 8  # every station is seen in about as many windows an epoch
+    patience: int = 5  # epochs without a better validation CRPS before it stops
+    least_history_days: int = 3
+    validation_samples: int = 50
+    validation_stations: int = 512
+
+
+RECIPES = {
+    "default": Recipe(),
+    "paper": Recipe(
+        learning_rate=1e-3, weight_decay=0.0, averaging=0.99, rows=64, validation_samples=8, validation_stations=32
+    ),
+}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first GPU where there is one, else the CPU; otherwise any torch device name."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"{name!r} is not a device; use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device on this machine; use --device cpu or auto")
+    return device
+
+
+def device_label(device: torch.device) -> str:
+    """What a person calls the device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}"
+
+
+class Blocks:
+    """The panel cut into batches: whole where it is small, else blocks of neighbouring stations."""
+
+    def __init__(self, panel: Panel, model: ForecastModel, rows: int, station: np.ndarray) -> None:
+        self.panel, self.model, self.rows, self.station = panel, model, rows, station
+        self.graph: Graph = distance_graph(panel.positions)
+        count = len(panel.station_ids)
+        self.size = min(count, rows)
+        self.windows_a_batch = max(1, rows // self.size)
+        self._whole = self._windows(np.arange(count)) if count <= rows else None
+
+    def _windows(self, stations: np.ndarray) -> Windows:
+        graph = self.graph.subgraph(stations)
+        return Windows(
+            self.panel.select(stations),
+            graph.edge_index,
+            graph.edge_weight,
+            self.model.context,
+            self.model.horizon,
+            self.station[stations],
+        )
+
+    def around(self, seed: int) -> Windows:
+        """Windows over the block of stations nearest to station number `seed`."""
+        if self._whole is not None:
+            return self._whole
+        distance = ((self.panel.positions - self.panel.positions[seed]) ** 2).sum(1)
+        return self._windows(np.sort(np.argpartition(distance, self.size - 1)[: self.size]))
+
+
+class Trainer:
+    """Trains one model on one panel and split; see `train`."""
+
+    def __init__(
+        self,
+        model: ForecastModel,
+        panel: Panel,
+        split: Split,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        checkpoint: Path | None,
+        report: Report,
+    ) -> None:
+        self.model, self.panel, self.split, self.recipe = model.to(device), panel, split, recipe
+        self.device, self.report = device, report
+        self.station = np.arange(1, len(panel.station_ids) + 1)
+        self.blocks = Blocks(panel, model, recipe.rows, self.station)
+        first = min(recipe.least_history_days * panel.steps_per_day, split.train.stop // 2)
+        self.origins = origins_within(range(first, split.train.stop), model.horizon, 1)
+        self.validation = origins_within(split.validation, model.horizon, panel.steps_per_day // ORIGINS_A_DAY)
+        if len(self.origins) == 0 or len(self.validation) == 0:
+            days = panel.steps / panel.steps_per_day
+            raise UserError(
+                f"the city has {days:.1f} days of traffic: too little to train on; 20 days or more are needed, so that the "
+                "validation tenth holds a whole day"
+            )
+        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+        self.average = copy.deepcopy(self.model).eval()
+        self.best: dict[str, Tensor] = {}
+        self.log: dict[str, Any] = {"validation_crps": [], "loss": [], "seconds": 0.0}
+        self.checkpoint = checkpoint
+
+    # ---- the loop
+
+    def run(self) -> dict[str, Any]:
+        """Train until validation CRPS stops falling; leaves the best weights in the model, calibrated. Returns the log."""
+        if self.model.trainable:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                torch.manual_seed(self.seed)
+                self.optimizer = self._optimizer()
+                self._resume()
+                while not self._finished():
+                    self._epoch()
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        self.model.calibrate(self._validation_batches())
+        return self.log | {"epochs": len(self.log["loss"]), "best_epoch": self._best_epoch()}
+
+    def _best_epoch(self) -> int:
+        scores = self.log["validation_crps"]
+        return int(np.argmin(scores)) + 1 if scores else 0
+
+    def _finished(self) -> bool:
+        done = len(self.log["loss"])
+        return done >= self.recipe.epochs or (done > 0 and done - self._best_epoch() >= self.recipe.patience)
+
+    @property
+    def _steps(self) -> int:
+        windows = self.blocks.size * self.blocks.windows_a_batch
+        return max(self.recipe.steps, math.ceil(self.recipe.windows_a_station * len(self.station) / windows))
+
+    def _epoch(self) -> None:
+        started = time.perf_counter()
+        epoch, steps = len(self.log["loss"]), self._steps
+        total = steps * self.recipe.epochs
+        self.model.train()
+        losses = []
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            losses.append(self._step(step, total))
+            self.report(step + 1, total, self._status())
+        self.log["loss"].append(float(np.mean(losses)))
+        self.log["validation_crps"].append(self._validate())
+        if self._best_epoch() == epoch + 1:
+            self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+        self.log["seconds"] += time.perf_counter() - started
+        self._save()
+
+    def _status(self) -> str:
+        scores = self.log["validation_crps"]
+        status = f"epoch {len(scores) + 1} of at most {self.recipe.epochs}"
+        return f"{status}, best validation CRPS {min(scores):.4f}" if scores else status
+
+    def _step(self, step: int, total: int) -> float:
+        seed_station = int(self.rng.integers(len(self.station)))
+        windows = self.blocks.around(seed_station)
+        origins = self.rng.choice(self.origins, self.blocks.windows_a_batch)
+        batch = windows.batch(origins).to(self.device)
+        rise = min(1.0, (step + 1) / self.recipe.slow_start)
+        factor = rise * (1 + math.cos(math.pi * step / total)) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_rate"] * factor
+        loss = self.model.loss(batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"training loss became {float(loss)} at step {step + 1}")
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                kept.lerp_(current, 1 - self.recipe.averaging)
+        return float(loss)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        prior: list[Tensor] = []
+        network: list[Tensor] = []
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                (prior if name.startswith("season.") else network).append(parameter)
+        groups = [
+            {"params": network, "full_rate": self.recipe.learning_rate, "weight_decay": self.recipe.weight_decay},
+            {"params": prior, "full_rate": self.recipe.prior_learning_rate, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW([group for group in groups if group["params"]], lr=self.recipe.learning_rate)
+
+    # ---- validation
+
+    def _validation_batches(self) -> list[Batch]:
+        """Windows of the validation part; in a large city, over blocks spread across it."""
+        count = len(self.station)
+        blocks = max(1, self.recipe.validation_stations // self.blocks.size)
+        seeds = np.linspace(0, count - 1, blocks).astype(int) if count > self.recipe.validation_stations else [0]
+        if self.blocks.size < count <= self.recipe.validation_stations:
+            seeds = np.arange(0, count, self.blocks.size)
+        batches = []
+        for seed in seeds:
+            windows = self.blocks.around(int(seed))
+            batches += [
+                batch.to(self.device) for batch in windows.batches(self.validation, self.blocks.windows_a_batch)
+            ]
+        return batches
+
+    def _validate(self) -> float:
+        """CRPS over total traffic on the validation part, of the averaged weights."""
+        score = total = 0.0
+        for batch in self._validation_batches():
+            assert batch.future is not None
+            noise = RowNoise(range(batch.past.shape[0] * batch.past.shape[1]), self.device)
+            samples = self.average.sample(batch, self.recipe.validation_samples, noise).transpose(0, 1)
+            observed = batch.future.cpu().numpy()
+            known = np.isfinite(observed)
+            score += float(crps(observed, samples.cpu().numpy())[known].sum())
+            total += float(np.abs(observed[known]).sum())
+        return score / max(total, 1e-12)
+
+    # ---- checkpoints
+
+    @property
+    def _key(self) -> str:
+        """Hash of all that decides the course of training: a checkpoint of another course is not resumed."""
+        parts = [self.model.settings(), asdict(self.recipe), self.seed, self.model.recipe, str(self.split)]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        digest.update(self.panel.values.tobytes())
+        if self.panel.environment is not None:
+            digest.update(self.panel.environment.tobytes())
+        return digest.hexdigest()
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        tensors["random"] = torch.get_rng_state()
+        state = {"key": self._key, "log": self.log, "rng": self.rng.bit_generator.state}
+        owned = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        with replacing(self.checkpoint) as unfinished:
+            unfinished.write_bytes(save_tensors(owned, {"state": json.dumps(state)}))
+
+    def _resume(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.checkpoint, framework="pt") as file:
+                state = json.loads(file.metadata()["state"])
+            tensors = load_tensors(self.checkpoint.read_bytes())
+        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
+            return  # a damaged checkpoint is as good as none: training starts anew
+        if state["key"] != self._key:
+            return
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.average.load_state_dict(part("average."))
+        self.best = {name: tensor.to(self.device) for name, tensor in part("best.").items()}
+        saved: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            index, entry = name.split(".")
+            saved.setdefault(int(index), {})[entry] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved, "param_groups": groups})
+        torch.set_rng_state(tensors["random"])
+        self.rng.bit_generator.state = state["rng"]
+        self.log = state["log"]
+
+
+def train(
+    model: ForecastModel,
+    panel: Panel,
+    split: Split,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    checkpoint: Path | None = None,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Fit a model in place on `split.train`, stop and calibrate it on `split.validation`; nothing later is read.
+
+    checkpoint: a file written after every epoch, from which the same training goes on when it is run again.
+    Returns the log: loss and validation CRPS of each epoch, seconds.
+    """
+    known = torch.as_tensor(panel.values[:, : split.train.stop])
+    model.fit_statistics(known, panel.calendar.slot[: split.train.stop])
+    trainer = Trainer(model, panel, split, recipe or RECIPES["default"], seed, torch.device(device), checkpoint, report)
+    return trainer.run()
