@@ -41,7 +41,7 @@ class CityMeta(BaseModel):
 
     name: str = Field(min_length=1)
     timezone: str
-    interval: str  # e.g. "30min": a pandas duration that divides 24 h
+    interval: str  # a pandas duration that divides 24 h, kept in its shortest form, such as "30min" or "1h"
     unit: str = ""
     holidays: list[date] = []
     coordinates: Literal["true", "nominal"] = "true"
@@ -67,7 +67,7 @@ class CityMeta(BaseModel):
             raise ValueError(f"{value!r} is not a duration such as 30min or 1h") from error
         if pd.isna(interval) or interval < pd.Timedelta("1s") or DAY % interval != pd.Timedelta(0):
             raise ValueError(f"{value!r} must be at least one second and divide 24 hours, such as 30min or 1h")
-        return value
+        return duration_text(interval)
 
     @field_validator("imagery")
     @classmethod
@@ -339,6 +339,15 @@ def _read_traffic(file: Path) -> pd.DataFrame:
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         raise UserError(f"{file} cannot be read as Parquet: {_one_line(error)}; import the city again") from error
     return traffic.set_index("timestamp") if "timestamp" in traffic.columns else traffic
+
+
+def duration_text(duration: pd.Timedelta) -> str:
+    """A duration in hours, minutes or seconds, whichever is whole: 1h, 30min, 90s."""
+    seconds = duration.total_seconds()
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    return f"{seconds:g}s"
 
 
 def named(items: Sequence[object] | pd.Index, shown: int = SHOWN) -> str:

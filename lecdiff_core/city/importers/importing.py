@@ -151,7 +151,7 @@ def import_city(
     elif readings.by_place:
         readings = _renamed(readings, stations, crs, files[0])
     stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
-    resampled = resample(readings, interval, timezone, on_duplicate)
+    resampled = resample(readings, meta.interval, meta.timezone, on_duplicate)
     report(len(files), len(files), "writing the city folder")
     city = write_city(path, meta, stations, resampled.traffic)
     return _report(city.meta, path, layout, files, readings, resampled, stations, unknown, notices)

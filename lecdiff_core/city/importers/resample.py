@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from lecdiff_core.city.folder import duration_text
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings
 from lecdiff_core.errors import UserError
 
 MOST_CELLS = 600_000_000  # stations × steps that are held densely: 50,000 stations for 8 months of half-hours
-SECOND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Grid:
         if steps * len(readings.station_ids) > MOST_CELLS:
             span = [f"{readings.where(row)} ({_iso(readings.time[row])})" for row in (earliest, latest)]
             raise UserError(
-                f"the traffic spans {steps} intervals of {_text(step)} for {len(readings.station_ids)} stations, too many: "
+                f"{steps} intervals of {_text(step)} for {len(readings.station_ids)} stations are too many: times go "
                 f"from {span[0]} to {span[1]}; correct a wrong time, or import a shorter period"
             )
         return cls(anchor, step, first, steps, timezone)
@@ -213,9 +213,4 @@ def _iso(time: int) -> str:
 
 
 def _text(microseconds: int) -> str:
-    """A duration as one writes it after --interval."""
-    seconds = microseconds / SECOND
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds // size)}{unit}"
-    return f"{seconds:g}s"
+    return duration_text(pd.Timedelta(microseconds, unit="us"))

@@ -1,0 +1,103 @@
+"""What a city folder holds and what is missing, in figures and plain sentences."""
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from lecdiff_core.city.folder import City, named
+
+
+class CitySummary(BaseModel):
+    """What `lecdiff info` says of a city."""
+
+    path: Path
+    name: str
+    timezone: str
+    interval: str
+    unit: str
+    holidays: int
+    coordinates: str
+    generator: str | None
+    stations: int
+    steps: int
+    start: datetime
+    end: datetime  # of the last interval
+    missing_share: float  # of stations × steps, 0 … 1
+    stations_without_traffic: list[str]
+    mean: float  # traffic of a station in an interval
+    chips: int
+    tiles: bool
+    descriptions: bool
+    embeddings: bool
+    models: list[str]
+    forecasts: list[str]
+    missing: list[str]  # sentences
+
+    def lines(self) -> list[str]:
+        """The summary as lines to print."""
+        real = "true coordinates" if self.coordinates == "true" else "nominal coordinates (places are not real)"
+        demo = f", synthetic (generator {self.generator})" if self.generator else ""
+        return [
+            f"{self.name}{demo}",
+            f"stations: {self.stations}, {real}",
+            f"traffic: {self.steps} intervals of {self.interval}, {self.start.isoformat()} to {self.end.isoformat()} "
+            f"({self.timezone}), {self.holidays} holidays",
+            f"level: {self.mean:,.4g} {self.unit} a station and interval".replace("  ", " "),
+            f"missing values: {self.missing_share:.2%}",
+            f"satellite chips: {self.chips} of {self.stations}; own map tiles: {'yes' if self.tiles else 'no'}",
+            f"descriptions: {'yes' if self.descriptions else 'no'}; embeddings: {'yes' if self.embeddings else 'no'}",
+            f"models: {', '.join(self.models) or 'none'}",
+            f"kept forecasts: {', '.join(self.forecasts) or 'none'}",
+            *(f"missing: {sentence}" for sentence in self.missing),
+        ]
+
+
+def summarise(city: City) -> CitySummary:
+    """Look through a city folder."""
+    values = city.traffic.to_numpy()
+    observed = ~np.isnan(values)
+    silent = [station for station, seen in zip(city.station_ids, observed.any(axis=0), strict=True) if not seen]
+    chips = sum(city.chip(station) is not None for station in city.station_ids)
+    has = {name: (city.path / name).is_file() for name in ("descriptions.jsonl", "environment.safetensors")}
+    return CitySummary(
+        path=city.path,
+        name=city.meta.name,
+        timezone=city.meta.timezone,
+        interval=city.meta.interval,
+        unit=city.meta.unit,
+        holidays=len(city.meta.holidays),
+        coordinates=city.meta.coordinates,
+        generator=city.meta.generator,
+        stations=len(city.station_ids),
+        steps=len(city.traffic),
+        start=city.traffic.index[0].to_pydatetime(),
+        end=(city.traffic.index[-1] + city.interval).to_pydatetime(),
+        missing_share=float(1 - observed.mean()),
+        stations_without_traffic=silent,
+        mean=float(np.nanmean(values)),
+        chips=chips,
+        tiles=city.has_tiles,
+        descriptions=has["descriptions.jsonl"],
+        embeddings=has["environment.safetensors"],
+        models=city.models(),
+        forecasts=sorted(file.stem for file in (city.path / "forecasts").glob("[!.]*.parquet")),
+        missing=_missing(city, silent, chips, has),
+    )
+
+
+def _missing(city: City, silent: list[str], chips: int, has: dict[str, bool]) -> list[str]:
+    """What one may still want, a sentence each."""
+    days = len(city.traffic) / city.steps_per_day
+    sentences = {
+        f"traffic of {len(silent)} stations ({named(silent)})": bool(silent),
+        f"history: {days:.0f} days are few, models learn the week from 14 days on": days < 14,
+        "a unit; write it into city.toml": not city.meta.unit,
+        "holidays; write their dates into city.toml": not city.meta.holidays,
+        f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids),
+        "descriptions of the surroundings": not has["descriptions.jsonl"],
+        "embeddings of the surroundings": not has["environment.safetensors"],
+        "a trained model; make one with: lecdiff train": not city.models(),
+    }
+    return [sentence for sentence, absent in sentences.items() if absent]

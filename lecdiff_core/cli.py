@@ -1,0 +1,336 @@
+"""The command line `lecdiff`: every command reads its options, calls the core, and prints what came of it.
+
+Heavy parts are imported inside the commands, so that `lecdiff --help` answers at once. Results go to stdout, progress and
+notices to stderr.
+"""
+
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lecdiff_core import __version__
+from lecdiff_core.errors import UserError
+from lecdiff_core.progress import Report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERRUPTED = 130
+USERS_MISTAKE = 2
+SECONDS_BETWEEN_LINES = 30
+
+app = typer.Typer(
+    name="lecdiff",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+CityFolder = Annotated[Path, typer.Argument(metavar="CITY", help="Folder of the city.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+def main() -> None:
+    """Run the command line: status 0, 2 after a user's mistake, 130 after Ctrl-C."""
+    try:
+        status = app(prog_name="lecdiff", standalone_mode=False)
+    except UserError as error:
+        sys.exit(_refuse(str(error)))
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # the option parser's errors; anything else is a bug
+        if usage is None:
+            raise
+        sys.exit(_refuse(f"{usage()} See: {error.ctx.command_path if error.ctx else 'lecdiff'} --help"))
+    if status == INTERRUPTED:
+        again = shlex.join(["lecdiff", *sys.argv[1:]])
+        print(f"lecdiff: stopped; what was finished is kept, go on with: {again}", file=sys.stderr)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> int:
+    print(f"lecdiff: {' '.join(message.split())}", file=sys.stderr)
+    return USERS_MISTAKE
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lecdiff {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def lecdiff(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Mobile traffic forecasts from traffic, neighbours and satellite surroundings. CITY is a folder."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def demo(
+    city: CityFolder,
+    stations: Annotated[int | None, typer.Option(help="Generate another town with so many stations.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Generate another town from this seed.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the shipped demo city to CITY, or generate another town there."""
+    from lecdiff_core import demo as towns
+
+    if stations is None and seed is None:
+        town = towns.copy_demo_city(city)
+    else:
+        with _progress() as report:
+            town = towns.generate_town(city, stations=stations or 150, seed=seed or 0, report=report)
+    summary = {"path": str(city), "name": town.meta.name, "stations": len(town.stations), "steps": len(town.traffic)}
+    _print(summary, [f"{town.meta.name} is in {city}; look at it with: lecdiff app {shlex.quote(str(city))}"], as_json)
+
+
+@app.command("import")
+def import_(
+    city: CityFolder,
+    traffic: Annotated[str, typer.Option(help="File, folder of files, or pattern in quotes.", show_default=False)],
+    stations: Annotated[Path | None, typer.Option(help="CSV, Parquet, GeoParquet or GeoJSON of stations.")] = None,
+    layout: Annotated[
+        Literal["long", "wide", "sessions", "telecom-italia", "c2tm"], typer.Option(help="How the traffic is laid out.")
+    ] = "long",
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE=NAME", help="Name of a column, where it differs; repeat it.")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Sum readings into intervals of this length.")] = "30min",
+    timezone: Annotated[str, typer.Option(help="Of the city, and of times without an offset.")] = "UTC",
+    unit: Annotated[str, typer.Option(help="Of the traffic, such as MB.")] = "",
+    crs: Annotated[str, typer.Option(help="Coordinates of the stations: EPSG:4326, gcj02, bd09, …")] = "EPSG:4326",
+    coordinates: Annotated[
+        Literal["true", "nominal"], typer.Option(help="nominal: places are not real, only who is next to whom.")
+    ] = "true",
+    on_duplicate: Annotated[
+        Literal["error", "sum", "last"], typer.Option(help="Two readings of one station and time.")
+    ] = "error",
+    on_unknown: Annotated[
+        Literal["error", "drop"], typer.Option(help="Stations without traffic, traffic without station.")
+    ] = "error",
+    as_json: Json = False,
+) -> None:
+    """Read traffic and stations as others keep them into the folder CITY."""
+    from lecdiff_core.city.importers.importing import import_city
+
+    with _progress() as report:
+        result = import_city(
+            city,
+            traffic,
+            stations,
+            layout,
+            _roles(column or []),
+            interval,
+            timezone,
+            unit,
+            crs,
+            coordinates,
+            on_duplicate,
+            on_unknown,
+            report=report,
+        )
+    _print(result.model_dump(mode="json"), result.lines(), as_json)
+
+
+@app.command()
+def train(
+    city: CityFolder,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    preset: Annotated[
+        Literal["default", "paper"], typer.Option(help="paper: the plain form of the paper.")
+    ] = "default",
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a model and save it in CITY; stopped half-way, the same command goes on."""
+    from lecdiff_core import jobs
+    from lecdiff_core.city.folder import City
+
+    opened = City.open(city)
+    with _progress() as report:
+        metrics = jobs.train(opened, model, preset, device, seed, report)
+    _print(metrics, [f"{name}: {_brief(value)}" for name, value in metrics.items()], as_json)
+
+
+@app.command()
+def forecast(
+    city: CityFolder,
+    out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    start: Annotated[str | None, typer.Option(help="Time of the first step, ISO 8601; else after the data.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Intervals to forecast; else 24 hours.")] = None,
+    samples: Annotated[int, typer.Option(help="Futures drawn.")] = 100,
+    stations: Annotated[str | None, typer.Option(metavar="A,B", help="Only these stations.")] = None,
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write every sample, too.")] = False,
+    device: Device = "auto",
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Forecast traffic with a trained model: mean and quantiles of every station and step, written to a file."""
+    from lecdiff_core import jobs
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.forecast import write_forecast
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise UserError(f"--out {out}: the name must end in .parquet or .csv")
+    opened = City.open(city)
+    first = None if start is None else _time(start, opened.meta.timezone)
+    chosen = None if stations is None else [station.strip() for station in stations.split(",")]
+    result, notices = jobs.forecast(opened, model, first, steps, samples, chosen, device, seed)
+    write_forecast(result, out, keep_samples)
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
+    summary = {
+        "out": str(out),
+        "stations": len(result.station_ids),
+        "steps": len(result.timestamps),
+        "start": result.timestamps[0].isoformat(),
+        "samples": len(result.samples),
+        "notices": notices,
+    }
+    text = f"{summary['stations']} stations × {summary['steps']} steps from {summary['start']} written to {out}"
+    _print(summary, [text], as_json)
+
+
+@app.command()
+def benchmark(
+    city: CityFolder,
+    out: Annotated[
+        Path, typer.Option(help="JSON file to write; results in it are not computed again.", show_default=False)
+    ],
+    part: Annotated[
+        Literal["validation", "test"], typer.Option(help="validation: for choosing; test: the table.")
+    ] = "test",
+    models: Annotated[str, typer.Option(metavar="all|A,B", help="Names of models.")] = "all",
+    seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
+    hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Measure models by the protocol and write the results; stopped half-way, the same command goes on."""
+    from lecdiff_core import jobs
+    from lecdiff_core.city.folder import City
+
+    opened = City.open(city)
+    chosen = None if models == "all" else [name.strip() for name in models.split(",")]
+    with _progress() as report:
+        document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, report=report)
+    _print(document, _results_table(document["results"]), as_json)
+
+
+@app.command()
+def info(city: CityFolder, as_json: Json = False) -> None:
+    """Say what the folder CITY holds and what is missing."""
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.city.summary import summarise
+
+    summary = summarise(City.open(city))
+    _print(summary.model_dump(mode="json"), summary.lines(), as_json)
+
+
+@app.command("app")
+def app_(
+    city: Annotated[Path | None, typer.Argument(metavar="[CITY]", help="City to open; else the demo.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the server.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Do not open a browser.")] = False,
+) -> None:
+    """Open the application in a browser."""
+    from lecdiff_core.serve import run
+
+    run(city, port, headless)
+
+
+def _roles(pairs: list[str]) -> dict[str, str]:
+    """ROLE=NAME pairs as a dictionary."""
+    roles = {}
+    for pair in pairs:
+        role, equals, name = pair.partition("=")
+        if not (role and equals and name):
+            raise UserError(f"--column {pair}: write it as ROLE=NAME, such as station_id=BS")
+        roles[role] = name
+    return roles
+
+
+def _time(text: str, timezone: str) -> "pd.Timestamp":
+    """A time a user wrote, in the city's zone unless it has an offset."""
+    import pandas as pd
+
+    try:
+        moment = pd.Timestamp(text)
+        return moment.tz_localize(timezone) if moment.tz is None else moment.tz_convert(timezone)
+    except ValueError as error:
+        raise UserError(
+            f"--start {text}: this is no time in {timezone}; write it like 2013-11-25T06:00+01:00"
+        ) from error
+
+
+def _print(result: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    print(json.dumps(_finite(result), default=str, allow_nan=False) if as_json else "\n".join(lines))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _brief(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _results_table(results: list[dict[str, Any]]) -> list[str]:
+    """Results of a benchmark as lines of a table, a model and seed a line."""
+    measures = ("mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90")
+    rows = [["model", "seed", *measures]]
+    rows += [[row["model"], str(row["seed"]), *(_brief(row.get(name, "")) for name in measures)] for row in results]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    """A report that draws a bar with the time left on stderr; where that is no terminal, a line now and then."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _report_lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda done, total, message: bar.update(task, completed=done, total=total, description=message)
+
+
+def _report_lines() -> Report:
+    started = said = time.monotonic()
+
+    def report(done: float, total: float, message: str) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN_LINES and 0 < done <= total:
+            said = now
+            left = (now - started) * (total - done) / done
+            print(f"{message}: {done / total:.0%}, about {left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+    return report
