@@ -51,7 +51,8 @@ def main() -> None:
         usage = getattr(error, "format_message", None)  # the option parser's errors; anything else is a bug
         if usage is None:
             raise
-        sys.exit(_refuse(f"{usage()} See: {error.ctx.command_path if error.ctx else 'lecdiff'} --help"))
+        context = getattr(error, "ctx", None)
+        sys.exit(_refuse(f"{usage()} See: {context.command_path if context else 'lecdiff'} --help"))
     if status == INTERRUPTED:
         again = shlex.join(["lecdiff", *sys.argv[1:]])
         print(f"lecdiff: stopped; what was finished is kept, go on with: {again}", file=sys.stderr)
@@ -63,21 +64,14 @@ def _refuse(message: str) -> int:
     return USERS_MISTAKE
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"lecdiff {__version__}")
-        raise typer.Exit
-
-
 @app.callback(invoke_without_command=True)
 def lecdiff(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     """Mobile traffic forecasts from traffic, neighbours and satellite surroundings. CITY is a folder."""
-    if context.invoked_subcommand is None:
+    if version:
+        print(f"lecdiff {__version__}")
+    elif context.invoked_subcommand is None:
         print(context.get_help())
 
 

@@ -297,9 +297,7 @@ def _regular_index(index: pd.Index, meta: CityMeta, source: str) -> pd.DatetimeI
     if (steps != expected).any():
         row = int(np.argmax(steps != expected)) + 1
         problem = "is there twice" if steps[row - 1] == 0 else "is out of order" if steps[row - 1] < 0 else None
-        problem = (
-            problem or f"follows {index[row - 1].isoformat()}, which is not one interval of {meta.interval} earlier"
-        )
+        problem = problem or f"is not {meta.interval} after {index[row - 1].isoformat()}"
         raise UserError(
             f"{source}, row {row + 1}, column timestamp: {index[row].isoformat()} {problem}; "
             "every interval must be there once, in order, with missing values in gaps"
