@@ -30,6 +30,7 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
 ARCGIS = "arcgis"
+METRES = 640.0  # a side of a chip, where nothing else is said
 ARCGIS_URL = "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer"
 POWERED_BY_ESRI = "Powered by Esri"
 DEEPEST_ZOOM = 19
@@ -101,7 +102,7 @@ def fetch_imagery(
     city: City,
     source: str = ARCGIS,
     size: int = 256,
-    metres: float = 640,
+    metres: float = METRES,
     date: str | None = None,
     accept_terms: bool = False,
     per_second: float = 10.0,
@@ -157,6 +158,11 @@ def read_chip_records(city: City) -> dict[str, list[ChipRecord]]:
     for record in read_records(_records_file(city), ChipRecord):
         records.setdefault(record.station_id, []).append(record)
     return records
+
+
+def chip_metres(records: list[ChipRecord], sha256: str) -> float:
+    """Metres a side of the chip with this digest, of a station's records; the default where none tells."""
+    return next((record.metres for record in reversed(records) if record.sha256 == sha256), METRES)
 
 
 def arcgis_url() -> str:

@@ -1,0 +1,408 @@
+"""Descriptions of a city's chips, by a multimodal model or offline from measured evidence, into `descriptions.jsonl`.
+
+An answer is on the disk before the next question is asked, so a run that is cut off, refused or out of money loses nothing that
+was paid for, and the next run asks only for what is missing. The model sees the chip and its scale: no place, no station.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
+
+from lecdiff_core.city.folder import City, named
+from lecdiff_core.environment.costs import Estimate, Prices, prices_of, text_tokens
+from lecdiff_core.environment.description import (
+    FILE_NAME,
+    Description,
+    DescriptionKey,
+    Sentence,
+    append_description,
+    read_descriptions,
+    split_sentences,
+    write_descriptions,
+)
+from lecdiff_core.environment.evidence import Evidence, measure
+from lecdiff_core.environment.imagery import ChipRecord, chip_metres, read_chip_records
+from lecdiff_core.environment.images import MIME_TYPES, ImageError, read_image
+from lecdiff_core.environment.instruction import Instruction, load_instruction
+from lecdiff_core.environment.jsonl import append_record
+from lecdiff_core.environment.llm import AS_JSON, ChatModel, FailedError, Reply, StopError, UnusableError
+from lecdiff_core.environment.offline import OFFLINE_MODEL, describe_offline
+from lecdiff_core.environment.refine import default_rules, refine_with
+from lecdiff_core.errors import UserError
+from lecdiff_core.progress import Report, silent
+
+Provider = Literal["openai", "offline"]
+DEFAULT_MODEL = "gpt-4o"
+NO_INSTRUCTION = "none"
+REJECTED_FILE = "descriptions-rejected.jsonl"
+SMALLEST_CHIP, LARGEST_CHIP = 32, 2048
+MOST_A_STATION = 20
+TRIES = 2  # an answer that is no description is asked for once more
+FAILURES_IN_A_ROW = 3
+
+
+@dataclass
+class DescriptionReport:
+    """What `describe_city` did. Every station that lacks a description it should have is in `failed` or `undone`."""
+
+    model: str
+    prompt_version: str
+    estimate: Estimate  # of what was to be asked, before the first question
+    made: int = 0  # descriptions that are new
+    kept: int = 0  # descriptions that were there, made from the same chip, model and instruction
+    failed: dict[str, str] = field(default_factory=dict)  # station id: reason
+    undone: list[str] = field(default_factory=list)  # stations not asked about, because the run was stopped
+    stopped: str | None = None  # why it was
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None  # dollars, None where the price is not known
+
+
+class Rejected(BaseModel):
+    """An answer that is no description, kept because it was paid for: a line of `descriptions-rejected.jsonl`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    station_id: str
+    n: int
+    text: str
+    reason: str
+    model: str
+    prompt_version: str
+    image_sha256: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    key: DescriptionKey
+    chip: Path
+    metres: float
+    size: tuple[int, int]
+
+
+def estimate_descriptions(
+    city: City,
+    provider: Provider = "openai",
+    model: str | None = None,
+    per_station: int = 1,
+    instruction: str = "standard",
+    prices: Prices | None = None,
+) -> Estimate:
+    """What `describe_city` would ask for now; sends nothing."""
+    plan = _Plan(city, provider, model, per_station, instruction)
+    return plan.estimate(prices or prices_of(plan.model))
+
+
+def describe_city(
+    city: City,
+    provider: Provider = "openai",
+    model: str | None = None,
+    per_station: int = 1,
+    instruction: str = "standard",
+    base_url: str | None = None,
+    api_key: str | None = None,
+    budget: float | None = None,
+    prices: Prices | None = None,
+    concurrency: int = 4,
+    report: Report = silent,
+) -> DescriptionReport:
+    """Describe every chip `per_station` times, refine the descriptions, and keep all of it in `descriptions.jsonl`.
+
+    provider: "openai", any OpenAI-compatible endpoint, or "offline". instruction: a shipped one by name, or the path of a `.md`
+    file. base_url, api_key: else from the environment (see `ChatModel`). budget: dollars this run may cost at most; it needs a
+    known price (`prices`, or a listed model).
+
+    Stations that fail are named in the report and the others go on. When the key is refused, the quota used up or the server gone,
+    the run stops and says so. Raises UserError for wrong options, and for such a stop where nothing at all was achieved.
+    """
+    plan = _Plan(city, provider, model, per_station, instruction)
+    prices = prices or prices_of(plan.model)
+    estimate = plan.estimate(prices)
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget:g} USD buys nothing; give one above 0, or none")
+    if budget is not None and estimate.cost is None:
+        raise UserError(f"the budget cannot be kept: the price of {plan.model} is not known; give its prices")
+    result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
+    report(0, max(1, len(plan.jobs)), str(estimate))
+    with _only_run(city):
+        if provider == "offline":
+            _run(city, plan, _offline, _Purse(Prices(0.0, 0.0), None, plan.instruction), result, 1, report)
+        else:
+            with ChatModel(plan.model, base_url, api_key) as chat:
+                purse = _Purse(prices, budget, plan.instruction)
+                _run(city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report)
+        refine_city(city, report=report)
+    if result.stopped and not result.made:
+        missing = f"{len(result.undone)} stations are not described: {named(result.undone)}"
+        raise UserError(f"{result.stopped}; {missing}")
+    return result
+
+
+def refine_city(city: City, again: bool = False, report: Report = silent) -> int:
+    """Refine the descriptions that no refinement has seen yet (or all, `again`, after the rules changed); return how many.
+
+    Only descriptions of the present chip can be refined. `report` may raise to stop; what was refined is kept.
+    """
+    path = city.path / FILE_NAME
+    descriptions = read_descriptions(path)
+    waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
+    records, rules, refined = read_chip_records(city), default_rules(), 0
+    measured: dict[str, Evidence | None] = {}
+    try:
+        for done, i in enumerate(waiting, start=1):
+            one = descriptions[i]
+            if one.image_sha256 not in measured:
+                measured = {one.image_sha256: _evidence(city, one, records.get(one.station_id, []))}
+            if evidence := measured[one.image_sha256]:
+                verdict = refine_with(one.text, evidence, rules=rules)
+                scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
+                descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})
+                refined += 1
+            report(done, len(waiting), f"refined {done} of {len(waiting)}")
+    finally:
+        if refined:
+            write_descriptions(path, descriptions)
+    return refined
+
+
+def _evidence(city: City, description: Description, records: list[ChipRecord]) -> Evidence | None:
+    """Measure the chip a description was made from; None where the city has another one now, or it shows too little."""
+    try:
+        chip, digest, (width, _) = _chip(city, description.station_id)
+        if digest != description.image_sha256:
+            return None
+        return measure(read_image(chip.read_bytes()), chip_metres(records, digest) / width)
+    except (ImageError, UserError):
+        return None
+
+
+class _Plan:
+    """Which descriptions there are to make, and which stations cannot have one."""
+
+    def __init__(self, city: City, provider: Provider, model: str | None, per_station: int, instruction: str) -> None:
+        if provider not in ("openai", "offline"):
+            raise UserError(f"there is no provider {provider!r}; it is openai or offline")
+        if not 1 <= per_station <= MOST_A_STATION:
+            raise UserError(f"{per_station} descriptions a station are not possible; give 1 to {MOST_A_STATION}")
+        if provider == "offline" and model not in (None, OFFLINE_MODEL):
+            raise UserError(f"the offline provider has no model {model!r}; leave --model out")
+        self.instruction = load_instruction(instruction)
+        self.model = OFFLINE_MODEL if provider == "offline" else (model or DEFAULT_MODEL)
+        self.prompt_version = NO_INSTRUCTION if provider == "offline" else self.instruction.prompt_version
+        self.per_station = per_station
+        self.kept = 0
+        self.jobs: list[_Job] = []
+        self.failed: dict[str, str] = {}
+        there = {one.key for one in read_descriptions(city.path / FILE_NAME)}
+        records = read_chip_records(city)
+        for station in city.station_ids:
+            try:
+                chip, digest, size = _chip(city, station)
+            except ImageError as error:
+                self.failed[station] = str(error)
+                continue
+            metres = chip_metres(records.get(station, []), digest)
+            keys = [
+                DescriptionKey(station, n, self.model, self.prompt_version, digest) for n in range(1, per_station + 1)
+            ]
+            missing = [key for key in keys if key not in there]
+            self.kept += len(keys) - len(missing)
+            self.jobs += [_Job(key, chip, metres, size) for key in missing]
+
+    def estimate(self, prices: Prices) -> Estimate:
+        """Tokens and dollars of all the jobs."""
+        if self.model == OFFLINE_MODEL:
+            return Estimate(len(self.jobs), 0, 0, 0.0)
+        tokens_in = sum(tokens_of(job.size, self.instruction, prices) for job in self.jobs)
+        tokens_out = len(self.jobs) * self.instruction.expected_tokens
+        return Estimate(len(self.jobs), tokens_in, tokens_out, prices.cost(tokens_in, tokens_out))
+
+
+def tokens_of(size: tuple[int, int], instruction: Instruction, prices: Prices) -> int:
+    """About how many tokens one question has."""
+    return prices.image_tokens(*size) + text_tokens(instruction.text + AS_JSON)
+
+
+def _chip(city: City, station: str) -> tuple[Path, str, tuple[int, int]]:
+    chip = city.chip(station)
+    if chip is None:
+        raise ImageError("it has no chip; run `lecdiff imagery`")
+    content = chip.read_bytes()
+    image = read_image(content)
+    if image.width != image.height or not SMALLEST_CHIP <= image.width <= LARGEST_CHIP:
+        raise ImageError(
+            f"its chip is {image.width}×{image.height} pixels; it must be square, {SMALLEST_CHIP} to {LARGEST_CHIP} a side"
+        )
+    return chip, hashlib.sha256(content).hexdigest(), image.size
+
+
+@contextmanager
+def _only_run(city: City) -> Iterator[None]:
+    """Hold the city's descriptions: two runs at a time would pay for the same answers."""
+    lock = FileLock(city.path / ".descriptions.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another run is describing {city.path}; wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _ask_model(chat: ChatModel, instruction: Instruction, job: _Job) -> Reply:
+    content = job.chip.read_bytes()
+    mime_type = MIME_TYPES[read_image(content).format or "JPEG"]
+    return chat.describe(content, mime_type, instruction.for_chip(job.metres))
+
+
+def _offline(job: _Job) -> Reply:
+    image = read_image(job.chip.read_bytes())
+    seed = int.from_bytes(hashlib.sha256(f"{job.key.image_sha256}:{job.key.n}".encode()).digest()[:4], "big")
+    try:
+        return Reply(" ".join(describe_offline(image, job.metres / image.width, seed)), 0, 0)
+    except UserError as error:
+        raise FailedError(str(error)) from None
+
+
+class _Purse:
+    """Counts what was spent, and says when the next question might cost more than the budget allows; thread-safe."""
+
+    def __init__(self, prices: Prices, budget: float | None, instruction: Instruction) -> None:
+        self._prices, self._budget, self._instruction = prices, budget, instruction
+        self._lock = threading.Lock()
+        self._open: dict[_Job, float] = {}
+        self.tokens_in = self.tokens_out = 0
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars so far, None where the price is not known."""
+        return self._prices.cost(self.tokens_in, self.tokens_out)
+
+    def open(self, job: _Job) -> None:
+        """Set the expected cost of a question aside. Raises StopError where the budget does not allow it."""
+        price = self._prices.cost(*self._expected(job)) or 0.0
+        with self._lock:
+            if self._budget is not None and (self.cost or 0.0) + sum(self._open.values()) + price > self._budget:
+                raise StopError(f"the budget of {self._budget:g} USD is used up")
+            self._open[job] = price
+
+    def pay(self, job: _Job, reply: Reply | None) -> None:
+        """Count what the question really took; nothing where no reply came, the expected where the server did not count."""
+        expected_in, expected_out = self._expected(job)
+        with self._lock:
+            del self._open[job]
+            if reply is not None:
+                self.tokens_in += expected_in if reply.tokens_in is None else reply.tokens_in
+                self.tokens_out += expected_out if reply.tokens_out is None else reply.tokens_out
+
+    def _expected(self, job: _Job) -> tuple[int, int]:
+        return tokens_of(job.size, self._instruction, self._prices), self._instruction.expected_tokens
+
+
+class _Desk:
+    """Takes one job at a time from the question to the disk; thread-safe."""
+
+    def __init__(self, city: City, describer: Callable[[_Job], Reply], purse: _Purse) -> None:
+        self._folder, self._describer, self._purse = city.path, describer, purse
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Ask nothing more; answers under way are still kept."""
+        self._closed.set()
+
+    def work(self, job: _Job) -> bool:
+        """Make one description; False where the desk was closed. Raises UnusableError, FailedError or StopError."""
+        for tries_left in reversed(range(TRIES)):
+            if self._closed.is_set():
+                return False
+            try:
+                self._keep(job, self._ask(job))
+                break
+            except UnusableError as error:
+                self._reject(job, error)
+                if not tries_left:
+                    raise
+            except StopError:
+                self.close()
+                raise
+        return True
+
+    def _ask(self, job: _Job) -> Reply:
+        self._purse.open(job)
+        reply = None
+        try:
+            reply = self._describer(job)
+        except UnusableError as error:
+            reply = error.reply
+            raise
+        finally:
+            self._purse.pay(job, reply)
+        return reply
+
+    def _keep(self, job: _Job, reply: Reply) -> None:
+        sentences = [Sentence(text=text) for text in split_sentences(reply.text)]
+        with self._lock:
+            append_description(
+                self._folder / FILE_NAME, Description(**job.key._asdict(), text=reply.text, sentences=sentences)
+            )
+
+    def _reject(self, job: _Job, error: UnusableError) -> None:
+        with self._lock:
+            append_record(
+                self._folder / REJECTED_FILE, Rejected(**job.key._asdict(), text=error.reply.text, reason=str(error))
+            )
+
+
+def _run(
+    city: City,
+    plan: _Plan,
+    describer: Callable[[_Job], Reply],
+    purse: _Purse,
+    result: DescriptionReport,
+    concurrency: int,
+    report: Report,
+) -> None:
+    """Work through the jobs; what came of them goes into `result`."""
+    desk = _Desk(city, describer, purse)
+    settled: set[_Job] = set()
+    in_a_row = 0
+    executor = ThreadPoolExecutor(concurrency)
+    try:
+        futures = {executor.submit(desk.work, job): job for job in plan.jobs}
+        for done, future in enumerate(as_completed(futures), start=1):
+            job, stop = futures[future], ""
+            try:
+                if future.result():
+                    settled.add(job)
+                    result.made += 1
+                    in_a_row = 0
+            except (UnusableError, FailedError) as error:
+                settled.add(job)
+                which = f"description {job.key.n}: " if plan.per_station > 1 else ""
+                result.failed.setdefault(job.key.station_id, f"{which}{error}")
+                in_a_row = in_a_row + 1 if isinstance(error, FailedError) and error.connection else 0
+                stop = str(error) if in_a_row == FAILURES_IN_A_ROW else ""
+            except StopError as error:
+                stop = str(error)
+            if stop:
+                desk.close()
+                result.stopped = result.stopped or stop
+            if not result.stopped:
+                spent = f", {purse.cost:.2f} USD" if purse.cost else ""
+                report(done, len(futures), f"description {done} of {len(futures)}{spent}")
+    finally:
+        desk.close()
+        executor.shutdown(wait=True, cancel_futures=True)
+        result.tokens_in, result.tokens_out, result.cost = purse.tokens_in, purse.tokens_out, purse.cost
+    result.undone = list(dict.fromkeys(job.key.station_id for job in plan.jobs if job not in settled))
