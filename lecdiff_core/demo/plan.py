@@ -37,6 +37,7 @@ CODE: dict[str, int] = {name: code for code, name in enumerate(CLASSES)}
 
 EARTH_RADIUS_M = 6378137.0
 STATIONS_PER_TOWN = 400  # above this a plan is a region of several towns
+VILLAGE_BELOW_M = 600.0  # a smaller town is a village: houses only
 RIVER, MOTORWAY, RAIL = "river", "motorway", "rail"
 MOTORWAY_HALF_WIDTH_M = 17.0
 RAIL_HALF_WIDTH_M = 13.0
@@ -74,7 +75,7 @@ class Distortion:
         push = rng.uniform(0, 2 * math.pi, terms)
         self.k = 2 * math.pi / length * np.stack([np.cos(angle), np.sin(angle)])
         self.phase = rng.uniform(0, 2 * math.pi, terms)
-        self.push = (0.017 * length) * np.stack([np.cos(push), np.sin(push)])
+        self.push = (0.022 * length) * np.stack([np.cos(push), np.sin(push)])
 
     def to_plan(self, ground: Array) -> Array:
         """Plan points of ground points, `(n, 2)`."""
@@ -83,7 +84,7 @@ class Distortion:
     def to_ground(self, plan: Array) -> Array:
         """Ground points of plan points, `(n, 2)`, by fixed-point iteration (to a few centimetres)."""
         ground = plan.copy()
-        for _ in range(14):
+        for _ in range(20):
             ground = plan - np.sin(ground @ self.k + self.phase) @ self.push.T
         return ground
 
@@ -131,6 +132,7 @@ class Town:
     def __init__(self, rng: np.random.Generator, centre: Array, radius: float, fields: "Fields") -> None:
         self.centre = centre
         self.radius = radius
+        self.village = radius < VILLAGE_BELOW_M
         angle, stretch = rng.uniform(0, math.pi), rng.uniform(1.0, 1.22)
         turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
         self.squash = turn.T @ np.diag([stretch, 1 / stretch]) @ turn
@@ -216,8 +218,12 @@ class Town:
         use = np.full(len(radius), CODE["suburban housing"])
         use[ragged < self.dense_share] = CODE["dense housing"]
         use[share < self.centre_share] = CODE["centre"]
-        use[share > 1] = -1
-        free = (share <= 1) & (share >= self.centre_share * 0.8)
+        use[share + 0.13 * fields.fringe(place) > 1] = -1
+        if self.village:
+            use[(use >= 0) & (radius > 0)] = CODE["suburban housing"]
+            use[0] = CODE["dense housing"]
+            return use
+        free = (use >= 0) & (share >= self.centre_share * 0.8)
         scale = max(1.0, (self.radius / 2600) ** 2)
         to_motorway = fields.nearest(MOTORWAY, ground)
         to_rail = fields.nearest(RAIL, ground)
@@ -262,11 +268,12 @@ class Town:
 class Fields:
     """What the whole region shares: distortion, noise fields, curves and lakes."""
 
-    def __init__(
-        self, distortion: Distortion, mix: Waves, woods: Waves, curves: list[Curve], lakes: list[Lake]
-    ) -> None:
-        self.distortion, self.mix, self.woods = distortion, mix, woods
-        self.curves, self.lakes = curves, lakes
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.distortion = Distortion(rng)
+        self.mix, self.woods = Waves(rng, 10, 500, 2500), Waves(rng, 14, 600, 4000)
+        self.thicket, self.fringe = Waves(rng, 14, 90, 400), Waves(rng, 12, 500, 1600)
+        self.curves: list[Curve] = []
+        self.lakes: list[Lake] = []
 
     def nearest(self, kind: str, ground: Array, limit: float = math.inf) -> Array:
         """Distance of ground points to the nearest curve of a kind, in metres."""
@@ -288,20 +295,35 @@ class Plan:
         self.spacing = 2.9 * radius
         side = 1 if towns == 1 else math.ceil(math.sqrt(towns))
         self.half = 1.3 * radius if towns == 1 else side * self.spacing / 2
-        distortion = Distortion(rng)
-        mix, woods = Waves(rng, 10, 500, 2500), Waves(rng, 14, 600, 4000)
+        self.fields = Fields(rng)
         centres, radii = self._centres(rng, side, towns, radius)
-        curves = [c for row in range(side) for c in self._curves(rng, row, side, radius)]
-        self.fields = Fields(distortion, mix, woods, curves, [])
-        ground_centres = distortion.to_ground(centres)
+        self.fields.curves.extend(c for row in range(side) for c in self._curves(rng, row, side, radius))
+        ground_centres = self.fields.distortion.to_ground(centres)
         self.fields.lakes.extend(self._lake(rng, c, r) for c, r in zip(ground_centres, radii, strict=True))
         self.woods_above = rng.uniform(0.55, 0.95)
+        self.rail_stops = self._rail_stops(ground_centres)
+        places, sizes = self._villages(rng, centres)
+        self.centres, self.radii = np.vstack([centres, places]), np.concatenate([radii, sizes])
         self.towns = [
             Town(np.random.default_rng([seed, 2, t]), centre, r, self.fields)
-            for t, (centre, r) in enumerate(zip(centres, radii, strict=True))
+            for t, (centre, r) in enumerate(zip(self.centres, self.radii, strict=True))
         ]
-        self.town_tree = cKDTree(centres)
-        self.rail_stops = self._rail_stops(ground_centres)
+        self.town_tree = cKDTree(self.centres)
+
+    def _villages(self, rng: np.random.Generator, centres: Array) -> tuple[Array, Array]:
+        """Villages at the corners between towns (three of the four corners where there is one town)."""
+        if len(centres) == 1:
+            corners = 0.83 * self.half * np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])[rng.permutation(4)[:3]]
+        else:
+            corners = centres + self.spacing / 2
+        return corners + rng.uniform(-0.06, 0.06, corners.shape) * self.half, rng.uniform(260, 430, len(corners))
+
+    def town_of(self, plan: Array) -> NDArray[np.int64]:
+        """Index of the town whose land a plan point is: the nearest in units of its radius."""
+        count = min(9, len(self.towns))
+        distance, town = self.town_tree.query(plan, k=count)
+        distance, town = distance.reshape(len(plan), count), town.reshape(len(plan), count)
+        return town[np.arange(len(plan)), np.argmin(distance / self.radii[town], axis=1)]
 
     def _centres(self, rng: np.random.Generator, side: int, towns: int, radius: float) -> tuple[Array, Array]:
         if towns == 1:
@@ -354,17 +376,22 @@ class Plan:
 
     def _rail_stops(self, centres: Array) -> Array:
         rails = np.concatenate([c.points for c in self.fields.curves if c.kind == RAIL])
+        rails = rails[self.fields.nearest(RIVER, rails) > 170]
         return rails[cKDTree(rails).query(centres)[1]]
+
+    def wooded(self, ground: Array) -> Array:
+        """How far into the woods ground points lie: above 0 there are trees."""
+        return self.fields.woods(ground) + 0.13 * self.fields.thicket(ground) - self.woods_above
 
     def woods(self, ground: Array) -> NDArray[np.bool_]:
         """Whether ground points outside the towns are wooded."""
-        return self.fields.woods(ground) > self.woods_above
+        return self.wooded(ground) > 0
 
     def classify(self, ground: Array) -> NDArray[np.int64]:
         """Land-use code (index into CLASSES) of ground points `(n, 2)`."""
         plan = self.fields.distortion.to_plan(ground)
         use = np.where(self.woods(ground), CODE["forest"], CODE["farmland"])
-        town = self.town_tree.query(plan)[1]
+        town = self.town_of(plan)
         for t in np.unique(town):
             at = np.flatnonzero(town == t)
             cell = self.towns[t].cell(plan[at])
@@ -383,6 +410,6 @@ class Plan:
     def centrality(self, ground: Array) -> Array:
         """1 at a town's middle, falling smoothly to 0 in the country."""
         plan = self.fields.distortion.to_plan(ground)
-        distance, town = self.town_tree.query(plan)
-        radius = np.array([t.radius for t in self.towns])[town]
-        return np.exp(-((distance / (0.55 * radius)) ** 1.3))
+        town = self.town_of(plan)
+        distance, radius = np.hypot(*(plan - self.centres[town]).T), self.radii[town]
+        return np.sqrt(np.minimum(radius / 2000, 1.0)) * np.exp(-((distance / (0.55 * radius)) ** 1.3))

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -45,9 +45,16 @@ def copy_demo_city(path: Path) -> "City":
 
 
 def generate_town(
-    path: Path, stations: int = 150, seed: int = 0, days: int = 60, imagery: bool = True, report: Report = silent
+    path: Path,
+    stations: int = 150,
+    seed: int = 0,
+    days: int = 60,
+    imagery: bool | Literal["chips"] = True,
+    report: Report = silent,
 ) -> "City":
-    """Generate the town of `seed` with its traffic, its truth and, if asked, its tiles and chips, as a city folder.
+    """Generate the town of `seed` with its traffic, its truth and, if asked, its imagery, as a city folder.
+
+    imagery: True for map tiles and station chips, "chips" for the chips alone, False for neither.
 
     The ground grows with the number of stations: one town up to 400, beyond that a region of towns. The same arguments
     give the same files. Raises UserError for fewer than 1 station or 7 days, or where `path` holds something.
@@ -87,10 +94,12 @@ def generate_town(
     city = write_city(path, meta, table, pd.DataFrame(values, index=index, columns=ids, copy=False))
     _write_truth(path, events, ids, use, shares)
     if imagery:
-        from lecdiff_core.demo.imagery import write_chips, write_tiles
+        from lecdiff_core.demo.imagery import Aerial, write_chips, write_tiles
 
-        write_tiles(path, plan, report)
-        write_chips(path, plan, city.station_ids, sites, report)
+        aerial = Aerial(plan)
+        if imagery != "chips":
+            write_tiles(path, aerial, report)
+        write_chips(path, aerial, city.station_ids, sites, report)
     return city
 
 
