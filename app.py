@@ -1,0 +1,67 @@
+"""The app's entry, twice: imported by the server it is the server; run for a visitor it is the page he sees.
+
+As the page: theme, the chosen city, navigation. `lecdiff app` starts it, `streamlit run app.py` does the same.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from lecdiff_core.errors import UserError
+from pages.parts import cities, panel, session
+from pages.parts.formats import literal
+from pages.parts.routes import ROUTES
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """One run for one visitor."""
+    st.set_page_config("LEC-Diff", page_icon="📡", layout="wide")
+    st.html(HERE / "assets" / "style.css")
+    # A path other than the file's name: else a tab left open over a restart runs that file alone, without this one.
+    network_map = st.Page(
+        HERE / "pages" / "network_map.py", title="Network map", icon=":material/map:", url_path="map", default=True
+    )
+    page = st.navigation([network_map], position="top")
+    if open_city():
+        page.run()
+
+
+def open_city() -> bool:
+    """The chosen city and the head of every page. False where no city can be shown."""
+    places = cities.places()
+    if not places:
+        st.info(
+            "There is no city yet. Make one with `lecdiff demo cities/demo`, or import your own with `lecdiff import`."
+        )
+        return False
+    place = session.choose_place(places)
+    title, choices = st.columns(panel.SIDES, gap="medium", vertical_alignment="center")
+    choice, about = choices.columns([3, 2], vertical_alignment="center")
+    if len(places) > 1:
+        names = {other.key: other.name for other in places}
+        choice.selectbox(
+            "City",
+            list(names),
+            key=session.CITY_BOX,
+            format_func=lambda key: names.get(key, key),
+            label_visibility="collapsed",
+        )
+    try:
+        city = cities.open_city(place.path)
+    except UserError as error:
+        st.error(f"This city cannot be opened. {literal(error)}", icon=":material/folder_off:")
+        return False
+    session.enter(place, city)
+    with title:
+        panel.city_title(city)
+    with about, st.popover("About this city", width="stretch"):
+        panel.about(city)
+    return True
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = st.App(Path(__file__).resolve(), routes=ROUTES)

@@ -1,0 +1,114 @@
+"""Network map: the stations on satellite imagery; one of them, its surroundings and the forecast of its next day."""
+
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from pages.parts import cities, forecasts, loads, panel, session
+from pages.parts import map as station_map
+from pages.parts.formats import moment
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    city = cities.open_city(place.path)
+    for notice in session.notices():
+        st.warning(panel.shown_literally(notice), icon=":material/link_off:")
+    map_side, panel_side = st.columns(panel.SIDES, gap="medium")
+    with map_side:
+        station_map.draw(place, city)
+        station_map.caption(city, session.origin())
+        choose_time(city)
+    with panel_side:
+        search(city)
+        chosen = session.station()
+        if chosen is None:
+            panel.overview(city, session.origin())
+        else:
+            panel.station(place, city, chosen, session.origin())
+    session.write_link(place)
+    warm_up(city)
+
+
+def choose_time(city: City) -> None:
+    """The time of forecast: a day, and a slider over the times of that day."""
+    times, origin = loads.origins(city), session.origin()
+    of_day = times[times.normalize() == origin.normalize()]
+    st.session_state[session.DAY_BOX] = origin.date()
+    st.session_state[session.CLOCK_BOX] = origin
+
+    def day_chosen() -> None:
+        chosen = pd.Timestamp(st.session_state[session.DAY_BOX]).tz_localize(times.tz)
+        wanted = chosen + (origin - origin.normalize())
+        session.go_to(times[times.get_indexer([wanted], method="nearest")[0]])
+
+    def clock_chosen() -> None:
+        session.go_to(st.session_state[session.CLOCK_BOX])
+
+    day_side, clock_side, latest_side = st.columns([3, 8, 2], gap="medium", vertical_alignment="bottom")
+    first, last = times[0].date(), times[-1].date()
+    with day_side:
+        st.date_input(
+            "Forecast made on",
+            min_value=first,
+            max_value=last,
+            key=session.DAY_BOX,
+            on_change=day_chosen,
+            format="YYYY-MM-DD",
+        )
+    with clock_side:
+        if len(of_day) > 1:
+            st.select_slider(
+                f"at ({city.meta.timezone})",
+                of_day.tolist(),
+                key=session.CLOCK_BOX,
+                on_change=clock_chosen,
+                format_func=lambda time: f"{time:%H:%M}",
+            )
+    with latest_side:
+        st.button(
+            "Latest",
+            on_click=session.go_to,
+            args=(times[-1],),
+            disabled=origin == times[-1],
+            help=f"The end of the data, {moment(times[-1])}",
+            width="stretch",
+        )
+
+
+def search(city: City) -> None:
+    """The box that finds a station by its id or name."""
+    st.session_state[session.SEARCH_BOX] = session.station()
+    names = (
+        dict(zip(city.station_ids, city.stations["name"].fillna(""), strict=True)) if "name" in city.stations else {}
+    )
+
+    def found() -> None:
+        session.select(st.session_state[session.SEARCH_BOX], city)
+
+    st.selectbox(
+        "Station",
+        city.station_ids,
+        index=None,
+        key=session.SEARCH_BOX,
+        on_change=found,
+        placeholder="Search a station by id or name, or click one on the map",
+        format_func=lambda station_id: f"{station_id} · {names[station_id]}" if names.get(station_id) else station_id,
+        label_visibility="collapsed",
+    )
+
+
+def warm_up(city: City) -> None:
+    """With everything drawn, load the model, so that the first click need not wait for it."""
+    model = forecasts.model_of(city)
+    if model is None:
+        return
+    try:
+        forecasts.fan(city, model, city.station_ids[0], session.origin())
+    except UserError:
+        return  # the panel tells it once a station is chosen
+
+
+main()

@@ -1,0 +1,1 @@
+"""What pages share: cities, the session, the map, the charts, forecasts, formats."""

@@ -1,0 +1,79 @@
+"""Forecasts for the pages: one copy of a model in memory, and for each station and time its fan, computed once."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from pages.parts.cities import Stamp, stamp
+
+PREFERRED = "lec-diff"
+SAMPLES = 100
+LEVELS = (0.5, 0.25, 0.75, 0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class Fan:
+    """The forecast of one station: (H,) start of each interval, median, and the central 50 % and 90 % intervals."""
+
+    timestamps: pd.DatetimeIndex
+    median: np.ndarray
+    low_50: np.ndarray
+    high_50: np.ndarray
+    low_90: np.ndarray
+    high_90: np.ndarray
+    device: str
+    seconds: float
+
+
+def model_of(city: City) -> str | None:
+    """The model that the pages show: LEC-Diff if the city has it, else any it has."""
+    models = city.models()
+    return PREFERRED if PREFERRED in models else next(iter(models), None)
+
+
+def forecaster(city: City, model: str):
+    """The loaded model, shared by all visitors. Raises UserError where it cannot be used."""
+    return _load(city, city.data_hash, model, _model_stamp(city, model))
+
+
+def _model_stamp(city: City, model: str) -> Stamp:
+    folder = city.model_folder(model)
+    return stamp(folder / "config.json", folder / "model.safetensors")
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _load(_city: City, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
+    from lecdiff_core.forecaster import Forecaster  # imports torch
+
+    return Forecaster.load(_city, model)
+
+
+def fan(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Fan:
+    """The forecast of a station from `origin` on. Raises UserError where the model cannot forecast from there."""
+    return _fan(city, str(city.path), city.data_hash, model, _model_stamp(city, model), station_id, origin.isoformat())
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, station_id: str, origin: str) -> Fan:  # noqa: ARG001
+    loaded = forecaster(_city, model)
+    start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
+    if start not in loaded.origins:
+        raise UserError("the model needs more history before this time")
+    begun = time.perf_counter()
+    forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=[station_id])
+    seconds = time.perf_counter() - begun
+    median, low_50, high_50, low_90, high_90 = np.quantile(forecast.samples[:, 0], LEVELS, axis=0)
+    return Fan(forecast.timestamps, median, low_50, high_50, low_90, high_90, loaded.device_name, seconds)
+
+
+def command(city: City) -> str:
+    """What to type to get a model for the city."""
+    folder = city.path
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"lecdiff train {shown}"

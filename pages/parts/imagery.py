@@ -1,0 +1,114 @@
+"""The satellite tiles under the map: where they come from, the map style, whose they are, whether they come at all."""
+
+import base64
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import mercantile
+import streamlit as st
+import xyzservices.providers
+
+from lecdiff_core.city.folder import City
+from pages.parts.formats import escaped
+
+TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; empty = no remote tiles
+BACKGROUND = "#1b2a33"
+DEEPEST = 19
+ESRI_SOURCES = "Esri, Vantor, Earthstar Geographics, and the GIS User Community"
+
+PROBED_ZOOM = 12
+# Asked for in the browser, since that is where the tiles are fetched.
+WATCH = """
+export default function ({ data, parentElement }) {
+  const notice = parentElement.querySelector("p")
+  fetch(data.tile, { signal: AbortSignal.timeout(8000) })
+    .then((answer) => { notice.hidden = answer.ok })
+    .catch(() => { notice.hidden = false })
+}
+"""
+_watch = st.components.v2.component(
+    "tile_watch",
+    html='<p role="status" hidden>Satellite tiles cannot be reached, showing a plain background.</p>',
+    css="p { margin: 0; font-size: 0.87rem; padding: 0.45rem 0.8rem; border-radius: 8px; border: 1px solid #d58a00; }",
+    js=WATCH,
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Tiles in a city folder: the zoom levels there are, and the box (west, south, east, north) they cover."""
+
+    lowest: int
+    highest: int
+    bounds: tuple[float, float, float, float]
+
+
+def remote(city: City) -> str | None:
+    """Address template of the remote tiles, None for a city whose imagery is local or where they are switched off."""
+    if city.meta.imagery == "local":
+        return None
+    if city.meta.imagery != "arcgis":
+        return city.meta.imagery
+    return os.environ.get(TILE_VARIABLE, xyzservices.providers.Esri.WorldImagery.build_url()) or None
+
+
+def bundle(city: City) -> Bundle | None:
+    """The tiles that the folder carries, None where it has none."""
+    folder = city.path / "imagery" / "tiles"
+    levels = sorted(int(level.name) for level in folder.glob("*") if level.name.isdigit() and any(level.iterdir()))
+    if not levels:
+        return None
+    columns = _numbers(folder / str(levels[-1]))
+    rows = _numbers(folder / str(levels[-1]) / str(columns[0]))
+    first = mercantile.bounds(columns[0], rows[0], levels[-1])
+    last = mercantile.bounds(columns[-1], rows[-1], levels[-1])
+    return Bundle(levels[0], levels[-1], (first.west, last.south, last.east, first.north))
+
+
+def _numbers(folder: Path) -> list[int]:
+    return sorted(int(entry.stem) for entry in folder.iterdir() if entry.stem.isdigit())
+
+
+def style(city: City, key: str, tiles: Bundle | None) -> str:
+    """The map style as a `data:` URL: background, above it the folder's own tiles, above them the remote ones.
+
+    What loads hides what lies below it, so that no tile source has to be asked for beforehand.
+    """
+    sources: dict[str, dict] = {}
+    if tiles:
+        sources["local"] = {
+            "type": "raster",
+            "tiles": [f"city/{quote(key)}/tiles/{{z}}/{{x}}/{{y}}"],
+            "tileSize": 256,
+            "minzoom": tiles.lowest,
+            "maxzoom": tiles.highest,
+            "bounds": tiles.bounds,
+        }
+    template = remote(city)
+    if template:
+        sources["remote"] = {"type": "raster", "tiles": [template], "tileSize": 256, "maxzoom": DEEPEST}
+    layers: list[dict] = [{"id": "background", "type": "background", "paint": {"background-color": BACKGROUND}}]
+    layers += [{"id": name, "type": "raster", "source": name} for name in sources]
+    document = json.dumps({"version": 8, "sources": sources, "layers": layers})
+    return f"data:application/json;base64,{base64.b64encode(document.encode()).decode()}"
+
+
+def attribution(city: City) -> str:
+    """Whose imagery is shown, as HTML."""
+    lines = [escaped(city.meta.attribution)] if city.meta.attribution else []
+    if city.meta.imagery == "arcgis" and remote(city):
+        esri = '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>'
+        lines.insert(0, f"Powered by {esri} · Source: {ESRI_SOURCES}")
+    return f'<div class="lec-attribution">{" · ".join(lines)}</div>'
+
+
+def watch(city: City) -> None:
+    """Say so, in the browser, when the remote tiles of this city cannot be reached from there."""
+    template = remote(city)
+    if template:
+        west, south, east, north = city.stations.total_bounds
+        tile = mercantile.tile((west + east) / 2, (south + north) / 2, PROBED_ZOOM)
+        _watch(data={"tile": template.format(z=tile.z, x=tile.x, y=tile.y)}, key="tile-watch")

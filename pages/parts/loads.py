@@ -1,0 +1,126 @@
+"""What is known of stations' traffic without any model: the load at a time, its colour, and the facts of a station."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pyproj import Geod
+
+from lecdiff_core.city.folder import City
+
+# Plasma without its darkest end: even in lightness, safe for colour-blind eyes, and of no hue that aerial imagery has.
+PALETTE = ("#3b049a", "#7201a8", "#a62098", "#cc4778", "#e76f5a", "#f89441", "#fdc527", "#f0f921")
+NO_DATA = (150, 160, 168, 130)
+SMALLEST, LARGEST = 5.0, 11.0  # radius of a station on the map, pixels
+BRIGHTEST = 0.995  # quantile of all loads at which the colours end
+NEAREST = 3
+EARTH = Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the panel says of a station. Loads in the city's unit per interval; NaN or None where there is nothing."""
+
+    lon: float
+    lat: float
+    mean: float
+    peak: float
+    peak_time: pd.Timestamp | None
+    busiest_hour: int | None
+    missing: float
+    capacity: float | None
+    nearest: tuple[tuple[str, float], ...]  # station ids and metres
+
+
+def origins(city: City) -> pd.DatetimeIndex:
+    """Every time at which a forecast could start: each interval's start after the first, and the end of the data."""
+    index = city.traffic.index
+    return index[1:].append(pd.DatetimeIndex([index[-1] + city.interval]))
+
+
+def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
+    """The time the page opens at.
+
+    Data that reach to the present open at their end. An archive opens at the city's busiest time of the last day that
+    has a whole day after it, so that a forecast can be compared with what came.
+    """
+    times, day = origins(city), city.steps_per_day
+    if now - times[-1] < pd.Timedelta("2D") or len(times) < 2 * day + 1:
+        return times[-1]
+    past = city.traffic.iloc[-2 * day : -day]
+    return past.index[int(np.nanargmax(past.sum(axis=1).to_numpy()))] + city.interval
+
+
+def top(city: City) -> float:
+    """The load at which the colours end, fixed for the city so that one colour means one load at any time."""
+    loads = city.traffic.to_numpy()
+    step = max(1, loads.size // 2_000_000)
+    return float(np.nanquantile(loads.ravel()[::step], BRIGHTEST)) or 1.0
+
+
+def at(city: City, origin: pd.Timestamp) -> np.ndarray:
+    """(N,) load in the last interval before `origin`, NaN where it is missing."""
+    return city.traffic.iloc[city.traffic.index.get_loc(origin - city.interval)].to_numpy()
+
+
+def level(loads: np.ndarray, brightest: float) -> np.ndarray:
+    """(N,) loads on the scale of the colours, 0 to 1: the square root, as traffic is heavy-tailed."""
+    return np.sqrt(np.clip(loads / brightest, 0, 1))
+
+
+def colours(levels: np.ndarray) -> np.ndarray:
+    """(N, 4) RGBA of each level; levels that are missing come out grey and see-through."""
+    stops = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in PALETTE])
+    places = np.linspace(0, 1, len(stops))
+    channels = [np.interp(np.nan_to_num(levels), places, stops[:, channel]) for channel in range(3)]
+    shades = np.column_stack([*channels, np.full(len(levels), 235)])
+    return np.where(np.isnan(levels)[:, None], NO_DATA, np.round(shades)).astype(int)
+
+
+def sizes(levels: np.ndarray) -> np.ndarray:
+    """(N,) radius of each station on the map in pixels: the load again, for eyes that do not tell the colours apart."""
+    return SMALLEST + (LARGEST - SMALLEST) * np.nan_to_num(levels)
+
+
+def facts(city: City, station_id: str) -> Facts:
+    """The facts of one station."""
+    row = city.station_ids.index(station_id)
+    place, loads = city.stations.geometry.iloc[row], city.traffic[station_id]
+    observed = loads.dropna()
+    by_hour = observed.groupby(observed.index.hour).mean()
+    return Facts(
+        lon=place.x,
+        lat=place.y,
+        mean=float(observed.mean()),
+        peak=float(observed.max()),
+        peak_time=observed.idxmax() if len(observed) else None,
+        busiest_hour=int(by_hour.idxmax()) if len(observed) else None,
+        missing=float(loads.isna().mean()),
+        capacity=capacity(city, station_id),
+        nearest=_nearest(city, row),
+    )
+
+
+def capacity(city: City, station_id: str) -> float | None:
+    """Capacity of a station in the city's unit per interval, where the folder gives one."""
+    if "capacity" not in city.stations:
+        return None
+    value = pd.to_numeric(city.stations["capacity"], errors="coerce")[city.station_ids.index(station_id)]
+    return float(value) if np.isfinite(value) else None
+
+
+def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:
+    lon, lat = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
+    metres = EARTH.inv(np.full(len(lon), lon[row]), np.full(len(lat), lat[row]), lon, lat)[2]
+    order = [other for other in np.argsort(metres, kind="stable")[: NEAREST + 1] if other != row][:NEAREST]
+    return tuple((city.station_ids[other], float(metres[other])) for other in order)
+
+
+def busiest(city: City, origin: pd.Timestamp, count: int) -> list[tuple[str, float]]:
+    """Stations with the most load before `origin`, and that load."""
+    loads = np.nan_to_num(at(city, origin), nan=-1)
+    return [
+        (city.station_ids[row], float(loads[row]))
+        for row in np.argsort(-loads, kind="stable")[:count]
+        if loads[row] >= 0
+    ]

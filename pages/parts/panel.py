@@ -1,0 +1,184 @@
+"""The panel beside the map: the city as a whole, or one station with its chip, its facts and its forecast."""
+
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from pages.parts import charts, forecasts, formats, loads, session
+from pages.parts.cities import Place
+from pages.parts.forecasts import Fan
+from pages.parts.formats import escaped
+
+SIDES = (6, 5)  # widths of the map and of the panel
+BUSIEST = 6
+
+
+def shown_literally(text: str) -> str:
+    """`text` for Markdown, with nothing in it taken as a mark."""
+    return formats.literal(text)
+
+
+def city_title(city: City) -> None:
+    """The head of every page: which city this is."""
+    size, step = f"{len(city.station_ids):,} stations", formats.duration(city.interval)
+    span = f"{formats.day(city.traffic.index[0])} to {formats.day(city.traffic.index[-1])}"
+    st.html(f'<h1>{escaped(city.meta.name)}</h1><p class="lec-sub">{size} · a value every {step} · {span}</p>')
+
+
+def about(city: City) -> None:
+    """What is known of the city folder."""
+    if city.meta.generator:
+        st.html("<p>A fictional town. Map, traffic and events are synthetic and show no real place.</p>")
+    facts = {
+        "Time zone": city.meta.timezone,
+        "Unit": formats.rate(city.meta.unit or "traffic", city.interval),
+        "Coordinates": "true" if city.meta.coordinates == "true" else "nominal: neighbourhood is real, position is not",
+        "Imagery": {"arcgis": "ArcGIS World Imagery", "local": "in the city folder"}.get(
+            city.meta.imagery, "tile server"
+        ),
+        "Models": ", ".join(city.models()) or "none yet",
+        "Folder": str(city.path),
+    }
+    st.html(_facts(facts))
+
+
+def overview(city: City, origin: pd.Timestamp) -> None:
+    """No station chosen: what the city as a whole carries, and where to begin."""
+    values = loads.at(city, origin)
+    total, reporting = float(np.nansum(values)), int(np.isfinite(values).sum())
+    facts = {
+        f"Load {origin - city.interval:%H:%M}–{origin:%H:%M}": formats.amount(total, city.meta.unit),
+        "Stations reporting": f"{reporting:,} of {len(values):,}",
+        "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
+    }
+    st.html(f"<h2>All stations</h2>{_facts(facts)}")
+    figure = charts.total_chart(city, origin)
+    st.plotly_chart(figure, key="total", config=charts.CONFIG, alt="Load of all stations over the last three days")
+    st.html(f'<p class="lec-label">Busiest before {origin:%H:%M}</p>')
+    with st.container(horizontal=True, gap="small"):
+        for station_id, load in loads.busiest(city, origin, BUSIEST):
+            label = f"{formats.literal(station_id)} · {formats.amount(load, city.meta.unit)}"
+            st.button(
+                label, key=f"busy-{station_id}", on_click=session.select, args=(station_id, city), type="tertiary"
+            )
+
+
+def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> None:
+    """One station: heading, chip and facts, and the forecast made at `origin`."""
+    _heading(city, station_id)
+    known = loads.facts(city, station_id)
+    st.html(f'<div class="lec-card">{_chip(place, city, station_id)}{_facts(_station_facts(city, known))}</div>')
+    _forecast(city, station_id, origin, known.capacity)
+    _nearest(city, known)
+
+
+def _heading(city: City, station_id: str) -> None:
+    title, back = st.columns([5, 2], vertical_alignment="center")
+    name = _name(city, station_id)
+    title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
+    back.button(
+        "All stations", icon=":material/arrow_back:", on_click=session.select, args=(None, city), type="tertiary"
+    )
+
+
+def _name(city: City, station_id: str) -> str:
+    if "name" not in city.stations:
+        return ""
+    name = city.stations["name"].iloc[city.station_ids.index(station_id)]
+    return "" if pd.isna(name) else str(name)
+
+
+def _chip(place: Place, city: City, station_id: str) -> str:
+    if city.chip(station_id) is None:
+        return '<div class="lec-chip lec-empty"><span>No satellite chip of this station yet</span></div>'
+    source = f"city/{quote(place.key)}/chips/{quote(station_id, safe='')}"
+    return (
+        f'<div class="lec-chip"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
+    )
+
+
+def _station_facts(city: City, known: loads.Facts) -> dict[str, str]:
+    unit, per = city.meta.unit, f" / {formats.duration(city.interval)}"
+    hour = known.busiest_hour
+    facts = {
+        f"Mean load{per}": formats.amount(known.mean, unit),
+        f"Peak load{per}": formats.amount(known.peak, unit),
+        "Busiest hour": "–" if hour is None else f"{hour:02d}:00 – {(hour + 1) % 24:02d}:00",
+        "Missing": formats.share(known.missing),
+    }
+    if known.capacity is not None:
+        facts[f"Capacity{per}"] = formats.amount(known.capacity, unit)
+    nominal = "" if city.meta.coordinates == "true" else " (nominal)"
+    return facts | {"Position": formats.position(known.lon, known.lat) + nominal}
+
+
+def _facts(facts: dict[str, str]) -> str:
+    rows = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts.items())
+    return f'<dl class="lec-facts">{rows}</dl>'
+
+
+def _forecast(city: City, station_id: str, origin: pd.Timestamp, capacity: float | None) -> None:
+    model = forecasts.model_of(city)
+    fan, trouble = None, None
+    if model:
+        try:
+            with st.spinner("Forecasting", show_time=False):
+                fan = forecasts.fan(city, model, station_id, origin)
+        except UserError as error:
+            trouble = str(error)
+    figure = charts.fan_chart(city, station_id, origin, fan, capacity)
+    st.plotly_chart(figure, key="fan", config=charts.CONFIG, alt=f"Observed and forecast load of station {station_id}")
+    if model is None:
+        st.info("This city has no trained model yet. To train one:", icon=":material/model_training:")
+        st.code(forecasts.command(city), language=None)
+    elif fan is None:
+        st.warning(f"No forecast: {shown_literally(trouble or '')}", icon=":material/error:")
+    else:
+        _told(city, station_id, fan, model)
+
+
+def _told(city: City, station_id: str, fan: Fan, model: str) -> None:
+    """What the chart says in words, how the forecast was made, and what to know of the model."""
+    peak = int(np.argmax(fan.median))
+    unit = city.meta.unit
+    st.html(
+        f'<p class="lec-told">Expected peak <b>{escaped(formats.amount(float(fan.median[peak]), unit))}</b> at '
+        f"{fan.timestamps[peak]:%a %H:%M}, nine times in ten between "
+        f"{escaped(formats.amount(float(fan.low_90[peak]), unit))} and "
+        f"{escaped(formats.amount(float(fan.high_90[peak]), unit))}. {_came_true(city, station_id, fan)}</p>"
+        f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
+        f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"
+    )
+    for notice in forecasts.forecaster(city, model).notices:
+        st.caption(f":material/info: {shown_literally(notice)}")
+
+
+def _came_true(city: City, station_id: str, fan: Fan) -> str:
+    """How much of what was observed since lay inside the intervals."""
+    since = city.traffic[station_id].reindex(fan.timestamps).to_numpy()
+    seen = np.isfinite(since)
+    if not seen.any():
+        return "Nothing has been observed since; move the time back to compare a forecast with what came."
+    inside = [
+        int(((low <= since) & (since <= high))[seen].sum())
+        for low, high in ((fan.low_50, fan.high_50), (fan.low_90, fan.high_90))
+    ]
+    count = int(seen.sum())
+    return (
+        f"Of the {count} values observed since, {formats.share(inside[0] / count)} lay inside the 50{formats.THIN}% "
+        f"interval and {formats.share(inside[1] / count)} inside the 90{formats.THIN}% interval."
+    )
+
+
+def _nearest(city: City, known: loads.Facts) -> None:
+    if not known.nearest:
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.html('<span class="lec-label">Nearest</span>', width="content")
+        for other, metres in known.nearest:
+            label = f"{formats.literal(other)} · {formats.distance(metres)}"
+            st.button(label, key=f"near-{other}", on_click=session.select, args=(other, city), type="tertiary")

@@ -1,0 +1,104 @@
+"""What the server gives out of a city folder by URL: map tiles, station chips, and the stations with their load.
+
+    city/KEY/tiles/Z/X/Y          city/KEY/chips/STATION          city/KEY/stations.json?at=ISO
+
+Nothing is read outside the folders that `cities.find` allows. The browser keeps what it has got: the addresses that the
+pages write carry a version, which changes with the data.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from lecdiff_core.city.folder import CHIP_SUFFIXES, City
+from lecdiff_core.city.storage import below
+from lecdiff_core.errors import UserError
+from pages.parts import cities, formats, loads
+
+KEPT = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+TILE_SUFFIXES = (*CHIP_SUFFIXES, ".jpeg")
+
+
+def _or_not_found(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    def guarded(request: Request) -> Response:
+        try:
+            return answer(request)
+        except (UserError, OSError, ValueError):  # a name that no file can have raises the latter two
+            return PlainTextResponse("not found", status_code=404)
+
+    return guarded
+
+
+@_or_not_found
+def tile(request: Request) -> Response:
+    """One tile of the folder's own basemap."""
+    root = cities.find(request.path_params["city"]) / "imagery" / "tiles"
+    name = "{z}/{x}/{y}".format_map(request.path_params)
+    return _first_file([below(root, name + suffix) for suffix in TILE_SUFFIXES])
+
+
+@_or_not_found
+def chip(request: Request) -> Response:
+    """The satellite chip of one station."""
+    root = cities.find(request.path_params["city"]) / "imagery" / "chips"
+    files = [below(root, request.path_params["station"] + suffix) for suffix in CHIP_SUFFIXES]
+    return _first_file(files)
+
+
+def _first_file(files: list[Path]) -> Response:
+    for file in files:
+        if file.is_file():
+            return FileResponse(file, headers=KEPT)
+    raise FileNotFoundError
+
+
+@_or_not_found
+def stations(request: Request) -> Response:
+    """Every station with its position, and its load, colour and size in the last interval before `at`."""
+    city = cities.open_city(cities.find(request.path_params["city"]))
+    origin = pd.Timestamp(request.query_params.get("at", ""))
+    if origin.tzinfo is None or origin not in loads.origins(city):
+        raise ValueError("`at` must be a time of the data with its time zone")
+    origin = origin.tz_convert(city.meta.timezone)
+    rows = json.dumps(_rows(city, origin), ensure_ascii=False, separators=(",", ":"))
+    return Response(rows, media_type="application/json", headers=KEPT)
+
+
+def _rows(city: City, origin: pd.Timestamp) -> list[dict]:
+    values = loads.at(city, origin)
+    levels = loads.level(values, loads.top(city))
+    names = city.stations["name"].fillna("") if "name" in city.stations else [""] * len(values)
+    columns = zip(
+        city.station_ids,
+        names,
+        city.stations.geometry.x.round(6),
+        city.stations.geometry.y.round(6),
+        values.tolist(),
+        loads.colours(levels).tolist(),
+        loads.sizes(levels).round(1).tolist(),
+        strict=True,
+    )
+    unit = city.meta.unit
+    return [
+        {
+            "station_id": station_id,
+            "label": f"{name} ({station_id})" if name else station_id,
+            "position": [lon, lat],
+            "load": formats.amount(load, unit) if load == load else "no data",
+            "colour": colour,
+            "size": size,
+        }
+        for station_id, name, lon, lat, load, colour, size in columns
+    ]
+
+
+ROUTES = [
+    Route("/city/{city:path}/tiles/{z:int}/{x:int}/{y:int}", tile),
+    Route("/city/{city:path}/chips/{station}", chip),
+    Route("/city/{city:path}/stations.json", stations),
+]

@@ -1,0 +1,242 @@
+"""The map page as a visitor meets it, run without a browser."""
+
+import base64
+import json
+
+import pytest
+from visitor import HOSTILE_ID, MODEL, link_of, select_on_map, text_of
+
+from lecdiff_core.city.folder import City
+
+NOON = "2025-06-12T12:00"
+
+
+def deck_of(app):
+    return json.loads(app.get("deck_gl_json_chart")[0].proto.json)
+
+
+def fan_of(app):
+    return json.loads(app.get("plotly_chart")[0].proto.spec)
+
+
+def names_of(app):
+    return [trace.get("name") for trace in fan_of(app)["data"]]
+
+
+def test_opens_without_a_link_on_the_whole_city(open_app):
+    app = open_app()
+    assert not app.exception
+    assert "All stations" in text_of(app)
+    assert "12 stations · a value every 30 min" in text_of(app).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert link_of(app, "city") == "flatland"
+    assert link_of(app, "station") is None
+
+
+def test_click_shows_the_station_and_its_forecast(open_app):
+    app = select_on_map(open_app(t=NOON), "stations", {"station_id": "ST-04"})
+    assert not app.exception
+    shown = text_of(app).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert "<h2>ST-04</h2>" in shown and "Mast 4" in shown
+    assert "city/flatland/chips/ST-04" in shown
+    assert f"Model {MODEL}, computed on CPU" in shown and "100 samples" in shown
+    assert "values observed since" in shown
+    assert link_of(app, "station") == "ST-04"
+    assert {"90 % interval", "50 % interval", "median", "observed", "observed since"} <= set(names_of(app))
+    assert fan_of(app)["layout"]["yaxis"]["title"]["text"].replace("\N{NARROW NO-BREAK SPACE}", " ") == "GB / 30 min"
+
+
+def test_the_ring_follows_the_selection_and_an_empty_click_changes_nothing(open_app):
+    app = select_on_map(open_app(t=NOON), "stations", {"station_id": "ST-05"})
+    rings = [layer for layer in deck_of(app)["layers"] if layer["id"].startswith("ring")]
+    assert rings[0]["data"]["features"][0]["geometry"]["coordinates"] == pytest.approx([0.004, 0.004])
+    app = select_on_map(app, "stations", None)
+    assert "<h2>ST-05</h2>" in text_of(app)
+
+
+def test_a_rerun_is_small_whatever_the_number_of_stations(open_app):
+    app = open_app(t=NOON)
+    assert len(app.get("deck_gl_json_chart")[0].proto.json) < 4000
+    assert deck_of(app)["layers"][0]["data"].startswith("city/flatland/stations.json?at=2025-06-12T12%3A00")
+
+
+def test_bands_hold_the_median_and_one_another(open_app):
+    traces = [_values(trace["y"]) for trace in fan_of(open_app(station="ST-04", t=NOON))["data"][1:6]]
+    assert {len(values) for values in traces} == {48}
+    for outer_top, outer_low, inner_top, inner_low, median in zip(*traces, strict=True):
+        assert outer_low <= inner_low <= median <= inner_top <= outer_top
+
+
+def _values(column):
+    if isinstance(column, dict):
+        import numpy as np
+
+        return np.frombuffer(base64.b64decode(column["bdata"]), dtype=column["dtype"]).tolist()
+    return column
+
+
+def test_search_selects_and_makes_the_map_fly_and_forget_its_selection(open_app):
+    app = select_on_map(open_app(t=NOON), "stations", {"station_id": "ST-05"})
+    before = app.get("deck_gl_json_chart")[0].proto.id
+    app.selectbox(key="search_box").select("ST-07").run()
+    assert "<h2>ST-07</h2>" in text_of(app)
+    assert app.get("deck_gl_json_chart")[0].proto.id != before
+    assert deck_of(app)["initialViewState"]["longitude"] == pytest.approx(0.012)
+
+
+def test_a_neighbour_is_one_click_away_and_back_to_the_city(open_app):
+    app = open_app(station="ST-05", t=NOON)
+    near = [button for button in app.button if button.key and button.key.startswith("near-")]
+    assert {button.key for button in near} <= {"near-ST-01", "near-ST-04", "near-ST-06", "near-ST-09"}
+    near[0].click().run()
+    assert f"<h2>{near[0].key.removeprefix('near-')}</h2>" in text_of(app)
+    next(button for button in app.button if button.label == "All stations").click().run()
+    assert "Busiest before" in text_of(app)
+
+
+def test_the_slider_moves_the_time_of_forecast_and_the_colours(open_app):
+    app = open_app(station="ST-04", t=NOON)
+    data = deck_of(app)["layers"][0]["data"]
+    times = app.select_slider(key="clock_box").options
+    assert times[0] == "00:00" and times[-1] == "23:30" and len(times) == 48
+    app.select_slider(key="clock_box").set_value(app.session_state["origin"].replace(hour=6)).run()
+    assert not app.exception
+    assert link_of(app, "t") == "2025-06-12T06:00:00+00:00"
+    assert deck_of(app)["layers"][0]["data"] != data
+
+
+def test_another_day_keeps_the_time_of_day_and_latest_leads_to_the_end(open_app):
+    app = open_app(station="ST-04", t=NOON)
+    app.date_input(key="day_box").set_value("2025-06-10").run()
+    assert link_of(app, "t") == "2025-06-10T12:00:00+00:00"
+    next(button for button in app.button if button.label == "Latest").click().run()
+    assert link_of(app, "t") == "2025-06-14T00:00:00+00:00"
+    assert "Nothing has been observed since" in text_of(app)
+    assert "observed since" not in names_of(app)
+
+
+def test_a_link_leads_to_station_and_time_in_local_time(open_app):
+    app = open_app(city="north/milan", station="ST-03", t="2025-06-10T10:00:00Z")
+    assert link_of(app, "t") == "2025-06-10T12:00:00+02:00"
+    assert "<h1>Milan</h1>" in text_of(app) and "<h2>ST-03</h2>" in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        ({"city": "atlantis"}, "There is no city “atlantis” here"),
+        ({"city": "../secret"}, "There is no city “../secret” here"),
+        ({"station": "ST-99"}, "Flatland has no station “ST-99”"),
+        ({"station": "<script>alert(1)</script>"}, "Flatland has no station"),
+        ({"t": "yesterday at tea time"}, "is not a time"),
+        ({"t": "1999-01-01T00:00"}, "There are no data at “1999-01-01T00:00”"),
+        ({"t": "2999-01-01T00:00"}, "There are no data at"),
+        ({"t": "9" * 40}, "is not a time"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_told_and_does_no_harm(open_app, link, told):
+    app = open_app(**link)
+    assert not app.exception
+    assert any(told in warning.value.replace("\\", "") for warning in app.warning)
+    assert "All stations" in text_of(app)
+
+
+def test_notices_go_when_something_is_chosen(open_app):
+    app = select_on_map(open_app(station="ST-99"), "stations", {"station_id": "ST-04"})
+    assert not app.warning
+
+
+def test_a_click_that_names_no_station_of_the_city_is_ignored(open_app):
+    app = select_on_map(open_app(), "stations", {"station_id": "../../etc/passwd"})
+    assert not app.exception and "All stations" in text_of(app)
+
+
+def test_a_city_without_model_says_how_to_get_one(open_app):
+    app = open_app(city="north/milan", station="ST-03")
+    assert any("no trained model" in info.value for info in app.info)
+    assert app.code[0].value.startswith("lecdiff train ") and app.code[0].value.endswith("milan")
+    assert names_of(app) == ["observed", "observed since"]
+    assert "No satellite chip" in text_of(app)
+
+
+def test_too_little_history_and_missing_values_are_told(open_app):
+    app = open_app(station="ST-04", t="2025-06-02T03:00")
+    assert any("No forecast" in warning.value for warning in app.warning)
+    app = open_app(station="ST-02", t="2025-06-13T12:00")
+    assert not app.exception and "Nothing has been observed since" in text_of(app)
+
+
+def test_a_damaged_model_is_told_in_the_panel(open_app, cities_folder):
+    file = cities_folder / "flatland" / "models" / MODEL / "model.safetensors"
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[: len(whole) // 2])
+        app = open_app(station="ST-04", t=NOON)
+        assert not app.exception
+        assert any("No forecast" in warning.value for warning in app.warning)
+    finally:
+        file.write_bytes(whole)
+
+
+def test_a_city_that_cannot_be_opened_is_told(open_app, cities_folder):
+    broken = cities_folder / "broken"
+    broken.mkdir()
+    try:
+        (broken / "city.toml").write_text('name = "Broken"\ntimezone = "UTC"\ninterval = "30min"\n')
+        app = open_app(city="broken")
+        assert not app.exception
+        assert any("cannot be opened" in error.value for error in app.error)
+        app.selectbox(key="city_box").select("flatland").run()
+        assert "<h1>Flatland</h1>" in text_of(app)
+    finally:
+        (broken / "city.toml").unlink()
+        broken.rmdir()
+
+
+def test_another_city_starts_afresh(open_app):
+    app = open_app(station="ST-04", t=NOON)
+    app.selectbox(key="city_box").select("north/milan").run()
+    assert link_of(app, "city") == "north/milan" and link_of(app, "station") is None
+    assert "<h1>Milan</h1>" in text_of(app)
+
+
+def test_hostile_names_are_shown_as_text(open_app):
+    app = open_app(city="hostile", station=HOSTILE_ID)
+    assert not app.exception
+    shown = text_of(app)
+    assert "<script" not in shown and "<img src=x" not in shown and "<b>MB" not in shown
+    assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    assert "city/hostile/chips/" not in shown
+
+
+def test_local_imagery_asks_no_host_and_other_cities_ask_arcgis(open_app, monkeypatch):
+    def sources(app):
+        style = deck_of(app)["mapStyle"]
+        return json.loads(base64.b64decode(style.split(",")[1]))["sources"]
+
+    local = sources(open_app(city="flatland"))
+    assert list(local) == ["local"] and local["local"]["tiles"] == ["city/flatland/tiles/{z}/{x}/{y}"]
+    app = open_app(city="north/milan")
+    remote = sources(app)
+    assert list(remote) == ["remote"] and "World_Imagery/MapServer/tile/{z}/{y}/{x}" in remote["remote"]["tiles"][0]
+    assert 'Powered by <a href="https://www.esri.com"' in text_of(app)
+    monkeypatch.setenv("LECDIFF_TILE_URL", "")
+    assert sources(open_app(city="north/milan")) == {}
+
+
+def test_capacity_is_drawn_and_told(open_app):
+    app = open_app(station="ST-00", t=NOON)
+    assert "Capacity" in text_of(app) and "4.00" in text_of(app)
+    assert any(note["text"] == "capacity" for note in fan_of(app)["layout"]["annotations"])
+
+
+def test_changed_data_are_read_again(open_app, cities_folder):
+    app = open_app()
+    file = cities_folder / "flatland" / "city.toml"
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("Flatland", "Renamed"))
+        app.run()
+        assert "<h1>Renamed</h1>" in text_of(app)
+    finally:
+        file.write_text(text)
+    assert City.open(cities_folder / "flatland").meta.name == "Flatland"
