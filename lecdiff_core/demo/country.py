@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import shapely
-from shapely import Polygon
+from scipy.spatial import cKDTree
+from shapely import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from lecdiff_core.demo.objects import Furnisher, Scene, frame, pick, polygons, split, vary
 from lecdiff_core.demo.plan import CODE, Array, Plan
@@ -54,7 +56,7 @@ class Country:
         filler = Furnisher(rng, self.style)
         parcels: list[Parcel] = []
         shape = Polygon(self.outline(i, j)).buffer(-4.5)
-        for piece in split(shape, rng, rng.uniform(14_000, 42_000), 1.2):
+        for piece in self._strips(shape, rng):
             parcels.append(self._parcel(rng, piece))
             kind = rng.random()
             if kind < 0.05:
@@ -71,8 +73,61 @@ class Country:
         trees = [t for t in filler.scene.trees if len(t)]
         if trees:
             every = np.concatenate(trees)
-            filler.scene.trees = [every[self.open_land(every[:, :2])]]
+            filler.scene.trees = [every[self.open_land(every[:, :2]) & self.off_road(every[:, :2], 7)]]
         return parcels, filler.scene
+
+    @staticmethod
+    def _strips(shape: BaseGeometry, rng: np.random.Generator) -> list[Polygon]:
+        """Long fields side by side: large pieces, each sliced along its length."""
+        fields: list[Polygon] = []
+        for piece in split(shape, rng, rng.uniform(60_000, 150_000), 1.5):
+            x, y, length, width, angle = frame(piece)
+            if rng.random() < 0.3:
+                angle, length, width = angle + math.pi / 2, width, length
+            u, v = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
+            breadth = float(np.exp(rng.uniform(math.log(38), math.log(170))))
+            cuts, at = [], -width / 2
+            while at < width / 2:
+                at += breadth * rng.uniform(0.6, 1.5)
+                middle = np.array([x, y]) + at * v
+                cuts.append(LineString([middle - length * u, middle + length * u]).buffer(0.5, cap_style="flat"))
+            fields += polygons(piece.difference(shapely.union_all(cuts)), 900)
+        return fields
+
+    @cached_property
+    def roads(self) -> list[Array]:
+        """Roads between the towns and into the fields, points every 25 m on the ground."""
+        plan, found = self.plan, []
+        for t, town in enumerate(plan.towns):
+            far = (3.6 * town.radius) if town.village else 10_500.0 if plan.one_town else plan.spacing / 2
+            for k, side in enumerate(town.spokes[:: 3 if town.village else 1]):
+                rise = np.arange(0.5 * town.radius, far, 25.0)
+                out = np.maximum(rise - 1.3 * town.radius, 0)
+                bend = 0.00007 * out * np.sin(out / (1100 + 160 * (k % 3)))
+                line = plan.fields.distortion.to_ground(town.from_polar(rise, side + bend))
+                where = plan.fields.distortion.to_plan(line)
+                cell = town.cell(where)
+                built = (cell >= 0) & (town.cell_class[cell] >= 0)
+                start = int(np.max(np.flatnonzero(built), initial=0))
+                end = len(line)
+                others = plan.town_of(where[start:]) != t
+                if not town.village and others.any():
+                    end = start + int(np.argmax(others))
+                    other = plan.towns[int(plan.town_of(where[end : end + 1])[0])]
+                    inside = other.cell(where[end:])
+                    met = (inside >= 0) & (other.cell_class[inside] >= 0)
+                    end += int(np.argmax(met)) if met.any() else len(where) - end
+                found.append(line[start:end])
+        return [road for road in found if len(road) > 3]
+
+    @cached_property
+    def _road_tree(self) -> cKDTree:
+        return cKDTree(np.concatenate(self.roads)) if self.roads else cKDTree(np.array([[1e9, 1e9]]))
+
+    def off_road(self, points: Array, margin: float) -> np.ndarray:
+        """Whether points keep a distance from the country roads."""
+        reach = math.hypot(margin, 12.5)
+        return np.isinf(self._road_tree.query(points, distance_upper_bound=reach)[0])
 
     def _farm(self, filler: Furnisher, shape: Polygon, rng: np.random.Generator) -> None:
         edge = np.asarray(polygons(shape.buffer(-48))[0].exterior.coords) if polygons(shape.buffer(-48)) else None
@@ -80,16 +135,16 @@ class Country:
             return
         x, y = edge[int(rng.integers(len(edge)))]
         around = np.array([x, y]) + 75 * np.column_stack([np.cos(np.arange(12)), np.sin(np.arange(12))])
-        if (self.plan.classify(around) == CODE["farmland"]).all():
+        if (self.plan.classify(around) == CODE["farmland"]).all() and self.off_road(np.array([[x, y]]), 62).all():
             filler.farmstead(x, y)
 
     def _parcel(self, rng: np.random.Generator, piece: Polygon) -> Parcel:
         angle = frame(piece)[4] + (math.pi / 2 if rng.random() < 0.12 else 0.0)
         ring = np.asarray(piece.exterior.coords)
         kind = rng.random()
-        if kind < 0.24:
+        if kind < 0.3:
             return Parcel(ring, pick(rng, self.style.grass, 6), angle, 6.0, 0.012, 0.07, False)
-        if kind < 0.42:
+        if kind < 0.41:
             return Parcel(ring, vary(rng, self.style.soil, 9), angle, rng.uniform(3.2, 5.0), 0.045, 0.06, False)
         colour = pick(rng, self.style.crops, 7)
         return Parcel(ring, colour, angle, rng.uniform(4, 9), rng.uniform(0.015, 0.04), 0.05, rng.random() < 0.6)
@@ -115,8 +170,11 @@ class Country:
         grid = np.stack(np.meshgrid(np.arange(n), np.arange(n)), axis=-1).reshape(-1, 2) * TREE_STEP_M
         points = grid + np.array([i, j]) * TREE_BLOCK_M + rng.uniform(-2.6, 2.6, grid.shape)
         radius = rng.uniform(2.8, 5.4, len(points))
-        points, radius = points[self.plan.woods(points)], radius[self.plan.woods(points)]
-        keep = self.plan.classify(points) == CODE["forest"] if len(points) else np.zeros(0, dtype=bool)
+        wooded = self.plan.woods(points)
+        points, radius = points[wooded], radius[wooded]
+        keep = np.zeros(0, dtype=bool)
+        if len(points):
+            keep = (self.plan.classify(points) == CODE["forest"]) & self.off_road(points, 8)
         return np.column_stack([points[keep], radius[keep]])
 
     def meshes(self, x0: float, y0: float, x1: float, y1: float) -> list[tuple[int, int]]:

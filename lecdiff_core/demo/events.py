@@ -18,6 +18,7 @@ from lecdiff_core.demo.traffic import STEPS_PER_DAY
 COUNTS = {"match": (4, 5), "concert": (4, 3), "outage": (4, 4), "road_closure": (3, 3)}
 VISIBLE = 1.1  # stations whose traffic changes by less than this factor are not listed
 HANDED_OVER = 0.85  # share of a dead station's traffic that its neighbours carry
+MOST_TAKEN_OVER = 3.0  # a neighbour cannot carry more than so many times its own
 
 Effect = dict[int, NDArray[np.float64]]  # station → factor at every step of the window
 
@@ -137,7 +138,7 @@ def _effect(
         span = slice(start, start + len(window))
         lost = HANDED_OVER * (1 - left) * values[span, place]
         for i, share in zip(others, pull, strict=True):
-            factors[int(i)] = 1 + share * lost / np.maximum(values[span, i], 1.0)
+            factors[int(i)] = np.minimum(1 + share * lost / np.maximum(values[span, i], 1.0), MOST_TAKEN_OVER)
         return factors
     road = use[near] == CODE["motorway"]
     peak = rng.uniform(1.35, 2.2)

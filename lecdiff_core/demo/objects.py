@@ -209,6 +209,7 @@ class Furnisher:
 
     def __init__(self, rng: np.random.Generator, style: Style) -> None:
         self.rng, self.style, self.scene = rng, style, Scene()
+        self.roofs = style.roofs
 
     # Parts that several land uses share
 
@@ -500,17 +501,22 @@ class Furnisher:
 
     def suburb(self, cell: Polygon) -> None:
         """Detached, paired or terraced houses in gardens along quiet streets."""
-        loose = self.rng.uniform(0.8, 1.5)
-        for block in split(cell, self.rng, 9000 * loose, 8.0):
+        wealthy = self.rng.random() < 0.22
+        loose = self.rng.uniform(1.35, 1.7) if wealthy else self.rng.uniform(0.8, 1.2)
+        trees = self.rng.uniform(55, 95) if wealthy else self.rng.uniform(18, 50)
+        some = self.rng.permutation(len(self.style.roofs))[: int(self.rng.integers(2, 5))]
+        self.roofs = tuple(self.style.roofs[i] for i in some)
+        terraces = 0.0 if wealthy else self.rng.choice([0.04, 0.12, 0.4])
+        for block in split(cell, self.rng, 9000 * loose, self.rng.uniform(6.5, 8.5)):
             kind = self.rng.random()
             if kind < 0.03:
                 self.pocket_park(block)
             elif kind < 0.055 and block.area > 7000:
                 self.school(block)
             else:
-                self.gardens(block, terraced=kind > 0.86, loose=loose)
+                self.gardens(block, kind > 1 - terraces, loose, trees)
 
-    def gardens(self, block: Polygon, terraced: bool, loose: float) -> None:
+    def gardens(self, block: Polygon, terraced: bool, loose: float, trees: float) -> None:
         """Houses along the street, lots of different greens behind them."""
         base = self.grass()
         ground = self.kerb(block, base, 1.6)
@@ -528,13 +534,13 @@ class Furnisher:
                     patch, self.grass(8) if self.rng.random() < 0.95 else vary(self.rng, self.style.soil, 8)
                 )
                 if self.rng.random() < 0.5:
-                    hedge = rectangle(mid[0] + lot / 2 * u[0], mid[1] + lot / 2 * u[1], 0.1, width / 2 * 0.86, angle)[
-                        [0, 3]
-                    ]
-                    self.scene.line(hedge, 1.3, pick(self.rng, self.style.trees, 6))
+                    side_line = mid + lot / 2 * u + np.array([[-0.43], [0.43]]) * width / 2 * v
+                    hedge = LineString(side_line).intersection(ground)
+                    if isinstance(hedge, LineString) and hedge.length > 4:
+                        self.scene.line(np.asarray(hedge.coords), 1.3, pick(self.rng, self.style.trees, 6))
         if terraced:
             rings = frontages(ground, self.rng, (7, 8.5), (9, 10.5), 5.0, (0.0, 0.1))
-            colour = pick(self.rng, self.style.roofs, 6)
+            colour = pick(self.rng, self.roofs, 6)
             for ring in rings:
                 self.add(ring, 8.5, GABLE, vary(self.rng, colour, 5))
         else:
@@ -544,7 +550,7 @@ class Furnisher:
         sheds = frontages(ground.buffer(-(17 * loose)), self.rng, (3, 5), (3, 4), 0.5, (9, 30)) if width > 60 else []
         for ring in sheds:
             self.add(ring, 2.6, FLAT, pick(self.rng, self.style.roofs + FLAT_ROOFS, 8))
-        self.plant(ground, 34, (1.6, 3.9), rings + sheds)
+        self.plant(ground, trees, (1.6, 4.1), rings + sheds)
         pools = scatter(ground.buffer(-14 * loose), self.rng, 1.6, (2.0, 3.0))
         for px, py, r in pools:
             self.scene.fills.append((rectangle(px, py, 3.6 * r, 2.1 * r, angle), vary(self.rng, (198, 196, 188), 4)))
@@ -555,7 +561,7 @@ class Furnisher:
         front = ring[1] - ring[0]
         wide, deep = float(np.hypot(*front)), float(np.hypot(*(ring[3] - ring[0])))
         along, inward = front / wide, (ring[3] - ring[0]) / deep
-        colour = pick(self.rng, self.style.roofs, 9)
+        colour = pick(self.rng, self.roofs, 9)
         turned = wide < deep * 1.05 if self.rng.random() < 0.8 else self.rng.random() < 0.5
         roof = HIP if self.rng.random() < 0.3 else GABLE
         if self.rng.random() < 0.1:

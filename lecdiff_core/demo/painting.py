@@ -287,7 +287,7 @@ class Painter:
         roads: list[tuple[Array, float, bool]] = []
         for town in self.plan.towns:
             roads += self._streets(town)
-        for road in self._country_roads():
+        for road in self.country.roads:
             roads.append((road, 9.0, True))
         return roads
 
@@ -307,22 +307,6 @@ class Painter:
                 rise = np.linspace(inner, outer, max(3, int((outer - inner) / 15)))
                 line = self.ground.to_ground(town, np.column_stack([rise, np.full(len(rise), side)]))
                 found.append((line, 13.5 if spoke else 9.0, spoke))
-        return found
-
-    def _country_roads(self) -> list[Array]:
-        found = []
-        for town in self.plan.towns:
-            for k, side in enumerate(town.spokes):
-                end = 10500.0 if len(self.plan.towns) == 1 else self.plan.spacing / 2
-                rise = np.arange(0.9 * town.radius, end, 25.0)
-                bend = 0.00006 * (rise - rise[0]) * np.sin((rise - rise[0]) / (1100 + 160 * (k % 3)))
-                line = self.ground.to_ground(town, np.column_stack([rise, side + bend]))
-                outside = np.ones(len(line), dtype=bool)
-                plan = self.plan.fields.distortion.to_plan(line)
-                cell = town.cell(plan)
-                outside = (cell < 0) | (town.cell_class[cell] < 0)
-                start = int(np.argmax(outside))
-                found.append(line[max(0, start - 2) :])
         return found
 
     def _roads(self, canvas: Canvas) -> None:

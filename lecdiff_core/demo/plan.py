@@ -291,6 +291,7 @@ class Plan:
         self.seed = seed
         rng = np.random.default_rng([seed, 1])
         towns = 1 if stations <= STATIONS_PER_TOWN else round(stations / 160)
+        self.one_town = towns == 1
         radius = 2550 * math.sqrt(max(stations, 20) / 150) if towns == 1 else 2650.0
         self.spacing = 2.9 * radius
         side = 1 if towns == 1 else math.ceil(math.sqrt(towns))

@@ -85,7 +85,7 @@ class Style:
 
 def make_style(seed: int) -> Style:
     """The look of the town of `seed`."""
-    rng = np.random.default_rng([seed, 20])
+    rng = np.random.default_rng([seed, 33])
     season = SEASONS[rng.choice(list(SEASONS))]
     roofs = ROOFS[rng.choice(list(ROOFS))]
     grey = int(rng.integers(96, 122))
