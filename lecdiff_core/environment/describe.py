@@ -136,7 +136,7 @@ def describe_city(
     with _only_run(city):
         if provider == "offline":
             _run(city, plan, _offline, _Purse(Prices(0.0, 0.0), None, plan.instruction), result, 1, report)
-        else:
+        elif plan.jobs:
             with ChatModel(plan.model, base_url, api_key) as chat:
                 purse = _Purse(prices, budget, plan.instruction)
                 _run(city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report)

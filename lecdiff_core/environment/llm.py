@@ -139,7 +139,7 @@ class ChatModel:
         url = f"data:{mime_type};base64,{base64.b64encode(image).decode()}"
         content = [
             {"type": "text", "text": f"{instruction}\n\n{AS_JSON}"},
-            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "image_url", "image_url": {"url": url, "detail": "high"}},
         ]
         options: dict[str, Any] = {}
         if structured:

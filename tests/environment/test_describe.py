@@ -119,7 +119,8 @@ def test_nothing_is_paid_twice(city, server):
     describe_city(city)
     report = describe_city(city, per_station=2)
     assert (report.made, report.kept, len(server.bodies)) == (5, 5, 10)
-    assert describe_city(city, per_station=2).kept == 10 and len(server.bodies) == 10
+    server.close()
+    assert describe_city(city, per_station=2).kept == 10, "what is there needs no server"
     assert report.estimate.calls == 5
 
 
