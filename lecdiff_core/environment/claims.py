@@ -55,6 +55,7 @@ class ClaimRules:
     quantities: Mapping[str, Pattern]
     fractions: Mapping[float, Pattern]
     percent: Pattern
+    of_chip: Pattern
     aside: Pattern  # "... with", "... beside" before a subject: the clause's quantity is not meant for it
     confined: Pattern
     predicate: Pattern  # "the bottom is …": most of it
@@ -123,6 +124,7 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
         regions={name: _compile(pattern) for name, pattern in words.items()},
         fractions={float(part): _compile(words) for part, words in data["quantities"]["fractions"].items()},
         percent=quantities.pop("percent"),
+        of_chip=quantities.pop("of_chip"),
         aside=quantities.pop("aside"),
         confined=quantities.pop("confined"),
         predicate=quantities.pop("predicate"),
@@ -152,7 +154,8 @@ def find_claims(clause: str, rules: ClaimRules) -> list[Claim]:
         quantity = _quantity(rest, start, end, predicate, rules)
         if part is not None and quantity not in ("none", "few"):
             quantity = "part"
-        region = _nearest(places, start, end)
+        whole = quantity == "part" and rules.of_chip.search(rest)
+        region = "all" if whole else _nearest(places, start, end)
         claims.append(Claim(subject, quantity, region, part if quantity == "part" else None, confined))
     return claims
 
@@ -194,7 +197,7 @@ def find_tones(sentence: str, rules: ClaimRules) -> list[Tone]:
 
 _LIST_JOINT = re.compile(r"^\s*(?:,|and|or)\s+(?:[a-z-]+\s+){0,2}$", re.IGNORECASE)
 _LIST_BEFORE = re.compile(r"(?:,|\band|\bor)\s+(?:an? )?$", re.IGNORECASE)
-_LIST_AFTER = re.compile(r"^\s*(?:,|and\b|or\b)\s+\w", re.IGNORECASE)
+_LIST_AFTER = re.compile(r"^ ?(?:,|and\b|or\b) \w", re.IGNORECASE)
 _IS = re.compile(r"^\s*(?:is|are|remains?|being|seems?|covers?|takes?|makes? up|occup(?:y|ies))\b", re.IGNORECASE)
 
 

@@ -34,6 +34,7 @@ class Line:
     length: float  # metres
     bearing: float  # degrees from north, 0 ≤ bearing < 180
     contrast: float
+    paved: float  # part of the band that is grey, as roads are
     row: float  # of its middle, 0 = top edge, 1 = bottom edge
     column: float  # 0 = left edge, 1 = right edge
 
@@ -114,14 +115,21 @@ class Evidence:
         return {name: found == name for name in SURFACES}
 
     def _water(self) -> Mask:
-        """Smooth blue or dark teal cells in patches of at least 60 m across; a building's shadow is narrower or rougher."""
+        """Cool, even patches. A shadow may be as blue, but its colour varies over roofs and ground; a small one is darker too."""
         red, green, blue = (self.rgb[..., band] for band in range(3))
-        cool = (blue > 1.08 * red) & (blue >= 0.9 * green) & (self.saturation > 0.2) & (self.luminance < 0.6)
-        size = max(3, round(30 / self.cell) | 1)
-        mean = ndimage.uniform_filter(self.luminance, size)
-        rough = np.sqrt(np.maximum(ndimage.uniform_filter(self.luminance**2, size) - mean**2, 0))
-        seed = ndimage.binary_opening(cool & (rough < 0.04), np.ones((max(3, round(50 / self.cell)),) * 2))
-        return ndimage.binary_dilation(seed, iterations=2, mask=cool) if seed.any() else seed
+        cool = (blue > 1.15 * red) & (blue >= 0.95 * green) & (self.saturation > 0.22) & (self.luminance < 0.5)
+        labels, count = ndimage.label(ndimage.uniform_filter(cool.astype(float), 3) > 0.6)
+        found = np.zeros_like(cool)
+        for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
+            patch = labels[box] == index
+            seen = patch & cool[box]
+            area = patch.sum() * self.cell**2
+            if area < 1200:
+                continue
+            even = self.saturation[box][seen].std() < 0.08 and self.luminance[box][seen].std() < 0.05
+            if even and (area >= 4000 or self.luminance[box][seen].mean() > 0.16):
+                found[box] |= patch
+        return found
 
     @cached_property
     def open_land(self) -> Mask:
@@ -130,7 +138,7 @@ class Evidence:
         size = max(3, round(70 / self.cell) | 1)
         around = ndimage.uniform_filter(natural.astype(float), size, mode="reflect")
         smooth = ndimage.uniform_filter(self.texture, size, mode="reflect")
-        return (around - 2.5 * (smooth - 0.09)) > 0.6
+        return around > 0.68 + 2.5 * np.maximum(smooth - 0.09, 0)
 
     @cached_property
     def built(self) -> Mask:
@@ -203,7 +211,7 @@ class Evidence:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         """The straight corridors at least 250 m long, strongest first (at most eight)."""
-        return _corridors(self.rgb, self.cell)
+        return _corridors(self.rgb, self.surfaces["paved"], self.cell)
 
 
 def measure(image: Image.Image, metres_per_pixel: float) -> Evidence:
@@ -230,7 +238,7 @@ def measure(image: Image.Image, metres_per_pixel: float) -> Evidence:
     return Evidence(np.asarray(small, dtype=np.float64) / 255, cell)
 
 
-def _corridors(rgb: Floats, cell: float) -> tuple[Line, ...]:
+def _corridors(rgb: Floats, paved: Mask, cell: float) -> tuple[Line, ...]:
     """Search bands 30 m wide that are even along 250 m and unlike the ground on both sides, in 24 directions."""
     along = max(9, round(250 / cell) | 1)
     rows, columns = rgb.shape[:2]
@@ -262,8 +270,17 @@ def _corridors(rgb: Floats, cell: float) -> tuple[Line, ...]:
                 length=along * cell,
                 bearing=(90 + angle) % 180,
                 contrast=float(score[row, column]),
+                paved=_along(paved, y, x, turn, along),
                 row=float(y / rows),
                 column=float(x / columns),
             )
         )
     return tuple(sorted(found, key=lambda line: -line.contrast)[:8])
+
+
+def _along(mask: Mask, row: float, column: float, turn: float, cells: int) -> float:
+    """Part of a straight stretch of cells around a point that lies in a mask."""
+    steps = np.arange(cells) - cells // 2
+    rows = np.clip(np.round(row + steps * sin(turn)).astype(int), 0, mask.shape[0] - 1)
+    columns = np.clip(np.round(column + steps * cos(turn)).astype(int), 0, mask.shape[1] - 1)
+    return float(mask[rows, columns].mean())

@@ -1,7 +1,6 @@
 """Regular filters: boilerplate, meta talk, speculation, names, numbers and repetition, removed whatever the image shows.
 
-The patterns and their reasons are data, in `rules/filters.toml`; here is what a pattern can't say: names, other languages and
-repetition.
+The patterns and their reasons are data, in `rules/filters.toml`; here is what a pattern can't say: names and repetition.
 """
 
 import re
@@ -12,6 +11,7 @@ from importlib.resources import files
 from tomllib import loads
 from typing import Any
 
+from lecdiff_core.environment.english import is_english
 from lecdiff_core.environment.evidence import Evidence
 from lecdiff_core.environment.verify import LandUse, layer_share
 
@@ -47,8 +47,6 @@ class FilterRules:
     max_text: int
     max_sentence: int
     duplicate: float
-    english: frozenset[str]
-    foreign: frozenset[str]
     not_names: frozenset[str]
 
 
@@ -78,8 +76,6 @@ def compile_filters(data: Mapping[str, Any]) -> FilterRules:
         max_text=data["max_text"],
         max_sentence=data["max_sentence"],
         duplicate=data["duplicate"],
-        english=frozenset(data["words"]["english"].split()),
-        foreign=frozenset(data["words"]["foreign"].split()),
         not_names=frozenset(data["words"]["not_names"].split()),
     )
 
@@ -102,7 +98,7 @@ def sentence_fault(sentence: str, earlier: Sequence[str], rules: FilterRules) ->
         return f"longer than {rules.max_sentence} characters: too long to be checked"
     if not any(character.isalpha() for character in sentence):
         return "no words"
-    if not is_english(sentence, rules):
+    if not is_english(sentence):
         return "not in English"
     words = set(_words(sentence))
     for other in earlier:
@@ -162,19 +158,6 @@ def invented_name(clause: str, starts: bool, rules: FilterRules, known: Sequence
         if not shape and word.lower() not in allowed and word.split("-")[0].lower() not in allowed:
             return word
     return None
-
-
-def is_english(sentence: str, rules: FilterRules) -> bool:
-    """Whether a sentence is in Latin script and has no fewer English function words than those of ten other languages.
-
-    Six words or more without a single English function word are not English either.
-    """
-    letters = [character for character in sentence if character.isalpha()]
-    if sum(character.isascii() for character in letters) < 0.8 * len(letters):
-        return False
-    words = _words(sentence)
-    english, foreign = sum(word in rules.english for word in words), sum(word in rules.foreign for word in words)
-    return foreign <= english and (english > 0 or len(words) < 6)
 
 
 def _words(text: str) -> list[str]:

@@ -94,7 +94,7 @@ def _noteworthy(evidence: Evidence, random: Random) -> list[str]:
         "water": (0.02, 0.02, _water),
         "vegetation": (0.1, 0.14, _green),
         "bright": (0.04, 0.03, _bright),
-        "terracotta": (0.1, 0.05, _terracotta),
+        "terracotta": (0.1, 0.05 if evidence.share("built") > 0.5 else 1.0, _terracotta),
         "soil": (0.2, 0.28, _soil),
     }
     found = [
@@ -134,6 +134,8 @@ def _green(evidence: Evidence, random: Random) -> str:
 def _bright(evidence: Evidence, random: Random) -> str:
     share, where = evidence.share("bright"), _where(evidence, "bright")
     size = "Large bright roofs or paved yards" if share > 0.1 else "Some bright roofs or yards"
+    if evidence.share("built") < 0.4:
+        size = "Pale surfaces"
     return random.choice([f"{size} stand out{where}.", f"{size} lie{where}, brighter than all around them."])
 
 

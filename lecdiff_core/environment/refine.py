@@ -18,7 +18,7 @@ from lecdiff_core.environment.filters import FilterRules, clause_fault, filter_r
 from lecdiff_core.environment.scores import image_score, text_score
 from lecdiff_core.environment.verify import LandUse, Verdict, verify
 
-DROP_IMAGE_SCORE = 0.35  # a description that agrees less with its image is dropped whole
+DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole
 
 
 @dataclass(frozen=True)

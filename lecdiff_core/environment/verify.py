@@ -8,6 +8,7 @@ from lecdiff_core.environment.evidence import RIVALS, Evidence
 
 LandUse = Mapping[str, float]
 
+ROAD_GREY = 0.25  # part of a corridor that must be grey before it can be a railway or a motorway
 QUADRANT = 0.75  # a quadrant is compared with the fullest of three, so it needs less than a half or an edge does
 
 
@@ -31,11 +32,14 @@ def verify(clause: str, evidence: Evidence, rules: ClaimRules, land_use: LandUse
 
 
 def amount(measures: tuple[str, ...], evidence: Evidence, region: str) -> float:
-    """Sum of the shares of the named measures in a region; "half of X" counts X at half. "line" is the strongest corridor."""
+    """Sum of the shares of the named measures in a region; "half of X" counts X at half.
+
+    "line" is the contrast of the strongest grey corridor of the chip, whatever the region.
+    """
     total = 0.0
     for name in measures:
         if name == "line":
-            total += max((line.contrast for line in evidence.lines), default=0.0)
+            total += max((line.contrast for line in evidence.lines if line.paved >= ROAD_GREY), default=0.0)
         elif name.startswith("half of "):
             total += evidence.share(name.removeprefix("half of "), region) / 2
         else:
