@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lecdiff_core.metrics import sample_quantiles
+
 COVERAGES = (0.5, 0.9)
 
 
@@ -27,7 +29,7 @@ class ConformalScores:
         median = np.median(samples, axis=0)
         known = np.isfinite(observed)
         for coverage in COVERAGES:
-            lower, upper = np.quantile(samples, [0.5 - coverage / 2, 0.5 + coverage / 2], axis=0)
+            lower, upper = sample_quantiles(samples, [0.5 - coverage / 2, 0.5 + coverage / 2])
             reach = np.where(observed < median, median - lower, upper - median)
             floor = 1e-6 * max(float(np.abs(median).mean()), 1e-12)
             self.scores[coverage].append((np.abs(observed - median) / np.maximum(reach, floor))[known])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
+from lecdiff_core.metrics import sample_quantiles
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
 
@@ -37,11 +38,11 @@ class Forecast:
 
     def quantile(self, level: float) -> np.ndarray:
         """(N, H) quantile over samples, `level` in [0, 1]."""
-        return np.quantile(self.samples, level, axis=0)
+        return sample_quantiles(self.samples, [level])[0]
 
     def interval(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
         """Central interval that holds `coverage` of the samples: lower and upper bound, each (N, H)."""
-        lower, upper = np.quantile(self.samples, [0.5 - coverage / 2, 0.5 + coverage / 2], axis=0)
+        lower, upper = sample_quantiles(self.samples, [0.5 - coverage / 2, 0.5 + coverage / 2])
         return lower, upper
 
     def station(self, station_id: str) -> "Forecast":
@@ -59,7 +60,7 @@ class Forecast:
             "timestamp": self.timestamps[np.tile(np.arange(steps), stations)],
             "mean": self.mean.ravel(),
         }
-        quantiles = np.quantile(self.samples, list(QUANTILES.values()), axis=0)
+        quantiles = sample_quantiles(self.samples, list(QUANTILES.values()))
         columns |= {name: values.ravel() for name, values in zip(QUANTILES, quantiles, strict=True)}
         if keep_samples:
             columns |= {f"sample_{index}": sample.ravel() for index, sample in enumerate(self.samples)}

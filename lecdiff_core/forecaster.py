@@ -42,7 +42,7 @@ class Forecaster:
         folder = city.model_folder(model)
         loaded, config = load_model(folder)
         environment = read_environment(city) if config.encoder is not None else None
-        check_fits(config, city, None if environment is None else environment.encoder, folder)
+        check_fits(loaded, config, city, None if environment is None else environment.encoder, folder)
         return cls(city, loaded, config, choose_device(device))
 
     @property

@@ -10,6 +10,14 @@ import numpy as np
 PIT_BINS = 20
 
 
+def sample_quantiles(samples: np.ndarray, levels: list[float]) -> np.ndarray:
+    """Quantiles over the first axis, (levels, …), unbiased in rank: a new draw lies below the q-quantile with probability q.
+
+    (Weibull's plotting position. The usual interpolation gives intervals from 100 samples that cover 88 % instead of 90 %.)
+    """
+    return np.quantile(samples, levels, axis=0, method="weibull")
+
+
 def crps(observed: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Continuous ranked probability score from samples, fair estimator (Ferro 2014); NaN where nothing was observed.
 
@@ -65,7 +73,7 @@ class Scores:
         known = np.isfinite(observed)
         if not known.any():
             return
-        low90, low50, median, high50, high90 = np.quantile(samples, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+        low90, low50, median, high50, high90 = sample_quantiles(samples, [0.05, 0.25, 0.5, 0.75, 0.95])
         errors = np.where(known, np.abs(observed - median), 0.0)
         scores = np.where(known, crps(np.where(known, observed, 0.0), samples), 0.0)
         volume = np.where(known, np.abs(observed), 0.0)

@@ -202,7 +202,7 @@ class Trainer:
             group["lr"] = group["full_rate"] * factor
         loss = self.model.loss(batch)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"training loss became {float(loss)} at step {step + 1}")
+            raise FloatingPointError(f"training loss became {loss.item()} at step {step + 1}")
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -210,7 +210,7 @@ class Trainer:
         with torch.no_grad():
             for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 kept.lerp_(current, 1 - self.recipe.averaging)
-        return float(loss)
+        return loss.item()
 
     def _optimizer(self) -> torch.optim.Optimizer:
         prior: list[Tensor] = []
@@ -326,7 +326,7 @@ def train(
     checkpoint: a file written after every epoch, from which the same training goes on when it is run again.
     Returns the log: loss and validation CRPS of each epoch, seconds.
     """
-    known = torch.as_tensor(panel.values[:, : split.train.stop])
+    known = torch.tensor(panel.values[:, : split.train.stop])
     model.fit_statistics(known, panel.calendar.slot[: split.train.stop])
     trainer = Trainer(model, panel, split, recipe or RECIPES["default"], seed, torch.device(device), checkpoint, report)
     return trainer.run()

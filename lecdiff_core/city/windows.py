@@ -42,7 +42,7 @@ class Calendar:
     def of(cls, clock: pd.DatetimeIndex, steps_per_day: int, holidays: list[date]) -> "Calendar":
         """Read the calendar of naive local times."""
         minutes = (clock - clock.normalize()) // pd.Timedelta(minutes=1)
-        weekday = np.asarray(clock.weekday)
+        weekday = np.asarray(clock.day_of_week)
         day_type = np.select([weekday == 5, weekday == 6], [SATURDAY, SUNDAY_OR_HOLIDAY], WEEKDAY)
         day_type[np.asarray(clock.normalize().isin(pd.to_datetime(holidays)))] = SUNDAY_OR_HOLIDAY
         slot = np.asarray(minutes) * steps_per_day // (24 * 60)

@@ -98,7 +98,7 @@ def _read_config(folder: Path) -> CheckpointConfig:
         raise UserError(f"{file}: {where}: {error.errors()[0]['msg']}; train the model anew") from error
 
 
-def check_fits(config: CheckpointConfig, city: City, encoder: str | None, folder: Path) -> None:
+def check_fits(model: ForecastModel, config: CheckpointConfig, city: City, encoder: str | None, folder: Path) -> None:
     """Raise UserError where a model was made for another interval, unit or encoder than the city's."""
     for what, of_model, of_city in (
         ("interval", config.interval, city.meta.interval),
@@ -108,6 +108,10 @@ def check_fits(config: CheckpointConfig, city: City, encoder: str | None, folder
             raise UserError(
                 f"{folder}: trained for {what} {of_model!r}, the city has {of_city!r}; train the model anew"
             )
+    if model.horizon != city.steps_per_day:
+        raise UserError(
+            f"{folder}: forecasts {model.horizon} steps a day, the city has {city.steps_per_day}; train the model anew"
+        )
     if config.encoder is not None and config.encoder != encoder:
         has = "no embeddings" if encoder is None else "embeddings from another encoder"
         raise UserError(

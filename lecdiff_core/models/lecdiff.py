@@ -82,7 +82,7 @@ def paper_config(steps_per_day: int, environment_width: int, stations: int) -> L
         recurrent_layers=2,
         graph_layers=2,
         decoder="autoregressive",
-        denoiser_width=1024,
+        denoiser_width=928,
         denoiser_layers=2,
         prediction="noise",
         sampler="ancestral",
@@ -192,8 +192,9 @@ class LecDiff(ForecastModel):
         series = [recent, lag_day, lag_week, (~recent.isfinite()).float()]
         if season is not None:
             centre = season.past.mean(2)[..., -steps:]
-            series += [centre, (recent - centre) / (centre + FLOOR).sqrt()]
-        stacked = torch.stack(series, dim=-1).nan_to_num(0.0).clamp(-10, 10)
+            known = torch.where(recent.isfinite(), recent, centre)
+            series += [centre, (known - centre) / (centre + FLOOR).sqrt()]
+        stacked = torch.stack(torch.broadcast_tensors(*series), dim=-1).nan_to_num(0.0).clamp(-10, 10)
         clock = calendar_features(calendar, day).unsqueeze(-3).expand(*stacked.shape[:-1], -1)
         parts = [stacked, clock]
         if self.station is not None:

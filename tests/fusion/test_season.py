@@ -1,0 +1,113 @@
+"""The seasonal mean."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lecdiff_core.city.windows import Batch, Panel, Windows
+from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.fusion.season import SeasonalMean
+from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
+
+PER_DAY = 24
+
+
+def batch_of(values: np.ndarray, context: int, origin: int, holidays: tuple[date, ...] = ()) -> Batch:
+    clock = pd.date_range("2024-01-01", periods=values.shape[1], freq="1h")  # a Monday
+    positions = np.arange(2 * len(values), dtype=float).reshape(-1, 2)
+    names = tuple(map(str, range(len(values))))
+    panel = Panel(values.astype(np.float32), clock, "UTC", PER_DAY, names, positions, holidays)
+    graph = distance_graph(positions)
+    return Windows(panel, graph.edge_index, graph.edge_weight, context, PER_DAY).batch(np.array([origin]))
+
+
+def by_hand(values: np.ndarray, origin: int, kinds: np.ndarray) -> np.ndarray:
+    """NOTES' formula for one station, written as plainly as it reads."""
+
+    def mean(step: int, latest: int) -> float:
+        days = [age for age in range(1, 57) if 0 <= step - age * PER_DAY < latest]
+        weights = [np.exp(-age / 7) * (1 if kinds[step - age * PER_DAY] == kinds[step] else 0.05) for age in days]
+        return float(np.dot(weights, [values[step - age * PER_DAY] for age in days]) / np.sum(weights))
+
+    recent = range(origin - 6, origin)
+    ratio = sum(values[step] for step in recent) / sum(mean(step, origin) for step in recent)
+    return np.array(
+        [mean(origin + ahead, origin) * ratio ** (0.8 * np.exp(-(ahead + 1) / 24)) for ahead in range(PER_DAY)]
+    )
+
+
+def test_adaptive_climatology_is_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.uniform(50, 100, (1, 40 * PER_DAY))
+    origin = 30 * PER_DAY + 5
+    holiday = date(2024, 1, 10)
+    model = AdaptiveClimatology(PER_DAY)
+    point = model.point(batch_of(values, model.context, origin, (holiday,)))[0, 0].numpy()
+    days = pd.date_range("2024-01-01", periods=40 * PER_DAY, freq="1h")
+    kinds = np.where(days.day_of_week == 5, 1, np.where((days.day_of_week == 6) | (days.date == holiday), 2, 0))
+    np.testing.assert_allclose(point, by_hand(values[0], origin, kinds), rtol=0.01)
+
+
+def test_a_kernel_gives_back_what_repeats_every_day() -> None:
+    rhythm = np.random.default_rng(1).uniform(1, 2, PER_DAY)
+    season = SeasonalMean(PER_DAY, days=5, recalled_days=2, memory_days=(3.0, 10.0))
+    batch = batch_of(np.tile(rhythm, 9)[None], season.context, 8 * PER_DAY)
+    found = season(batch.past, batch)
+    for kernel in range(2):
+        np.testing.assert_allclose(found.future[0, 0, kernel].detach(), rhythm, rtol=1e-3)
+        np.testing.assert_allclose(found.past[0, 0, kernel].detach(), np.tile(rhythm, 2), rtol=1e-3)
+    np.testing.assert_allclose(found.level.detach(), 0, atol=1e-3)
+
+
+def test_past_means_look_only_at_days_before() -> None:
+    """The mean given for yesterday does not change when yesterday does."""
+    rng = np.random.default_rng(2)
+    values = rng.uniform(1, 2, (1, 9 * PER_DAY))
+    season = SeasonalMean(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,))
+    batch = batch_of(values, season.context, 8 * PER_DAY)
+    changed = values.copy()
+    changed[0, 7 * PER_DAY : 8 * PER_DAY] *= 3
+    other = batch_of(changed, season.context, 8 * PER_DAY)
+    torch.testing.assert_close(season(batch.past, batch).past, season(other.past, other).past, rtol=1e-3, atol=1e-3)
+
+
+def test_missing_days_leave_the_mean_of_the_others() -> None:
+    values = np.full((1, 9 * PER_DAY), 4.0)
+    values[0, 3 * PER_DAY : 5 * PER_DAY] = np.nan
+    season = SeasonalMean(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,))
+    batch = batch_of(values, season.context, 8 * PER_DAY)
+    np.testing.assert_allclose(season(batch.past, batch).future.detach(), 4.0, rtol=1e-3)
+
+
+def test_seasonal_naive_is_yesterday_and_reaches_back_over_gaps() -> None:
+    values = np.arange(20 * PER_DAY, dtype=float)[None]
+    values[0, 15 * PER_DAY + 3] = np.nan
+    model = SeasonalNaive(PER_DAY)
+    point = model.point(batch_of(values, model.context, 16 * PER_DAY))[0, 0].numpy()
+    expected = np.arange(15 * PER_DAY, 16 * PER_DAY, dtype=float)
+    expected[3] -= PER_DAY
+    np.testing.assert_array_equal(point, expected)
+
+
+def test_climatology_is_the_training_mean_of_the_slot() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.uniform(1, 2, (2, 20 * PER_DAY)).astype(np.float32)
+    model = Climatology(PER_DAY, stations=2)
+    model.fit_statistics(torch.as_tensor(values[:, : 10 * PER_DAY]), torch.arange(10 * PER_DAY) % PER_DAY)
+    batch = batch_of(values, model.context, 15 * PER_DAY + 7)
+    batch.station[:] = torch.tensor([1, 2])
+    expected = np.roll(values[:, : 10 * PER_DAY].reshape(2, 10, PER_DAY).mean(1), -7, axis=1)
+    np.testing.assert_allclose(model.point(batch)[0].numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hours", [0, 5])
+def test_the_level_follows_the_last_hours_and_fades(hours: int) -> None:
+    values = np.full((1, 12 * PER_DAY), 2.0)
+    origin = 10 * PER_DAY + hours
+    values[0, origin - 6 : origin] = 4.0
+    model = AdaptiveClimatology(PER_DAY)
+    point = model.point(batch_of(values, model.context, origin))[0, 0]
+    assert 2.0 < float(point[-1]) < float(point[0]) < 4.0

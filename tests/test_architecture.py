@@ -1,0 +1,74 @@
+"""The house as drawn in docs/architecture.md: imports run one way, and the core knows nothing of the application."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Each floor may import from its own and from those after it.
+FLOORS = (
+    ("cli",),
+    ("jobs",),
+    ("backtest", "surges", "demo", "serve"),
+    ("training", "forecaster"),
+    ("models",),
+    ("environment", "fusion", "diffusion"),
+    ("city",),
+    ("forecast", "metrics", "conformal"),
+    ("errors", "progress", "assets"),
+)
+# Ground-floor pieces that the rooms above them lean on, and what they may in turn use.
+ALSO_ALLOWED = {("forecast", "city.storage"), ("fusion", "city.windows"), ("assets", "city.storage")}
+APPLICATION = {"streamlit", "pydeck", "plotly", "pages", "app"}
+
+
+def floor(room: str) -> int:
+    return next(index for index, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def imports(file: Path) -> set[str]:
+    """Every module a file imports, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+CORE = sorted((ROOT / "lecdiff_core").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", CORE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_run_one_way(file: Path) -> None:
+    inside = file.relative_to(ROOT / "lecdiff_core").with_suffix("").parts
+    if inside == ("__init__",):
+        return
+    room = inside[0]
+    for module in imports(file):
+        if not module.startswith("lecdiff_core."):
+            continue
+        target = module.split(".")[1]
+        if (room, module.removeprefix("lecdiff_core.")) in ALSO_ALLOWED:
+            continue
+        assert floor(target) >= floor(room), f"{file.name} ({room}) must not import {module}"
+
+
+@pytest.mark.parametrize("file", CORE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_core_knows_nothing_of_the_application(file: Path) -> None:
+    assert not {module.split(".")[0] for module in imports(file)} & APPLICATION
+
+
+def test_every_room_is_on_a_floor() -> None:
+    rooms = {file.relative_to(ROOT / "lecdiff_core").parts[0].removesuffix(".py") for file in CORE} - {"__init__"}
+    assert rooms <= {room for rooms in FLOORS for room in rooms}
+
+
+def test_nothing_is_loaded_by_pickle() -> None:
+    for file in [*CORE, *sorted((ROOT / "pages").rglob("*.py")), ROOT / "app.py"]:
+        modules = {module.split(".")[0] for module in imports(file)}
+        assert not modules & {"pickle", "joblib", "dill", "cloudpickle", "shelve"}, file
+        assert "torch.load" not in file.read_text(), file

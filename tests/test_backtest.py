@@ -1,0 +1,120 @@
+"""The benchmark: its file, its resuming, its protocol."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lecdiff_core import backtest, training
+from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.errors import UserError
+
+YARDSTICKS = ("seasonal-naive", "climatology")
+FIELDS = {
+    "model", "seed", "mae", "rmse", "crps", "ncrps", "ncrps_by_day", "coverage_50", "coverage_90", "interval_score_90",
+    "energy_score", "conformal", "pit", "by_hour", "parameters", "train_seconds", "sample_seconds", "peak_mb",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backtest, "SAMPLES", 20)
+    for name in ("default", "paper"):
+        monkeypatch.setitem(training.RECIPES, name, training.Recipe(epochs=1, steps=2, rows=12, validation_samples=4))
+
+
+def test_the_file_has_the_promised_form(little_city: City, tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    backtest.benchmark(little_city, out, models=YARDSTICKS, seeds=2)
+    document = json.loads(out.read_text())
+    assert {"city", "protocol", "part", "device", "results"} <= document.keys()
+    assert [(result["model"], result["seed"]) for result in document["results"]] == [
+        (model, seed) for model in YARDSTICKS for seed in (0, 1)
+    ]
+    for result in document["results"]:
+        assert result.keys() >= FIELDS
+        assert set(result["conformal"]) == {"coverage_50", "coverage_90", "ncrps"}
+        assert 0 < result["ncrps"] < 1
+
+
+def test_results_that_are_there_are_not_computed_again(
+    little_city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "results.json"
+    backtest.benchmark(little_city, out, models=YARDSTICKS[:1], seeds=1)
+    measured: list[str] = []
+    measure = backtest.measure
+    monkeypatch.setattr(backtest, "measure", lambda run, *rest: measured.append(run.model) or measure(run, *rest))
+    backtest.benchmark(little_city, out, models=YARDSTICKS, seeds=1)
+    assert measured == ["climatology"]
+    monkeypatch.setattr("lecdiff_core.models.yardsticks.SeasonalNaive.recipe", 2)
+    backtest.benchmark(little_city, out, models=YARDSTICKS, seeds=1)
+    assert measured == ["climatology", "seasonal-naive"]
+
+
+def test_other_data_are_measured_anew(little_city: City, tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    backtest.benchmark(little_city, out, models=YARDSTICKS[:1], seeds=1)
+    changed = write_city(tmp_path / "changed", little_city.meta, little_city.stations, little_city.traffic * 2)
+    document = backtest.benchmark(changed, out, models=YARDSTICKS[:1], seeds=1)
+    assert len(document["results"]) == 2
+
+
+def test_a_killed_benchmark_keeps_what_it_has(little_city: City, tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+
+    def stop_after_the_first(done: float, total: float, message: str) -> None:
+        if done >= 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backtest.benchmark(little_city, out, models=YARDSTICKS, seeds=1, report=stop_after_the_first)
+    assert [result["model"] for result in json.loads(out.read_text())["results"]] == ["seasonal-naive"]
+
+
+def test_lec_diff_and_held_out_stations(little_city: City, tmp_path: Path) -> None:
+    document = backtest.benchmark(
+        little_city, tmp_path / "r.json", models=("lec-diff",), seeds=1, hold_out_stations=0.25
+    )
+    assert document["results"][0]["hold_out_stations"] == 0.25
+    assert 0 < document["results"][0]["ncrps"] < 2
+
+
+def test_the_validation_part_never_reads_the_last_fifth(little_city: City, tmp_path: Path) -> None:
+    traffic = little_city.traffic.copy()
+    traffic.iloc[int(0.8 * len(traffic)) :] = 1e6
+    changed = write_city(tmp_path / "changed", little_city.meta, little_city.stations, traffic)
+    results = [
+        backtest.benchmark(city, tmp_path / f"{index}.json", part="validation", models=YARDSTICKS, seeds=1)["results"]
+        for index, city in enumerate((little_city, changed))
+    ]
+    for mine, other in zip(*results, strict=True):
+        assert mine["ncrps_by_day"] == other["ncrps_by_day"]
+
+
+def test_held_out_stations_are_the_same_for_every_seed() -> None:
+    stations = backtest.held_out_stations(50, 0.2)
+    assert len(stations) == len(np.unique(stations)) == 10
+    np.testing.assert_array_equal(stations, backtest.held_out_stations(50, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"part": "all"}, "--part"),
+        ({"hold_out_stations": 1.0}, "--hold-out-stations"),
+        ({"models": ("oracle",)}, "oracle"),
+    ],
+)
+def test_bad_options_are_refused(little_city: City, tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        backtest.benchmark(little_city, tmp_path / "r.json", **options)
+
+
+def test_a_file_that_is_not_a_benchmark_is_left_alone(little_city: City, tmp_path: Path) -> None:
+    out = tmp_path / "notes.json"
+    out.write_text("shopping list")
+    with pytest.raises(UserError, match="not a benchmark file"):
+        backtest.benchmark(little_city, out, models=YARDSTICKS)
+    assert out.read_text() == "shopping list"

@@ -1,0 +1,93 @@
+"""Scores against closed forms and against slow, plain formulas."""
+
+import numpy as np
+import pytest
+import scoringrules
+from scipy import stats
+
+from lecdiff_core.backtest import paired_difference
+from lecdiff_core.conformal import ConformalScores, Widening
+from lecdiff_core.metrics import Scores, crps, energy_score, interval_score
+
+
+def test_crps_is_the_fair_estimator() -> None:
+    rng = np.random.default_rng(0)
+    observed, samples = rng.normal(size=(3, 4)), rng.normal(size=(9, 3, 4))
+    pairs = np.abs(samples[:, None] - samples[None]).sum((0, 1)) / (9 * 8)
+    np.testing.assert_allclose(crps(observed, samples), np.abs(samples - observed).mean(0) - pairs / 2, rtol=1e-5)
+
+
+def test_crps_of_many_normal_samples_is_that_of_the_normal() -> None:
+    samples = stats.norm(2, 3).rvs(size=(20_000, 1), random_state=0)
+    expected = float(scoringrules.crps_normal(3.5, 2, 3))
+    assert float(crps(np.array([3.5]), samples)[0]) == pytest.approx(expected, rel=0.02)
+
+
+def test_energy_score_of_one_step_is_the_crps() -> None:
+    rng = np.random.default_rng(1)
+    observed, samples = rng.normal(size=(5, 1)), rng.normal(size=(30, 5, 1))
+    np.testing.assert_allclose(energy_score(observed, samples), crps(observed, samples)[:, 0], rtol=1e-5)
+
+
+def test_energy_score_leaves_missing_steps_out() -> None:
+    rng = np.random.default_rng(2)
+    observed, samples = rng.normal(size=(2, 4)), rng.normal(size=(20, 2, 4))
+    observed[:, 3] = np.nan
+    np.testing.assert_allclose(energy_score(observed, samples), energy_score(observed[:, :3], samples[:, :, :3]))
+
+
+def test_interval_score_adds_twenty_times_the_miss_at_90_percent() -> None:
+    score = interval_score(np.array([5.0, 1.0]), np.array([2.0, 2.0]), np.array([4.0, 4.0]), 0.9)
+    np.testing.assert_allclose(score, [2 + 20 * 1, 2 + 20 * 1])
+
+
+def test_a_missing_observation_counts_nowhere() -> None:
+    rng = np.random.default_rng(3)
+    observed, samples = rng.uniform(1, 2, (2, 6)), rng.uniform(1, 2, (50, 2, 6))
+    whole, holed = Scores(), Scores()
+    whole.add(observed[:, :4], samples[:, :, :4], np.arange(4), "a")
+    observed[:, 4:] = np.nan
+    holed.add(observed, samples, np.arange(6), "a")
+    first, second = whole.summary(), holed.summary()
+    for name in ("mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90", "interval_score_90", "energy_score"):
+        assert first[name] == pytest.approx(second[name])
+    assert first["by_hour"] == second["by_hour"]
+
+
+def test_a_perfect_forecaster_covers_what_it_promises() -> None:
+    rng = np.random.default_rng(4)
+    scores = Scores()
+    for _ in range(20):
+        scores.add(rng.gamma(2, 10, (20, 24)), rng.gamma(2, 10, (100, 20, 24)), np.arange(24), "day")
+    summary = scores.summary()
+    assert summary["coverage_50"] == pytest.approx(0.5, abs=0.02)
+    assert summary["coverage_90"] == pytest.approx(0.9, abs=0.02)
+    assert max(summary["pit"]) < 0.07  # twenty bins of about 0.05
+
+
+def test_conformal_widening_repairs_an_overconfident_forecaster() -> None:
+    rng = np.random.default_rng(5)
+    gathered = ConformalScores.empty()
+    for _ in range(10):
+        gathered.add(rng.normal(100, 10, (20, 24)), rng.normal(100, 4, (100, 20, 24)))
+    widening = gathered.widening()
+    scores = Scores()
+    for _ in range(10):
+        widened = widening.apply(rng.normal(100, 4, (100, 20, 24)))
+        scores.add(rng.normal(100, 10, (20, 24)), widened, np.arange(24), "day")
+    assert scores.summary()["coverage_50"] == pytest.approx(0.5, abs=0.03)
+    assert scores.summary()["coverage_90"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_widening_keeps_the_median_and_the_order() -> None:
+    samples = np.random.default_rng(6).gamma(2, 10, (99, 5))
+    widened = Widening(1.5, 2.0).apply(samples)
+    np.testing.assert_allclose(np.median(widened, axis=0), np.median(samples, axis=0))
+    np.testing.assert_array_equal(widened.argsort(0)[20:], samples.argsort(0)[20:])
+    assert (widened >= 0).all()
+
+
+def test_paired_difference_uses_the_days_both_have() -> None:
+    mean, error = paired_difference({"a": 1.0, "b": 2.0, "c": 9.0}, {"a": 0.5, "b": 1.0})
+    assert mean == pytest.approx(0.75)
+    assert error == pytest.approx(np.std([0.5, 1.0], ddof=1) / np.sqrt(2))
