@@ -248,7 +248,7 @@ def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str, first: int 
     if not outside.any():
         return
     row = int(np.argmax(outside))
-    swapped = bool(np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90))
+    swapped = bool(outside.mean() > 0.5 and np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90))
     advice = "lon and lat look swapped" if swapped else "give degrees, lon within ±180 and lat within ±90"
     place = f"({lon[row]:g}, {lat[row]:g})"
     raise UserError(f"{source}, row {first + row + 1}, columns lon and lat: {place} is not on Earth; {advice}")

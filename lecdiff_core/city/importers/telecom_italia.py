@@ -28,13 +28,13 @@ def read(source: Source) -> Readings:
     codes, days, parts = Codes(), [], []
     rows = duplicates = 0
     for number, file in enumerate(source.files):
-        frame, dropped = _read_file(source, number, file, codes)
+        frame, read, repeated = _read_file(source, number, file, codes)
         day = frame.group_by(["station", "time"], maintain_order=True).agg(
             pl.col("value").sum(), pl.col("value").is_not_null().any().alias("active")
         )
         days.append(day)
         parts.append((file, len(day), 0))
-        rows, duplicates = rows + len(frame) + dropped, duplicates + dropped
+        rows, duplicates = rows + read, duplicates + repeated
     readings = pl.concat(days)
     idle = int((~readings["active"]).sum())
     notice = f"{idle} of {len(readings)} ten-minute intervals of a square have records but no such activity; they are 0"
@@ -51,8 +51,8 @@ def read(source: Source) -> Readings:
     )
 
 
-def _read_file(source: Source, number: int, file: Path, codes: Codes) -> tuple[pl.DataFrame, int]:
-    """Rows of one file as station, time, country and value (null = nothing recorded), and how many repeat another."""
+def _read_file(source: Source, number: int, file: Path, codes: Codes) -> tuple[pl.DataFrame, int, int]:
+    """Rows as station, time, country and value (null = nothing recorded); how many were read, and repeat another."""
     roles = with_names(COLUMNS, source.columns)
     clock, countries = Times(file), Codes()
     stations, country, values = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.empty(0)]
@@ -67,4 +67,4 @@ def _read_file(source: Source, number: int, file: Path, codes: Codes) -> tuple[p
     where = finder([(file, len(time), 1)])
     chosen, repeated = repeats(keys, source.on_duplicate, where, "this square, time and country")
     frame = pl.DataFrame({**keys, "value": np.concatenate(values)}).with_columns(pl.col("value").fill_nan(None))
-    return frame.filter(chosen), repeated if source.on_duplicate == "last" else 0
+    return frame.filter(chosen), len(frame), repeated

@@ -83,7 +83,7 @@ class Times:
         series = pd.DataFrame({"time": codes[twice], "group": 0 if group is None else group[twice]})
         later = (series.groupby(["time", "group"]).cumcount() > 0).to_numpy()
         if not_before is not None:
-            later |= utc[twice] < not_before[twice]
+            later = later | (utc[twice] < not_before[twice])
         second = twice[later]
         utc[second] = winter.asi8[codes[second]]
         return utc, [
