@@ -124,23 +124,20 @@ def describe_city(
     Stations that fail are named in the report and the others go on. When the key is refused, the quota used up or the server gone,
     the run stops and says so. Raises UserError for wrong options, and for such a stop where nothing at all was achieved.
     """
-    plan = _Plan(city, provider, model, per_station, instruction)
-    prices = prices or prices_of(plan.model)
-    estimate = plan.estimate(prices)
-    if budget is not None and not budget > 0:
-        raise UserError(f"a budget of {budget:g} USD buys nothing; give one above 0, or none")
-    if budget is not None and estimate.cost is None:
-        raise UserError(f"the budget cannot be kept: the price of {plan.model} is not known; give its prices")
-    result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
-    report(0, max(1, len(plan.jobs)), str(estimate))
     with _only_run(city):
+        plan = _Plan(city, provider, model, per_station, instruction)
+        prices = prices or prices_of(plan.model)
+        estimate = plan.estimate(prices)
+        _check_budget(budget, estimate, plan.model)
+        result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
+        report(0, max(1, len(plan.jobs)), str(estimate))
         if provider == "offline":
             _run(city, plan, _offline, _Purse(Prices(0.0, 0.0), None, plan.instruction), result, 1, report)
         elif plan.jobs:
             with ChatModel(plan.model, base_url, api_key) as chat:
                 purse = _Purse(prices, budget, plan.instruction)
                 _run(city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report)
-        refine_city(city, report=report)
+        _refine(city, False, report)
     if result.stopped and not result.made:
         missing = f"{len(result.undone)} stations are not described: {named(result.undone)}"
         raise UserError(f"{result.stopped}; {missing}")
@@ -152,17 +149,31 @@ def refine_city(city: City, again: bool = False, report: Report = silent) -> int
 
     Only descriptions of the present chip can be refined. `report` may raise to stop; what was refined is kept.
     """
+    with _only_run(city):
+        return _refine(city, again, report)
+
+
+def _check_budget(budget: float | None, estimate: Estimate, model: str) -> None:
+    if budget is not None and not budget > 0:
+        raise UserError(f"a budget of {budget:g} USD buys nothing; give one above 0, or none")
+    if budget is not None and estimate.cost is None:
+        raise UserError(f"the budget cannot be kept: the price of {model} is not known; give its prices")
+
+
+def _refine(city: City, again: bool, report: Report) -> int:
     path = city.path / FILE_NAME
     descriptions = read_descriptions(path)
     waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
+    waiting.sort(key=lambda i: descriptions[i].station_id)
     records, rules, refined = read_chip_records(city), default_rules(), 0
-    measured: dict[str, Evidence | None] = {}
+    measured: dict[tuple[str, str], Evidence | None] = {}
     try:
         for done, i in enumerate(waiting, start=1):
             one = descriptions[i]
-            if one.image_sha256 not in measured:
-                measured = {one.image_sha256: _evidence(city, one, records.get(one.station_id, []))}
-            if evidence := measured[one.image_sha256]:
+            key = one.station_id, one.image_sha256
+            if key not in measured:
+                measured = {key: _evidence(city, one, records.get(one.station_id, []))}
+            if evidence := measured[key]:
                 verdict = refine_with(one.text, evidence, rules=rules)
                 scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
                 descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})

@@ -49,9 +49,9 @@ def chip(raster: "rasterio.DatasetReader", longitude: float, latitude: float, me
 
     Raises ValueError where the square does not lie wholly inside the raster, or where a part of it has no data.
     """
+    from rasterio import Affine
     from rasterio.crs import CRS
     from rasterio.enums import ColorInterp, Resampling
-    from rasterio.transform import from_origin
     from rasterio.vrt import WarpedVRT
 
     frame = CRS.from_proj4(f"+proj=aeqd +lat_0={latitude!r} +lon_0={longitude!r} +datum=WGS84 +units=m")
@@ -61,7 +61,7 @@ def chip(raster: "rasterio.DatasetReader", longitude: float, latitude: float, me
     with WarpedVRT(
         raster,
         crs=frame,
-        transform=from_origin(-metres / 2, metres / 2, metres / size, metres / size),
+        transform=Affine(metres / size, 0, -metres / 2, 0, -metres / size, metres / 2),
         width=size,
         height=size,
         resampling=Resampling.cubic,

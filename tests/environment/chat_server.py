@@ -3,10 +3,11 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import LoopbackServer
 
 SENTENCES = [
     "Dense blocks of apartments with grey flat roofs fill most of the area.",
@@ -39,7 +40,7 @@ def failure(message: str, code: str | None = None, kind: str | None = None) -> d
     return {"error": {"message": message, "code": code, "type": kind, "param": None}}
 
 
-class ChatServer:
+class ChatServer(LoopbackServer):
     """`behave(body, times)` gives (status, answer, headers), or a function of the handler; `times` counts from 0."""
 
     def __init__(self) -> None:
@@ -85,20 +86,5 @@ class ChatServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def chat_server() -> Iterator[ChatServer]:
-    server = ChatServer()
-    try:
-        yield server
-    finally:
-        server.close()
+        self.start(Handler)
+        self.url += "/v1"

@@ -7,9 +7,10 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import closing
 
 import pytest
-from chat_server import SENTENCES, as_json, chat_server, completion, failure
+from chat_server import SENTENCES, ChatServer, as_json, completion, failure
 from PIL import Image
 from test_imagery import make_city
 from tile_server import draw_tile, encoded
@@ -34,7 +35,7 @@ GOOD = completion(as_json(*SENTENCES))
 
 @pytest.fixture
 def server(monkeypatch):
-    with chat_server() as running:
+    with closing(ChatServer()) as running:
         monkeypatch.setenv("LECDIFF_LLM_BASE_URL", running.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         yield running
@@ -339,7 +340,7 @@ def test_quota_exceeded_in_the_middle_keeps_what_was_paid(city, server, answer):
 
 
 def test_a_redirect_never_carries_key_or_image_away(city, server):
-    with chat_server() as other:
+    with closing(ChatServer()) as other:
         server.behave = lambda body, times: (307, b"", {"Location": other.url + "/chat/completions"})
         with pytest.raises(UserError, match="redirects"):
             describe_city(city)

@@ -3,6 +3,7 @@ import json
 import threading
 import time
 import tomllib
+from contextlib import closing
 
 import geopandas
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from shapely import Point
 from tile_server import (
     RIGHTS,
+    TileServer,
     answer,
     draw_tile,
     encoded,
@@ -20,7 +22,6 @@ from tile_server import (
     hang_up,
     placeholder,
     stall,
-    tile_server,
 )
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
@@ -43,7 +44,7 @@ def make_city(path, places=SHANGHAI) -> City:
 
 @pytest.fixture
 def server():
-    with tile_server() as running:
+    with closing(TileServer()) as running:
         yield running
 
 

@@ -5,11 +5,11 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
+from loopback import LoopbackServer
 from PIL import Image, ImageDraw
 
 RIGHTS = "Source: Example, and the GIS User Community"
@@ -42,7 +42,7 @@ def placeholder(seed: int = 0) -> bytes:
     return encoded(image, quality=75)
 
 
-class TileServer:
+class TileServer(LoopbackServer):
     """`behave(tile, times)` may return a function of the handler that answers instead of a good tile.
 
     `times` is how often that tile has been asked for before. `asked` counts every request by path.
@@ -80,11 +80,8 @@ class TileServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.start(Handler)
         self.template = self.url + "/tiles/{z}/{x}/{y}.jpg"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, handler: BaseHTTPRequestHandler, times: int) -> None:
         path = handler.path.partition("?")[0]
@@ -102,19 +99,6 @@ class TileServer:
     @property
     def tiles_asked(self) -> Counter[str]:
         return Counter({path: times for path, times in self.asked.items() if "/tile" in path})
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@contextmanager
-def tile_server() -> Iterator[TileServer]:
-    server = TileServer()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 def send(
