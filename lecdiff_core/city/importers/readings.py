@@ -101,14 +101,18 @@ def repeats(
 
     `sum` keeps all rows, `last` the last of equal ones, `error` raises UserError at the first repetition.
     """
-    struct = pl.DataFrame(dict(keys)).to_struct("key")
-    again = ~struct.is_first_distinct().to_numpy()
+    frame = pl.DataFrame(dict(keys))
+    suspects = np.flatnonzero(frame.hash_rows(seed=0).is_duplicated().to_numpy())  # few, so that little is compared
+    rows = frame[suspects].to_struct("key")
+    again = np.zeros(len(frame), bool)
+    again[suspects] = ~rows.is_first_distinct().to_numpy()
     count = int(again.sum())
     if count and on_duplicate == "error":
         raise UserError(
             f"{where(int(np.argmax(again)))}: {what} is there already; {count} rows are such duplicates; "
             "remove them, or use --on-duplicate sum or last"
         )
-    if count and on_duplicate == "last":
-        return struct.is_last_distinct().to_numpy(), count
-    return np.ones(len(again), bool), count
+    keep = np.ones(len(frame), bool)
+    if on_duplicate == "last":
+        keep[suspects] = rows.is_last_distinct().to_numpy()
+    return keep, count
