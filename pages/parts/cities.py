@@ -14,8 +14,9 @@ from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import META_FILE, STATIONS_FILE, TRAFFIC_FILE, City, read_meta
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
+from lecdiff_core.serve import FIRST_VARIABLE
 
-ROOT_VARIABLE, FIRST_VARIABLE = "LECDIFF_CITIES", "LECDIFF_CITY"
+ROOT_VARIABLE = "LECDIFF_CITIES"
 DEPTHS = ("*", "*/*", "*/*/*")  # of the cities that are listed; a link reaches any depth
 Stamp = tuple[tuple[int, int], ...]
 

@@ -16,7 +16,7 @@ from pages.parts.cities import Place
 
 STATIONS = "stations"
 HEIGHT = 540  # where style.css does not fit it to the window
-SMALLEST_VIEW = (620, 440)  # pixels that show the whole city
+SMALLEST_VIEW = (540, 440)  # pixels that show the whole city
 CLOSE_ZOOM, NEAR_ZOOM = 13.0, 16.0
 TOOLTIP = {
     "backgroundColor": "#17242d",
@@ -70,7 +70,7 @@ def deck(place: Place, city: City) -> pydeck.Deck:
     )
     return pydeck.Deck(
         layers=[points, *_rings(city)],
-        initial_view_state=pydeck.ViewState(**view(city)),
+        initial_view_state=pydeck.ViewState(**view(city, session.focus())),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
         tooltip={"text": "{label}\n{load}", "style": TOOLTIP},
@@ -101,14 +101,13 @@ def _rings(city: City) -> list[pydeck.Layer]:
     ]
 
 
-def view(city: City) -> dict[str, float]:
-    """Where the map looks: at the whole city, or closely at what the session focuses on."""
+def view(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
+    """Where the map looks: at the whole city, or closely at `focus` (longitude, latitude)."""
     west, south, east, north = city.stations.total_bounds
     wide = max((east - west) / 360, 1e-6)
-    high = max(_mercator(north) - _mercator(south), 1e-6)
-    whole = min(math.log2(SMALLEST_VIEW[0] / WORLD / wide), math.log2(SMALLEST_VIEW[1] / WORLD / high)) - 0.12
+    high = max(mercator(north) - mercator(south), 1e-6)
+    whole = min(math.log2(SMALLEST_VIEW[0] / WORLD / wide), math.log2(SMALLEST_VIEW[1] / WORLD / high)) - 0.2
     zoom = min(max(whole, 1.0), NEAR_ZOOM)
-    focus = session.focus()
     if focus:
         return {
             "longitude": focus[0],
@@ -117,16 +116,17 @@ def view(city: City) -> dict[str, float]:
             "pitch": 0,
             "bearing": 0,
         }
-    middle = _latitude((_mercator(north) + _mercator(south)) / 2)
+    middle = _latitude((mercator(north) + mercator(south)) / 2)
     return {"longitude": (west + east) / 2, "latitude": middle, "zoom": zoom, "pitch": 0, "bearing": 0}
 
 
-def _mercator(latitude: float) -> float:
+def mercator(latitude: float) -> float:
+    """Height on the Web Mercator map, in circumferences of the Earth above the equator."""
     return math.asinh(math.tan(math.radians(latitude))) / (2 * math.pi)
 
 
-def _latitude(mercator: float) -> float:
-    return math.degrees(math.atan(math.sinh(2 * math.pi * mercator)))
+def _latitude(height: float) -> float:
+    return math.degrees(math.atan(math.sinh(2 * math.pi * height)))
 
 
 def caption(city: City, origin: pd.Timestamp) -> None:

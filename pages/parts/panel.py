@@ -146,9 +146,9 @@ def _told(city: City, station_id: str, fan: Fan, model: str) -> None:
     peak = int(np.argmax(fan.median))
     unit = city.meta.unit
     st.html(
-        f'<p class="lec-told">Expected peak <b>{escaped(formats.amount(float(fan.median[peak]), unit))}</b> at '
-        f"{fan.timestamps[peak]:%a %H:%M}, nine times in ten between "
-        f"{escaped(formats.amount(float(fan.low_90[peak]), unit))} and "
+        f'<p class="lec-told">Expected peak <b>{escaped(formats.amount(float(fan.median[peak]), unit))}</b> on '
+        f"{fan.timestamps[peak]:%a %H:%M}, in its 90{formats.THIN}% interval from "
+        f"{escaped(formats.amount(float(fan.low_90[peak]), unit))} to "
         f"{escaped(formats.amount(float(fan.high_90[peak]), unit))}. {_came_true(city, station_id, fan)}</p>"
         f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
         f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"

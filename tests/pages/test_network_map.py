@@ -226,7 +226,7 @@ def test_local_imagery_asks_no_host_and_other_cities_ask_arcgis(open_app, monkey
 def test_capacity_is_drawn_and_told(open_app):
     app = open_app(station="ST-00", t=NOON)
     assert "Capacity" in text_of(app) and "4.00" in text_of(app)
-    assert any(note["text"] == "capacity" for note in fan_of(app)["layout"]["annotations"])
+    assert any(note["text"].startswith("capacity 4.00") for note in fan_of(app)["layout"]["annotations"])
 
 
 def test_changed_data_are_read_again(open_app, cities_folder):
