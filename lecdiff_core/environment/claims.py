@@ -179,12 +179,13 @@ def _together(one: Subject, other: Subject) -> Subject:
     assert one.limits is not None and other.limits is not None
     if one.name == other.name:
         return one
+    larger = {name: max(one.limits[name], other.limits[name]) for name in ("all", "most", "few", "none")}
     return Subject(
         name=f"{one.name} or {other.name}",
         words=one.words,
-        measure=tuple(dict.fromkeys((*one.measure, *other.measure))),
-        sure=tuple(dict.fromkeys((*one.sure, *other.sure))),
-        limits={name: min(one.limits[name], other.limits[name]) for name in LIMITS},
+        measure=_union(one.measure, other.measure),
+        sure=_union(one.sure, other.sure),
+        limits={"some": min(one.limits["some"], other.limits["some"]), **larger},
         side=min(one.side, other.side),
         over=max(one.over, other.over),
     )
@@ -195,15 +196,26 @@ def find_tones(sentence: str, rules: ClaimRules) -> list[Tone]:
     return [tone for tone in rules.tones if tone.words.search(sentence)]
 
 
+def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """Both measures; what lies on built land is not counted beside it."""
+    both = tuple(dict.fromkeys((*one, *other)))
+    return (
+        tuple(name for name in both if name not in ("paved", "bright", "terracotta", "soil"))
+        if "built" in both
+        else both
+    )
+
+
 _LIST_JOINT = re.compile(r"^\s*(?:,|and|or)\s+(?:[a-z-]+\s+){0,2}$", re.IGNORECASE)
 _LIST_BEFORE = re.compile(r"(?:,|\band|\bor)\s+(?:an? )?$", re.IGNORECASE)
 _LIST_AFTER = re.compile(r"^ ?(?:,|and\b|or\b) \w", re.IGNORECASE)
+_PREPOSITION = re.compile(r"\b(?:among|amid|between|along|beside|near)\b", re.IGNORECASE)
 _IS = re.compile(r"^\s*(?:is|are|remains?|being|seems?|covers?|takes?|makes? up|occup(?:y|ies))\b", re.IGNORECASE)
 
 
 def _quantity(text: str, start: int, end: int, predicate: bool, rules: ClaimRules) -> str:
     """How much is claimed. Denials and "few" count next to the subject; "all" and "most" for the clause, but not for an aside."""
-    before, after = text[max(0, start - 28) : start], text[end : end + 40]
+    before, after = _PREPOSITION.split(text[max(0, start - 28) : start])[-1], text[end : end + 40]
     spread = before + (" ¦ " + after if _IS.search(after) else "")
     for name in ("none", "few"):
         if rules.quantities[name].search(spread):
@@ -225,7 +237,9 @@ def _part(text: str, rules: ClaimRules) -> float | None:
 def _nearest(places: list[tuple[int, str]], start: int, end: int) -> str:
     if not places:
         return "all"
-    return min(places, key=lambda place: abs(place[0] - (end if place[0] >= end else start)))[1]
+    at, region = min(places, key=lambda place: abs(place[0] - (end if place[0] >= end else start)))
+    corners = (f"{region}-{other}" for place, other in places if 0 < place - at < 14)
+    return next((corner for corner in corners if corner in REGIONS), region)
 
 
 def _blank(match: re.Match[str]) -> str:

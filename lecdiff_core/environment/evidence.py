@@ -151,9 +151,16 @@ class Evidence:
         red, green, blue = (self.rgb[..., band] for band in range(3))
         return (self.luminance > 0.35) & (green > 0.72 * red) & (green < 1.05 * red) & (blue < 0.68 * red)
 
+    @cached_property
+    def wooded(self) -> Mask:
+        """Green or brown cells darker than lawns and fields, with little else around: tree crowns and their shade."""
+        natural = self.surfaces["vegetation"] | self.surfaces["soil"]
+        around = ndimage.uniform_filter(natural.astype(float), max(3, round(50 / self.cell) | 1), mode="reflect")
+        return natural & (ndimage.uniform_filter(self.luminance, 3) < 0.37) & (around > 0.5)
+
     def share(self, surface: str, region: str = "all") -> float:
-        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES`, or by "open" land, "built" land or "yellow" cells."""
-        other = {"open": "open_land", "built": "built", "yellow": "yellow"}
+        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES`, or by "open", "built", "wooded" land or "yellow" cells."""
+        other = {"open": "open_land", "built": "built", "yellow": "yellow", "wooded": "wooded"}
         mask = getattr(self, other[surface]) if surface in other else self.surfaces[surface]
         return float(self.window(mask, region).mean())
 

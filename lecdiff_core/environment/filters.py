@@ -98,7 +98,7 @@ def sentence_fault(sentence: str, earlier: Sequence[str], rules: FilterRules) ->
         return f"longer than {rules.max_sentence} characters: too long to be checked"
     if not any(character.isalpha() for character in sentence):
         return "no words"
-    if not is_english(sentence):
+    if not is_english(sentence) and (len(_words(sentence)) >= 10 or not sentence.isascii()):
         return "not in English"
     words = set(_words(sentence))
     for other in earlier:

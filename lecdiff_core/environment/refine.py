@@ -18,7 +18,8 @@ from lecdiff_core.environment.filters import FilterRules, clause_fault, filter_r
 from lecdiff_core.environment.scores import image_score, text_score
 from lecdiff_core.environment.verify import LandUse, Verdict, verify
 
-DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole
+DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole ...
+FEWEST_CLAIMS = 4  # ... if it makes at least so many claims that can be checked
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def refine_with(
         reason = f"beyond the first {rules.filters.max_text} characters"
         parts.append(Sentence(text=text[rules.filters.max_text :], kept=False, reason=reason))
     score = image_score(verdicts)
-    if verdicts and score < rules.drop_image_score:
+    if len(verdicts) >= FEWEST_CLAIMS and score < rules.drop_image_score:
         reason = f"the description as a whole does not fit the image (agreement {score:.2f})"
         parts = [part if not part.kept else Sentence(text=part.text, kept=False, reason=reason) for part in parts]
         kept = []

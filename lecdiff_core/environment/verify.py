@@ -100,12 +100,11 @@ def _judge(claim: Claim, evidence: Evidence, land_use: LandUse | None) -> Verdic
         excess = max(0.0, amount(claim.subject.sure, evidence, claim.region) - claim.part)
         verdict = min(verdict, Verdict(1 - _graded(excess, claim.subject.over), _reason(claim, share)), key=_agreement)
     if claim.region in RIVALS and claim.subject.side:
-        rival = max(amount(claim.subject.measure, evidence, name) for name in RIVALS[claim.region])
+        here = amount(claim.subject.sure, evidence, claim.region)
+        rival = max(amount(claim.subject.sure, evidence, name) for name in RIVALS[claim.region])
         if rival >= 2 * limits["some"]:
             needed = 1.5 if claim.confined else claim.subject.side * (QUADRANT if len(RIVALS[claim.region]) > 1 else 1)
-            verdict = min(
-                verdict, Verdict(_graded(share / rival, needed), _reason(claim, share, rival)), key=_agreement
-            )
+            verdict = min(verdict, Verdict(_graded(here / rival, needed), _reason(claim, here, rival)), key=_agreement)
     return verdict
 
 
