@@ -2,8 +2,8 @@
 
 A chip is brought to one ground resolution first (`GRID_METRES`, by area averaging), so that a 64 px Sentinel-2 chip of 640 m
 and a 256 px aerial chip of the same ground give maps of the same size and the same thresholds hold for both. North is up.
-The thresholds were chosen on the `dev` half of `benchmarks/falsehoods` and are not fitted to anything else; what they are good
-for is measured on the other half (`benchmarks/refinement.py`).
+The thresholds were set by hand on the `dev` and `first_held_out` parts of `benchmarks/falsehoods`; what they are good for is
+measured on its `held_out` part (`benchmarks/refinement.py`, `docs/refinement.md`).
 """
 
 from collections.abc import Mapping
@@ -159,7 +159,7 @@ class Evidence:
         return natural & (ndimage.uniform_filter(self.luminance, 3) < 0.37) & (around > 0.5)
 
     def share(self, surface: str, region: str = "all") -> float:
-        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES`, or by "open", "built", "wooded" land or "yellow" cells."""
+        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES`, or by "open", "built", "wooded" or "yellow" cells."""
         other = {"open": "open_land", "built": "built", "yellow": "yellow", "wooded": "wooded"}
         mask = getattr(self, other[surface]) if surface in other else self.surfaces[surface]
         return float(self.window(mask, region).mean())
