@@ -1,6 +1,5 @@
 """Small cities and files for the tests of city folders and importers."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,18 +7,13 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from lecdiff_core.city.folder import CityMeta
 
-REAL = Path(os.environ.get("LECDIFF_REAL_DATA", Path(__file__).resolve().parents[2] / ".." / "shared" / "data"))
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of real data sets; skips where it is absent."""
-    if not REAL.is_dir():
-        pytest.skip(f"real data are absent: {REAL} does not exist; set LECDIFF_REAL_DATA")
-    return REAL
+# A loaded machine must not fail a property by the clock.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ cells = st.one_of(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(cells, cells, cells), max_size=4))
 def test_any_rows_are_imported_or_refused_in_one_line(tmp_path: Path, rows: list[tuple[str, str, str]]) -> None:
     traffic, stations = tmp_path / "t.csv", tmp_path / "s.csv"
