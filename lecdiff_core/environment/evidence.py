@@ -115,9 +115,9 @@ class Evidence:
         return {name: found == name for name in SURFACES}
 
     def _water(self) -> Mask:
-        """Cool, even patches. A shadow may be as blue, but its colour varies over roofs and ground; a small one is darker too."""
+        """Blue or teal, even patches. A shadow may be as blue, but varies over roofs and ground; a small one is darker too."""
         red, green, blue = (self.rgb[..., band] for band in range(3))
-        cool = (blue > 1.15 * red) & (blue >= 0.95 * green) & (self.saturation > 0.22) & (self.luminance < 0.5)
+        cool = (blue > 1.1 * red) & (blue >= 0.85 * green) & (self.saturation > 0.15) & (self.luminance < 0.42)
         labels, count = ndimage.label(ndimage.uniform_filter(cool.astype(float), 3) > 0.6)
         found = np.zeros_like(cool)
         for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
@@ -127,7 +127,7 @@ class Evidence:
             if area < 1200:
                 continue
             even = self.saturation[box][seen].std() < 0.08 and self.luminance[box][seen].std() < 0.05
-            if even and (area >= 4000 or self.luminance[box][seen].mean() > 0.16):
+            if even and (area >= 4000 or 0.16 < self.luminance[box][seen].mean() < 0.34):
                 found[box] |= patch
         return found
 

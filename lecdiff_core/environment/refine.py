@@ -108,6 +108,11 @@ class Judged:
     reason: str | None
     contradicted: bool
 
+    @property
+    def is_main(self) -> bool:
+        """Whether the sentence falls with it: an independent clause, or a denial ("without any houses") that seconds one."""
+        return self.clause.independent or self.clause.text.lower().startswith(("without ", "with no ", "no "))
+
 
 def _judge_clauses(
     sentence: str,
@@ -133,14 +138,14 @@ def _judge_clauses(
 def _reassemble(judged: list[Judged]) -> list[Sentence]:
     """Put a judged sentence together again: whole, without the clauses that fell, or dropped.
 
-    A dependent clause falls with the independent one before it. A sentence is dropped whole when the image contradicts an
-    independent clause, for then the contrast it draws is wrong, or when nothing is left that can stand alone.
+    A dependent clause falls with the independent one before it. A sentence is dropped whole when the image contradicts its
+    main claim, for then the contrast it draws is wrong, or when nothing is left that can stand alone.
     """
     whole = "".join(part.clause.joint + part.clause.text for part in judged)
     reasons = [part.reason for part in judged if part.reason is not None]
     if not reasons:
         return [Sentence(text=whole)]
-    if wrong := next((part.reason for part in judged if part.contradicted and part.clause.independent), None):
+    if wrong := next((part.reason for part in judged if part.contradicted and part.is_main), None):
         return [Sentence(text=whole, kept=False, reason=wrong)]
     pieces: list[Sentence] = []
     standing = ""
