@@ -143,11 +143,11 @@ class Country:
         ring = np.asarray(piece.exterior.coords)
         kind = rng.random()
         if kind < 0.3:
-            return Parcel(ring, pick(rng, self.style.grass, 6), angle, 6.0, 0.012, 0.07, False)
+            return Parcel(ring, pick(rng, self.style.grass, 6), angle, 6.0, 0.012, 0.04, False)
         if kind < 0.41:
-            return Parcel(ring, vary(rng, self.style.soil, 9), angle, rng.uniform(3.2, 5.0), 0.045, 0.06, False)
+            return Parcel(ring, vary(rng, self.style.soil, 9), angle, rng.uniform(3.2, 5.0), 0.045, 0.04, False)
         colour = pick(rng, self.style.crops, 7)
-        return Parcel(ring, colour, angle, rng.uniform(4, 9), rng.uniform(0.015, 0.04), 0.05, rng.random() < 0.6)
+        return Parcel(ring, colour, angle, rng.uniform(4, 9), rng.uniform(0.015, 0.04), 0.032, rng.random() < 0.6)
 
     def _orchard(self, filler: Furnisher, piece: Polygon) -> None:
         x, y, length, width, angle = frame(piece)

@@ -31,7 +31,7 @@ def plant_events(
     sites: Array,
     use: NDArray[np.int64],
 ) -> list[dict]:
-    """Change the traffic `values` (T, n) in place and return the events, in order of time, as plain records for `truth/events.json`.
+    """Change the traffic `values` (T, n) in place and return the events in order of time, as `truth/events.json` holds them.
 
     A record: id, kind, stations (the place first), start and end (end exclusive), magnitude (largest factor at the place;
     the smallest for outages and closures), factors (by station: the largest change), description.
@@ -71,6 +71,7 @@ def _draw(
         found = np.flatnonzero(np.isin(use, [CODE[name] for name in names]))
         return int(rng.choice(found if len(found) else np.arange(len(use))))
 
+    days: tuple[int, ...]
     if kind == "match":
         place = one_of("stadium")
         hour, ramp, length = rng.choice([14.5, 17.0, 19.5]), 2, int(rng.integers(7, 9))

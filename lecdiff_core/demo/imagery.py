@@ -101,16 +101,20 @@ def write_tiles(path: Path, aerial: Aerial, report: Report = silent) -> None:
 
 
 def _country(aerial: Aerial, report: Report) -> Image.Image:
-    """The surroundings, out to whole tiles of the first zoom, painted coarsely."""
+    """The surroundings, out to whole tiles of the first zoom, painted coarsely; the town in the middle is left black."""
     painter = Painter(aerial.plan, COARSE_ZOOM)
     side = metres_per_pixel(FIRST_ZOOM) * TILE
     half = math.ceil((aerial.plan.half + MARGIN_M) / side) * TILE * 2 ** (COARSE_ZOOM - FIRST_ZOOM)
     image = Image.new("RGB", (2 * half, 2 * half))
-    step = 512
-    starts = [(x, y) for y in range(-half, half, step) for x in range(-half, half, step)]
-    for done, (x, y) in enumerate(starts, start=1):
-        image.paste(Image.fromarray(painter.paint(x, y, step, step)), (half + x, half + y))
-        report(done, len(starts), "surroundings")
+    step = TILE // 2 ** (BLOCK_ZOOM - COARSE_ZOOM)
+    blocks = [
+        (column, row) for row in range(-half // step, half // step) for column in range(-half // step, half // step)
+    ]
+    around = [b for b in blocks if not all(-aerial.reach <= at < aerial.reach for at in b)]
+    for done, (column, row) in enumerate(around, start=1):
+        painted = Image.fromarray(painter.paint(column * step, row * step, step, step))
+        image.paste(painted, (half + column * step, half + row * step))
+        report(done, len(around), "surroundings")
     return image
 
 

@@ -11,11 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 from shapely import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from lecdiff_core.demo.plan import CLASSES, CODE, MOTORWAY, RAIL, RIVER, Array, Plan, Town
+from lecdiff_core.demo.plan import CLASSES, CODE, MOTORWAY, RAIL, RIVER, Array, Lake, Plan, Town
 from lecdiff_core.demo.style import CARS, CONTAINERS, FLAT_ROOFS, SHED_ROOFS, Colour, Style
 
 FLAT, GABLE, HIP, SHED, ROUND = "flat", "gable", "hip", "shed", "round"
@@ -85,11 +84,16 @@ def pick(rng: np.random.Generator, colours: Sequence[Colour], spread: float = 5.
     return vary(rng, colours[int(rng.integers(len(colours)))], spread)
 
 
-def rectangle(x: float, y: float, width: float, depth: float, angle: float) -> Array:
-    """Corners of a rectangle centred on a point; `width` lies along `angle`."""
+def rectangle_at(middle: Array, width: float, depth: float, angle: float) -> Array:
+    """Corners `(4, 2)` of a rectangle centred on a point; `width` lies along `angle`."""
     along = np.array([math.cos(angle), math.sin(angle)]) * width / 2
     across = np.array([-math.sin(angle), math.cos(angle)]) * depth / 2
-    return np.array([x, y]) + np.array([-along - across, along - across, along + across, -along + across])
+    return middle + np.array([-along - across, along - across, along + across, -along + across])
+
+
+def rectangle(x: float, y: float, width: float, depth: float, angle: float) -> Array:
+    """The same, by coordinates."""
+    return rectangle_at(np.array([x, y]), width, depth, angle)
 
 
 def frame(shape: Polygon) -> tuple[float, float, float, float, float]:
@@ -375,16 +379,16 @@ class Furnisher:
             self.old_block(block)
         roof = pick(self.rng, self.style.roofs, 4)
         church = np.array([x, y]) + 18 * v
-        self.add(rectangle(*church, 46, 17, angle), 19, GABLE, roof)
-        self.add(rectangle(*(church + 6 * u), 13, 34, angle), 17, GABLE, roof, False)
-        self.add(rectangle(*(church - 27 * u), 10, 10, angle), 42, HIP, vary(self.rng, (92, 118, 104), 5))
+        self.add(rectangle_at(church, 46, 17, angle), 19, GABLE, roof)
+        self.add(rectangle_at((church + 6 * u), 13, 34, angle), 17, GABLE, roof, False)
+        self.add(rectangle_at((church - 27 * u), 10, 10, angle), 42, HIP, vary(self.rng, (92, 118, 104), 5))
         for a in np.arange(-6, 7) * 6.2:
             for b in (-32.0, -25.5, -19.0):
                 if self.rng.random() < 0.7:
                     colour = pick(
                         self.rng, ((206, 196, 180), (190, 96, 78), (86, 120, 150), (214, 214, 210), (200, 164, 90)), 6
                     )
-                    self.add(rectangle(*(np.array([x, y]) + a * u + b * v), 3.6, 3.6, angle), 2.6, HIP, colour)
+                    self.add(rectangle_at((np.array([x, y]) + a * u + b * v), 3.6, 3.6, angle), 2.6, HIP, colour)
         self.tree_row(np.asarray(market.buffer(-5).exterior.coords), 8.5, (2.6, 3.8), 0.75)
 
     def tower(self, ground: Polygon) -> None:
@@ -456,7 +460,7 @@ class Furnisher:
                     rings.append(ring)
                     self.flat_roof_house(ring, height + self.rng.normal(0, 0.6))
                     break
-            lot = Polygon(rectangle(*(centre + u * 14), width * 0.5, 13, angle + math.pi / 2)).intersection(
+            lot = Polygon(rectangle_at((centre + u * 14), width * 0.5, 13, angle + math.pi / 2)).intersection(
                 ground.buffer(-3)
             )
             if self.rng.random() < 0.45:
@@ -487,7 +491,7 @@ class Furnisher:
         ring = rectangle(main[0], main[1], 14, 0.66 * width, angle)
         wing = main + 0.16 * length * u + 0.2 * width * v
         rings = [ring, rectangle(wing[0], wing[1], 0.3 * length, 13, angle)]
-        yard = Polygon(rectangle(*(main + 22 * u - 0.12 * width * v), 28, 0.4 * width, angle)).intersection(ground)
+        yard = Polygon(rectangle_at((main + 22 * u - 0.12 * width * v), 28, 0.4 * width, angle)).intersection(ground)
         self.scene.fill(yard, vary(self.rng, self.style.concrete, 6))
         for part in rings:
             if ground.covers(Polygon(part)):
@@ -604,21 +608,25 @@ class Furnisher:
                 wanted = [rectangle(x - 0.2 * length * u[0], y - 0.2 * length * u[1], size * 1.1, size, angle)]
             elif kind < 0.55:
                 a, b = np.array([x, y]) - 0.24 * width * v, np.array([x, y]) - 0.28 * length * u
-                wanted = [rectangle(*a, 0.72 * length, 17, angle), rectangle(*b, 17, 0.68 * width, angle)]
+                wanted = [rectangle_at(a, 0.72 * length, 17, angle), rectangle_at(b, 17, 0.68 * width, angle)]
             elif kind < 0.8:
                 a, b = np.array([x, y]) - 0.27 * width * v, np.array([x, y]) + 0.27 * width * v
-                wanted = [rectangle(*a, 0.66 * length, 16, angle), rectangle(*b, 0.66 * length, 16, angle)]
+                wanted = [rectangle_at(a, 0.66 * length, 16, angle), rectangle_at(b, 0.66 * length, 16, angle)]
                 wanted.append(rectangle(x, y, 15, 0.5 * width, angle))
             else:
                 wanted = [
                     rectangle(x - 0.12 * length * u[0], y - 0.12 * length * u[1], 0.55 * length, 0.62 * width, angle)
                 ]
             colour = pick(self.rng, FLAT_ROOFS, 6)
-            for ring in wanted:
-                if ground.buffer(-1).covers(Polygon(ring)):
-                    rings.append(ring)
-                    self.add(ring, height, FLAT, vary(self.rng, colour, 2))
-            lot = Polygon(rectangle(*(np.array([x, y]) + 0.33 * length * u), 0.27 * length, 0.84 * width, angle))
+            here = np.array([x, y])
+            for size in (1.0, 0.82, 0.64):
+                fitting = [here + size * (ring - here) for ring in wanted]
+                rings = [ring for ring in fitting if ground.buffer(-1).covers(Polygon(ring))]
+                if rings:
+                    break
+            for ring in rings:
+                self.add(ring, height, FLAT, vary(self.rng, colour, 2))
+            lot = Polygon(rectangle_at((np.array([x, y]) + 0.33 * length * u), 0.27 * length, 0.84 * width, angle))
             if rings:
                 lot = lot.difference(shapely.union_all(shapely.buffer(shapely.polygons(rings), 3)))
             if self.rng.random() < 0.75:
@@ -629,11 +637,11 @@ class Furnisher:
     def industry(self, cell: Polygon) -> None:
         """Halls, yards, tanks, containers and lorries."""
         for block in split(cell, self.rng, 20000, 12.0):
-            yard = pick(self.rng, (self.style.asphalt, self.style.concrete, self.style.soil, self.style.street), 8)
+            yard = pick(self.rng, (self.style.asphalt, self.style.concrete, (158, 148, 134), self.style.street), 7)
             ground = self.kerb(block, yard, 2.0)
             if ground is None:
                 continue
-            x, y, length, width, angle = frame(ground)
+            angle = frame(ground)[4]
             inner = ground.buffer(-5)
             rings: list[Array] = []
             for lot in split(inner, self.rng, 11000, 13.0):
@@ -648,7 +656,7 @@ class Furnisher:
                 if kind < 0.8:
                     rings.append(ring)
                     self.add(ring, self.rng.uniform(8, 14), SHED, pick(self.rng, SHED_ROOFS, 7))
-                    annex = rectangle(*(ring[0] + 0.12 * (ring[1] - ring[0])), 16, 9, la)
+                    annex = rectangle_at((ring[0] + 0.12 * (ring[1] - ring[0])), 16, 9, la)
                     if self.rng.random() < 0.5 and inner.covers(Polygon(annex)):
                         self.flat_roof_house(annex, 9)
                 elif kind < 0.87:
@@ -700,40 +708,46 @@ class Furnisher:
         """Institutes on lawns, joined by paths; a track where there is room."""
         self.scene.fill(cell, self.grass())
         avoid: list[Array] = []
-        placed = not first
-        for block in split(cell, self.rng, 15000, 4.5):
+        free: BaseGeometry = cell
+        if first:
+            x, y = shapely.maximum_inscribed_circle(cell).coords[0]
+            turn = frame(cell)[4]
+            oval = LineString(rectangle(x, y, 84, 0.1, turn)[[0, 1]]).buffer(49)
+            if cell.covers(oval):
+                self.track(x, y, turn)
+                free = cell.difference(oval.buffer(4))
+                avoid.append(np.asarray(oval.exterior.coords))
+        for block in split(free, self.rng, 15000, 4.5):
             ground = block.buffer(-2)
             if not isinstance(ground, Polygon) or ground.is_empty:
                 continue
             self.scene.line(np.asarray(block.exterior.coords), 3.2, vary(self.rng, self.style.pavement, 4))
             self.scene.fill(ground, self.grass())
             x, y, length, width, angle = frame(ground)
-            if not placed and ground.buffer(1).covers(LineString(rectangle(x, y, 84, 0.1, angle)[[0, 1]]).buffer(48)):
-                self.track(x, y, angle)
-                placed = True
-                continue
             u, v = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
             rings: list[Array] = []
             colour = pick(self.rng, (*FLAT_ROOFS, *self.style.roofs), 6)
             kind = self.rng.random()
             here = np.array([x, y])
             if kind < 0.4:
-                wanted = [rectangle(*(here + s * 0.28 * width * v), 0.7 * length, 15, angle) for s in (-1, 1)]
-                wanted.append(rectangle(*(here - 0.28 * length * u), 15, 0.56 * width, angle))
+                wanted = [rectangle_at((here + s * 0.28 * width * v), 0.7 * length, 15, angle) for s in (-1, 1)]
+                wanted.append(rectangle_at((here - 0.28 * length * u), 15, 0.56 * width, angle))
             elif kind < 0.7:
-                wanted = [rectangle(*(here + s * 0.26 * length * u), 17, 0.7 * width, angle) for s in (-1, 0, 1)]
-                wanted.append(rectangle(*here, 0.62 * length, 12, angle))
+                wanted = [rectangle_at((here + s * 0.26 * length * u), 17, 0.7 * width, angle) for s in (-1, 0, 1)]
+                wanted.append(rectangle_at(here, 0.62 * length, 12, angle))
             else:
-                wanted = [rectangle(*here, 0.5 * length, 0.42 * width, angle)]
+                wanted = [rectangle_at(here, 0.5 * length, 0.42 * width, angle)]
             for ring in wanted:
                 if ground.covers(Polygon(ring)):
                     rings.append(ring)
                     self.add(ring, self.rng.uniform(12, 19), FLAT, vary(self.rng, colour, 3))
             for _ in range(3):
                 a, b = (here + self.rng.uniform(-0.5, 0.5, 2) @ np.array([length * u, width * v]) for _ in range(2))
-                self.scene.line(np.array([a, b]), 2.0, vary(self.rng, self.style.pavement, 5))
+                path = LineString([a, b]).intersection(ground)
+                if isinstance(path, LineString) and path.length > 5:
+                    self.scene.line(np.asarray(path.coords), 2.0, vary(self.rng, self.style.pavement, 5))
             if self.rng.random() < 0.3:
-                lot = Polygon(rectangle(*(here + 0.36 * length * u), 0.2 * length, 0.7 * width, angle)).intersection(
+                lot = Polygon(rectangle_at((here + 0.36 * length * u), 0.2 * length, 0.7 * width, angle)).intersection(
                     ground
                 )
                 self.parking(lot, 0.8, rings, angle + math.pi / 2)
@@ -748,7 +762,7 @@ class Furnisher:
         if not first:
             self.sports_ground(ground)
             return
-        x, y, length, width, angle = frame(ground)
+        angle = frame(ground)[4]
         x, y = shapely.maximum_inscribed_circle(ground).coords[0]
         room = ground.exterior.distance(Point(x, y))
         size = min(1.0, room / 118)
@@ -838,8 +852,8 @@ class Furnisher:
             u, v = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
             here = np.array([x, y]) - 0.08 * length * u
             span = min(length, 190.0)
-            wanted = [rectangle(*here, 0.62 * span, 20, angle)]
-            wanted += [rectangle(*(here + s * 0.22 * span * u), 17, min(0.62 * width, 96), angle) for s in (-1, 0, 1)]
+            wanted = [rectangle_at(here, 0.62 * span, 20, angle)]
+            wanted += [rectangle_at((here + s * 0.22 * span * u), 17, min(0.62 * width, 96), angle) for s in (-1, 0, 1)]
             rings = []
             roof = pick(self.rng, ((212, 210, 206), (196, 194, 190), (178, 176, 172)), 4)
             for ring in wanted:
@@ -847,7 +861,7 @@ class Furnisher:
                     rings.append(ring)
                     self.add(ring, 24, FLAT, vary(self.rng, roof, 3))
             pad = here + 0.42 * length * u + 0.22 * width * v
-            lot = Polygon(rectangle(*(np.array([x, y]) + 0.36 * length * u), 0.24 * length, 0.86 * width, angle))
+            lot = Polygon(rectangle_at((np.array([x, y]) + 0.36 * length * u), 0.24 * length, 0.86 * width, angle))
             lot = lot.intersection(ground.buffer(-4)).difference(Point(*pad).buffer(20))
             self.parking(lot, 0.85, rings, angle + math.pi / 2)
             if first and ground.covers(Point(*pad).buffer(15)):
@@ -877,7 +891,10 @@ class Furnisher:
                     self.scene.line(np.asarray(part.coords), 2.6, colour)
 
     def park(self, cell: Polygon, first: bool) -> None:
-        """Lawns, groves, paths and sometimes a pond or a playground."""
+        """Lawns, groves, paths and sometimes a pond or a playground; or a sports ground."""
+        if frame(cell)[3] > 130 and self.rng.random() < 0.22:
+            self.sports_ground(cell)
+            return
         self.scene.fill(cell, self.grass())
         for tone in range(5):
             x0, y0, x1, y1 = cell.bounds
@@ -931,9 +948,9 @@ class Furnisher:
         self.scene.fill(Point(x, y).buffer(44), self.grass())
         self.scene.fills.append((rectangle(x, y, 46, 34, angle), vary(self.rng, self.style.soil, 5)))
         rings = [
-            rectangle(*(here + 26 * v), 34, 14, angle),
-            rectangle(*(here - 27 * u), 13, 30, angle),
-            rectangle(*(here + 24 * u - 16 * v), 15, 11, angle),
+            rectangle_at((here + 26 * v), 34, 14, angle),
+            rectangle_at((here - 27 * u), 13, 30, angle),
+            rectangle_at((here + 24 * u - 16 * v), 15, 11, angle),
         ]
         self.add(rings[0], 8, SHED, pick(self.rng, SHED_ROOFS, 6))
         self.add(rings[1], 8, GABLE, pick(self.rng, self.style.roofs, 6), False)
@@ -1039,8 +1056,8 @@ class Ground:
         return filler.scene
 
 
-def lake_ring(lake: object) -> Array:
+def lake_ring(lake: Lake) -> Array:
     """Shore of a lake, `(n, 2)`."""
     angle = np.linspace(0, 2 * math.pi, 120, endpoint=False)
-    radius = lake.shore(angle)  # type: ignore[attr-defined]
-    return lake.centre + np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])  # type: ignore[attr-defined]
+    radius = lake.shore(angle)
+    return lake.centre + np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])

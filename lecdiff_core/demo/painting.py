@@ -26,7 +26,7 @@ from lecdiff_core.demo.objects import (
     Scene,
     along_line,
     lake_ring,
-    rectangle,
+    rectangle_at,
     vary,
 )
 from lecdiff_core.demo.plan import EARTH_RADIUS_M, MOTORWAY, RAIL, RIVER, Array, Curve, Plan, Town, Waves
@@ -47,6 +47,13 @@ def shade(colour: Colour, factor: float) -> Colour:
     """A colour, lighter or darker."""
     r, g, b = (max(0, min(255, int(c * factor))) for c in colour)
     return r, g, b
+
+
+def aside(points: Array, offset: float) -> Array:
+    """A line moved to its left by some metres."""
+    step = np.gradient(points, axis=0)
+    step /= np.maximum(np.hypot(step[:, 0], step[:, 1])[:, None], 1e-9)
+    return points + offset * np.column_stack([-step[:, 1], step[:, 0]])
 
 
 class Canvas:
@@ -94,6 +101,16 @@ class Canvas:
             return
         flat = self.pixels(points)
         self.draw.line(flat, fill=colour, width=pixels, joint="curve" if pixels > 3 else None)
+
+    def band(self, points: Array, width: float, colour: Colour) -> None:
+        """Draw a wide, smoothly bending strip without gaps at its joints."""
+        if len(points) < 2 or not self.sees(points, width):
+            return
+        if width / self.metres < 4:
+            self.line(points, width, colour)
+            return
+        left, right = aside(points, width / 2), aside(points, -width / 2)
+        self.draw.polygon(self.pixels(np.vstack([left, right[::-1]])), fill=colour)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """Fill a circle."""
@@ -260,10 +277,10 @@ class Painter:
         for curve in self.plan.fields.curves:
             if curve.kind == RIVER:
                 points = self._near(canvas, curve.points, 300)
-                canvas.line(points, 2 * curve.half_width + 7, bank)
-                canvas.line(points, 2 * curve.half_width + 3.5, shade(style.river, 0.82))
-                canvas.line(points, 2 * curve.half_width, style.river)
-                canvas.line(points, 1.2 * curve.half_width, shade(style.river, 1.05))
+                canvas.band(points, 2 * curve.half_width + 7, bank)
+                canvas.band(points, 2 * curve.half_width + 3.5, shade(style.river, 0.82))
+                canvas.band(points, 2 * curve.half_width, style.river)
+                canvas.band(points, 1.2 * curve.half_width, shade(style.river, 1.05))
         for lake in self.plan.fields.lakes:
             ring = lake_ring(lake)
             if canvas.sees(ring, 20):
@@ -332,12 +349,12 @@ class Painter:
                 canvas.line(crossing + self._shadow(6.0), width + 3, shade(self.style.river, 0.6))
                 canvas.line(crossing, width + 3.5, self.style.concrete)
         for points, width, _ in visible:
-            canvas.line(points, width, asphalt)
+            canvas.band(points, width, asphalt)
         if not self.coarse:
             for points, width, _ in visible:
                 canvas.line(points, 0.45, (206, 206, 200), 4.0)
                 if width > 11:
-                    for points_ in (self._aside(points, width / 2 - 0.6), self._aside(points, 0.6 - width / 2)):
+                    for points_ in (aside(points, width / 2 - 0.6), aside(points, 0.6 - width / 2)):
                         canvas.line(points_, 0.4, (190, 190, 186))
                 self._drive(canvas, points, 38 if width > 11 else 70, (-2.4, 2.4))
 
@@ -346,13 +363,6 @@ class Painter:
         at = np.flatnonzero(mask)
         return points[max(0, at[0] - 1) : at[-1] + 2]
 
-    @staticmethod
-    def _aside(points: Array, offset: float) -> Array:
-        """A line moved to its left by some metres."""
-        step = np.gradient(points, axis=0)
-        step /= np.maximum(np.hypot(step[:, 0], step[:, 1])[:, None], 1e-9)
-        return points + offset * np.column_stack([-step[:, 1], step[:, 0]])
-
     def _shadow(self, height: float) -> Array:
         return -np.array(self.style.sun) * height * self.style.shadow
 
@@ -360,7 +370,7 @@ class Painter:
         """Cars on the move, at places that depend on the road alone."""
         rng = np.random.default_rng([int(abs(points[0, 0]) * 10), int(abs(points[0, 1]) * 10), len(points)])
         for lane in lanes:
-            spots, angle = along_line(self._aside(points, lane), 9.0)
+            spots, angle = along_line(aside(points, lane), 9.0)
             chosen = rng.random(len(spots)) < 9.0 / spacing
             kinds = rng.integers(len(CARS), size=len(spots))
             length = np.where(rng.random(len(spots)) < 0.08, 11.0, 4.5)
@@ -375,17 +385,17 @@ class Painter:
             points = self._near(canvas, curve.points, 400)
             if len(points) < 2:
                 continue
-            canvas.line(points, 46, shade(style.grass[1], 0.97))
-            canvas.line(points + self._shadow(4.0), 33, shade(style.grass[1], 0.6)) if not self.coarse else None
-            canvas.line(points, 31, shade(style.asphalt, 1.08))
-            canvas.line(points, 3.4, shade(style.grass[2], 0.98))
+            canvas.band(points, 46, shade(style.grass[1], 0.97))
+            canvas.band(points + self._shadow(4.0), 33, shade(style.grass[1], 0.6)) if not self.coarse else None
+            canvas.band(points, 31, shade(style.asphalt, 1.08))
+            canvas.band(points, 3.4, shade(style.grass[2], 0.98))
             if self.coarse:
                 continue
             for side in (-1, 1):
                 for at in (2.3, 14.4):
-                    canvas.line(self._aside(points, side * at), 0.45, (214, 214, 210))
+                    canvas.line(aside(points, side * at), 0.45, (214, 214, 210))
                 for at in (5.7, 9.3):
-                    canvas.line(self._aside(curve.points, side * at), 0.45, (206, 206, 202), 5.0)
+                    canvas.line(aside(curve.points, side * at), 0.45, (206, 206, 202), 5.0)
                 self._drive(canvas, curve.points, 62, (side * 4.0, side * 7.5, side * 11.2))
             canvas.line(points, 0.6, (196, 196, 192))
 
@@ -397,20 +407,20 @@ class Painter:
             points = self._near(canvas, curve.points, 400)
             if len(points) < 2:
                 continue
-            canvas.line(points, 21, shade(self.style.grass[1], 0.93))
-            canvas.line(points, 13, ballast)
+            canvas.band(points, 21, shade(self.style.grass[1], 0.93))
+            canvas.band(points, 13, ballast)
             for stop in self.plan.rail_stops:
                 self._station_ground(canvas, curve, stop)
             if self.coarse:
                 continue
             for track in (-2.3, 2.3):
-                self._track(canvas, self._aside(points, track))
+                self._track(canvas, aside(points, track))
 
     @staticmethod
     def _track(canvas: Canvas, points: Array) -> None:
         canvas.line(points, 2.6, (112, 100, 90))
         for rail in (-0.75, 0.75):
-            canvas.line(Painter._aside(points, rail), 0.3, (172, 166, 160))
+            canvas.line(aside(points, rail), 0.3, (172, 166, 160))
 
     def _around_stop(self, curve: Curve, stop: Array, reach: float) -> Array:
         return curve.points[np.hypot(*(curve.points - stop).T) < reach]
@@ -419,16 +429,16 @@ class Painter:
         yard = self._around_stop(curve, stop, 190)
         if len(yard) < 4 or not canvas.sees(yard, 120):
             return
-        canvas.line(yard, 62, (146, 134, 122))
+        canvas.band(yard, 62, (146, 134, 122))
         square = self._around_stop(curve, stop, 62)
-        canvas.line(self._aside(square, 46), 34, self.style.pavement)
+        canvas.band(aside(square, 46), 34, self.style.pavement)
         if self.coarse:
             return
         for track in (-24, -19.4, -10.6, -6, 7, 11.6, 20.4, 25):
-            self._track(canvas, self._aside(yard, track))
+            self._track(canvas, aside(yard, track))
         long = self._around_stop(curve, stop, 130)
         for platform in (-15.0, 1.0 + 15.0):
-            canvas.line(self._aside(long, platform), 6.2, (178, 174, 168))
+            canvas.line(aside(long, platform), 6.2, (178, 174, 168))
 
     def _station_buildings(self) -> list[Building]:
         found = []
@@ -443,10 +453,10 @@ class Painter:
                 middle = near[len(near) // 2]
                 for at in (-15.0, 16.0):
                     spot = middle + at * across
-                    found.append(Building(rectangle(*spot, 120, 7.5, angle), 6, SHED, (186, 186, 184)))
+                    found.append(Building(rectangle_at(spot, 120, 7.5, angle), 6, SHED, (186, 186, 184)))
                 spot = middle + 42 * across
-                found.append(Building(rectangle(*spot, 84, 15, angle), 13, GABLE, self.style.roofs[0]))
-                found.append(Building(rectangle(*spot, 20, 21, angle), 17, HIP, self.style.roofs[1]))
+                found.append(Building(rectangle_at(spot, 84, 15, angle), 13, GABLE, self.style.roofs[0]))
+                found.append(Building(rectangle_at(spot, 20, 21, angle), 17, HIP, self.style.roofs[1]))
                 for track, start in ((-10.6, -40), (7.0, 10)):
                     for k in range(6):
                         car = (
@@ -456,7 +466,7 @@ class Painter:
                         )
                         found.append(
                             Building(
-                                rectangle(*car, 19.6, 3.0, angle),
+                                rectangle_at(car, 19.6, 3.0, angle),
                                 4,
                                 FLAT,
                                 (188, 60, 54) if start > 0 else (202, 204, 206),
@@ -572,7 +582,7 @@ class Painter:
             canvas.line(np.array(top), 0.35, shade(b.colour, 1.22))
 
     def _hall(self, canvas: Canvas, ring: Array, b: Building) -> None:
-        a, c, d, e = ring
+        a, c, _, e = ring
         canvas.polygon(ring, b.colour)
         if self.coarse:
             return
@@ -630,7 +640,7 @@ class Painter:
             s, t = rng.uniform(0.12, 0.88, 2)
             size = rng.uniform(1.5, 4.5, 2)
             angle = math.atan2(c[1], c[0])
-            box = rectangle(*(a + s * c + t * e), float(size[0]), float(size[1]), angle)
+            box = rectangle_at((a + s * c + t * e), float(size[0]), float(size[1]), angle)
             canvas.polygon(box + drop, shade(b.colour, 0.6))
             canvas.polygon(box, vary(rng, (190, 190, 188), 14))
 
@@ -718,14 +728,13 @@ class Painter:
             1 - 0.7 * wet
         )
         tone += 0.03 * self._illumination(px, py, width, height)
-        image = image * tone[..., None]
         style = self.style
-        grey = image.mean(axis=2, keepdims=True)
-        image = grey + style.saturation * (image - grey)
-        image = 112 + style.contrast * (image - 112)
-        image = (1 - style.haze) * image + style.haze * np.array([196, 202, 210], dtype=np.float32)
-        image = image * np.array(style.gain, dtype=np.float32)
-        return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+        toned: NDArray[np.floating] = image * tone[..., None]
+        grey = toned.mean(axis=2, keepdims=True)
+        toned = 112 + style.contrast * (grey + style.saturation * (toned - grey) - 112)
+        toned = (1 - style.haze) * toned + style.haze * np.array([196, 202, 210], dtype=np.float32)
+        toned = toned * np.array(style.gain, dtype=np.float32)
+        return np.clip(toned + 0.5, 0, 255).astype(np.uint8)
 
     def _illumination(self, px: int, py: int, width: int, height: int) -> NDArray[np.float32]:
         step = 32

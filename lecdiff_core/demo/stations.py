@@ -29,7 +29,7 @@ DENSITY = {
 }
 LEAST_OF_A_KIND = 4
 SURROUNDINGS_RADIUS_M = 320.0
-NAME_STARTS = (
+NAME_STARTS = (  # noqa: SIM905 (a list of 66 quoted words reads worse)
     "Alder Amber Ash Birch Brook Castle Cedar Chapel Clay Copper Crane Dove East Elm Fern Ferry Field Garnet Glass Grange "
     "Green Hazel Heron High Hollow Kiln King Lantern Lark Linden Long Low Maple Marsh Mead Mill Moss North Oak Old Orchard "
     "Otter Pearl Pine Priory Quarry Queen Raven Reed Rose Saffron Salt Silver South Stone Swan Thorn Tower Upper Vine Weaver "
