@@ -164,8 +164,8 @@ def test_nothing_in_any_text_is_lost_or_invented(edge: Evidence, text: str) -> N
     result = refine_with(text, edge)
     assert result.text == " ".join(part.text for part in result.sentences if part.kept)
     assert all(part.reason for part in result.sentences if not part.kept)
-    words = set(text.lower().split())
-    assert {word.strip(".") for word in result.text.lower().split()} <= {word.strip(".,;") for word in words} | words
+    given_letters = text.casefold().replace("*", "").replace("_", "")
+    assert all(word.strip(".") in given_letters for word in result.text.casefold().replace("_", "").split())
 
 
 @given(sentence=st.text(alphabet="ab ,;:while and is stands with.", max_size=120))
