@@ -229,6 +229,67 @@ def benchmark(
 
 
 @app.command()
+def imagery(
+    city: CityFolder,
+    source: Annotated[
+        str, typer.Option(help="arcgis, a tile template with {z}, {x} and {y}, or a GeoTIFF file.")
+    ] = "arcgis",
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Pixels a side of a chip.")] = 256,
+    metres: Annotated[float, typer.Option(min=50, max=10_000, help="Metres a side of a chip.")] = 640,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Nearest dated release (ArcGIS only).")] = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You have the consent that Esri's terms ask for.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch the satellite chip around every station of CITY."""
+    from dataclasses import asdict
+
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.environment.imagery import fetch_imagery
+
+    with _progress() as report:
+        result = fetch_imagery(City.open(city), source, size, metres, date, accept_terms, report=report)
+    counts = f"chips: {len(result.made)} made, {len(result.kept)} kept, {len(result.own)} your own, {len(result.failed)} failed"
+    _print(asdict(result), [counts, *_failures(result.failed), *result.notes, result.attribution], as_json)
+
+
+@app.command()
+def describe(
+    city: CityFolder,
+    provider: Annotated[
+        Literal["openai", "offline"], typer.Option(help="An OpenAI-compatible endpoint, or measured image evidence.")
+    ] = "openai",
+    model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
+    per_station: Annotated[int, typer.Option(min=1, max=20, help="Descriptions a station.")] = 1,
+    instruction: Annotated[
+        str, typer.Option(help="short, standard, infrastructure, or a file of your own.")
+    ] = "standard",
+    budget: Annotated[float | None, typer.Option(min=0, help="Dollars it may cost at most.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Have every chip of CITY described by a language model, and the descriptions refined."""
+    from dataclasses import asdict
+
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.environment.describe import describe_city
+
+    with _progress() as report:
+        result = describe_city(City.open(city), provider, model, per_station, instruction, budget=budget, report=report)
+    spent = "" if result.cost is None else f", {result.cost:.2f} USD"
+    lines = [
+        f"descriptions by {result.model}: {result.made} made, {result.kept} kept, {len(result.failed)} failed",
+        f"tokens: {result.tokens_in:,} in, {result.tokens_out:,} out{spent}",
+        *_failures(result.failed),
+    ]
+    if result.stopped:
+        lines.append(
+            f"stopped: {result.stopped}; {len(result.undone)} stations not asked about: {', '.join(result.undone)}"
+        )
+    _print(asdict(result), lines, as_json)
+
+
+@app.command()
 def info(city: CityFolder, as_json: Json = False) -> None:
     """Say what the folder CITY holds and what is missing."""
     from lecdiff_core.city.folder import City
@@ -285,6 +346,10 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _failures(failed: dict[str, str]) -> list[str]:
+    return [f"failed: {station}: {reason}" for station, reason in failed.items()]
 
 
 def _brief(value: object) -> str:
