@@ -1,5 +1,6 @@
 """Network map: the stations on satellite imagery; one of them, its surroundings and the forecast of its next day."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -33,19 +34,23 @@ def main() -> None:
 
 
 def choose_time(city: City) -> None:
-    """The time of forecast: a day, and a slider over the times of that day."""
+    """The time of forecast: a day, and a slider over the times of that day, both on the city's clocks."""
     times, origin = loads.origins(city), session.origin()
-    of_day = times[times.normalize() == origin.normalize()]
+    clock, now = times.tz_localize(None), origin.tz_localize(None)
+    today = clock.normalize() == now.normalize()
+    twice = set(clock[today & clock.duplicated(keep=False)])
     st.session_state[session.DAY_BOX] = origin.date()
     st.session_state[session.CLOCK_BOX] = origin
 
     def day_chosen() -> None:
-        chosen = pd.Timestamp(st.session_state[session.DAY_BOX]).tz_localize(times.tz)
-        wanted = chosen + (origin - origin.normalize())
-        session.go_to(times[times.get_indexer([wanted], method="nearest")[0]])
+        wanted = pd.Timestamp(st.session_state[session.DAY_BOX]) + (now - now.normalize())
+        session.go_to(times[int(np.argmin(np.abs(clock - wanted)))])
 
     def clock_chosen() -> None:
         session.go_to(st.session_state[session.CLOCK_BOX])
+
+    def written(time: pd.Timestamp) -> str:
+        return f"{time:%H:%M %Z}" if time.tz_localize(None) in twice else f"{time:%H:%M}"
 
     day_side, clock_side, latest_side = st.columns([3, 8, 2], gap="medium", vertical_alignment="bottom")
     first, last = times[0].date(), times[-1].date()
@@ -59,13 +64,13 @@ def choose_time(city: City) -> None:
             format="YYYY-MM-DD",
         )
     with clock_side:
-        if len(of_day) > 1:
+        if today.sum() > 1:
             st.select_slider(
                 f"at ({city.meta.timezone})",
-                of_day.tolist(),
+                times[today].tolist(),
                 key=session.CLOCK_BOX,
                 on_change=clock_chosen,
-                format_func=lambda time: f"{time:%H:%M}",
+                format_func=written,
             )
     with latest_side:
         st.button(

@@ -1,6 +1,7 @@
 """What is known of stations' traffic without any model: the load at a time, its colour, and the facts of a station."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,7 @@ def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
     return past.index[int(np.nanargmax(past.sum(axis=1).to_numpy()))] + city.interval
 
 
+@lru_cache(maxsize=4)
 def top(city: City) -> float:
     """The load at which the colours end, fixed for the city so that one colour means one load at any time."""
     loads = city.traffic.to_numpy()

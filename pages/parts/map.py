@@ -16,7 +16,7 @@ from pages.parts.cities import Place
 
 STATIONS = "stations"
 HEIGHT = 540  # where style.css does not fit it to the window
-SMALLEST_VIEW = (540, 440)  # pixels that show the whole city
+SMALLEST_VIEW = (540, 470)  # pixels that show the whole city
 CLOSE_ZOOM, NEAR_ZOOM = 13.0, 16.0
 TOOLTIP = {
     "backgroundColor": "#17242d",
@@ -106,7 +106,7 @@ def view(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
     west, south, east, north = city.stations.total_bounds
     wide = max((east - west) / 360, 1e-6)
     high = max(mercator(north) - mercator(south), 1e-6)
-    whole = min(math.log2(SMALLEST_VIEW[0] / WORLD / wide), math.log2(SMALLEST_VIEW[1] / WORLD / high)) - 0.2
+    whole = min(math.log2(SMALLEST_VIEW[0] / WORLD / wide), math.log2(SMALLEST_VIEW[1] / WORLD / high)) - 0.15
     zoom = min(max(whole, 1.0), NEAR_ZOOM)
     if focus:
         return {

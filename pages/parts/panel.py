@@ -15,6 +15,7 @@ from pages.parts.formats import escaped
 
 SIDES = (6, 5)  # widths of the map and of the panel
 BUSIEST = 6
+ARROW_BACK = ":material/arrow_back:"
 
 
 def shown_literally(text: str) -> str:
@@ -43,7 +44,7 @@ def about(city: City) -> None:
         "Models": ", ".join(city.models()) or "none yet",
         "Folder": str(city.path),
     }
-    st.html(_facts(facts))
+    st.html(f'<div class="lec-about">{_facts(facts)}</div>')
 
 
 def overview(city: City, origin: pd.Timestamp) -> None:
@@ -57,7 +58,7 @@ def overview(city: City, origin: pd.Timestamp) -> None:
     }
     st.html(f"<h2>All stations</h2>{_facts(facts)}")
     figure = charts.total_chart(city, origin)
-    st.plotly_chart(figure, key="total", config=charts.CONFIG, alt="Load of all stations over the last three days")
+    st.plotly_chart(figure, key="total", config=charts.CONFIG, alt="Load of all stations over two days")
     st.html(f'<p class="lec-label">Busiest before {origin:%H:%M}</p>')
     with st.container(horizontal=True, gap="small"):
         for station_id, load in loads.busiest(city, origin, BUSIEST):
@@ -80,9 +81,8 @@ def _heading(city: City, station_id: str) -> None:
     title, back = st.columns([5, 2], vertical_alignment="center")
     name = _name(city, station_id)
     title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
-    back.button(
-        "All stations", icon=":material/arrow_back:", on_click=session.select, args=(None, city), type="tertiary"
-    )
+    with back.container(horizontal_alignment="right"):
+        st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
 
 
 def _name(city: City, station_id: str) -> str:

@@ -69,7 +69,11 @@ def _time_of(wanted: str | None, city: City) -> pd.Timestamp:
         return opening
     try:
         time = pd.Timestamp(wanted)
-        time = time.tz_convert(times.tz) if time.tz else time.tz_localize(times.tz)
+        time = (
+            time.tz_convert(times.tz)
+            if time.tz
+            else time.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward")
+        )
     except (ValueError, TypeError, OverflowError):
         _notice(f"“{wanted}” is not a time; this is {formats.moment(opening)}.")
         return opening

@@ -2,9 +2,10 @@
 
 import base64
 import json
+import shutil
 
 import pytest
-from visitor import HOSTILE_ID, MODEL, link_of, select_on_map, text_of
+from visitor import HOSTILE_ID, MODEL, link_of, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
 
@@ -240,3 +241,26 @@ def test_changed_data_are_read_again(open_app, cities_folder):
     finally:
         file.write_text(text)
     assert City.open(cities_folder / "flatland").meta.name == "Flatland"
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "day", "first", "count"),
+    [
+        ("Europe/Rome", "2025-10-20", "2025-10-26", "00:00", 50),
+        ("Europe/Rome", "2025-03-25", "2025-03-30", "00:00", 46),
+        ("Asia/Beirut", "2025-03-25", "2025-03-30", "01:00", 46),  # this day begins at one o'clock
+    ],
+)
+def test_days_on_which_clocks_change(open_app, cities_folder, zone, start, day, first, count):
+    folder = cities_folder / "clocks"
+    small_city(folder, {"name": "Clocks", "timezone": zone}, ["A", "B"], (0.0, 0.0), ["", ""], start)
+    try:
+        app = open_app(city="clocks", station="A", t="2025-03-28T12:00" if "03" in day else "2025-10-22T12:00")
+        app.date_input(key="day_box").set_value(day).run()
+        assert not app.exception and link_of(app, "t").startswith(f"{day}T12:00")
+        times = app.select_slider(key="clock_box").options
+        assert len(set(times)) == count and times[0] == first and times[-1] == "23:30"
+        app = open_app(city="clocks", station="A", t=f"{day}T00:30")
+        assert not app.exception and not app.warning
+    finally:
+        shutil.rmtree(folder)

@@ -21,13 +21,15 @@ HOSTILE_ID = "<img src=x onerror=alert(1)>"
 HOSTILE_NAME = "</script><script>alert(2)</script> **bold** :red[x] $x^2$"
 
 
-def small_city(path: Path, meta: dict, ids: list[str], corner: tuple[float, float], names: list[str]) -> City:
+def small_city(
+    path: Path, meta: dict, ids: list[str], corner: tuple[float, float], names: list[str], start: str = "2025-06-02"
+) -> City:
     """Half-hourly traffic with a daily rhythm on a grid of four columns; the third station misses its last day."""
     rng = np.random.default_rng(0)
     where = [Point(corner[0] + 0.004 * (i % 4), corner[1] + 0.004 * (i // 4)) for i in range(len(ids))]
     stations = geopandas.GeoDataFrame({"station_id": ids, "name": names}, geometry=where, crs="EPSG:4326")
     stations["capacity"] = np.where(np.arange(len(ids)) == 0, 4000.0, np.nan)
-    index = pd.date_range("2025-06-02", periods=48 * DAYS, freq="30min", tz=meta["timezone"])
+    index = pd.date_range(start, periods=48 * DAYS, freq="30min", tz=meta["timezone"])
     rhythm = 1.2 + np.sin((np.arange(len(index)) - 16) * 2 * np.pi / 48)
     traffic = rhythm[:, None] * (300 + 200 * np.arange(len(ids))) * np.exp(rng.normal(0, 0.1, (len(index), len(ids))))
     if len(ids) > 2:
