@@ -6,12 +6,14 @@ and `events` give them 60 days of traffic, `objects` fills the plan with houses,
 `docs/demo-city.md` describes the process.
 """
 
+from pathlib import Path
+
 from lecdiff_core.demo.town import DEMO_SEED, GENERATOR_VERSION, copy_demo_city, demo_city, generate_town
 
 __all__ = ["DEMO_SEED", "GENERATOR_VERSION", "copy_demo_city", "demo_city", "generate_town"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Path:
     if name == "DEMO_CITY":
         return demo_city()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """Draws windows of a plan as an aerial photograph.
 
 A window is given in pixels of the web-mercator grid (zoom 17 unless said otherwise), counted east and south from (0°, 0°).
-The same pixel always gets the same colour, whatever the window, so tiles and chips agree. Everything is drawn twice as fine and
-averaged; ground first, then shadows and roofs, trees, and at last what is tall.
+A pixel gets the same colour whatever the window, but for the rounding of an edge that a window cuts. Everything is drawn
+twice as fine and averaged; ground first, then shadows and roofs, trees, and at last what is tall.
 """
 
 import math

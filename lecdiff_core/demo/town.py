@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GENERATOR_VERSION = "1"
 DEMO_SEED = 4
+LARGEST_PAINTED = 1000  # stations up to which imagery is made unless asked otherwise
 HOLIDAY_SHARES = (0.39, 0.94)  # where in the time the public holidays fall: one in training, one in the test part
 TOWN_NAMES = (
     "Nullhaven", "Zerobridge", "Equinox Bay", "Meridian Falls", "Gulfmouth", "Primeford", "Latchmere", "Origin Cross",
@@ -49,12 +50,13 @@ def generate_town(
     stations: int = 150,
     seed: int = 0,
     days: int = 60,
-    imagery: bool | Literal["chips"] = True,
+    imagery: bool | Literal["chips"] | None = None,
     report: Report = silent,
 ) -> "City":
     """Generate the town of `seed` with its traffic, its truth and, if asked, its imagery, as a city folder.
 
-    imagery: True for map tiles and station chips, "chips" for the chips alone, False for neither.
+    imagery: True for map tiles and station chips, "chips" for the chips alone, False for neither; None for both up to 1,000
+    stations, beyond that neither.
 
     The ground grows with the number of stations: one town up to 400, beyond that a region of towns. The same arguments
     give the same files. Raises UserError for fewer than 1 station or 7 days, or where `path` holds something.
@@ -69,6 +71,8 @@ def generate_town(
     if stations < 1 or days < 7 or seed < 0:
         raise UserError("a town needs at least 1 station, 7 days and a seed of at least 0")
     _must_be_free(path)
+    if imagery is None:
+        imagery = stations <= LARGEST_PAINTED
     plan = Plan(stations, seed)
     sites, use = place_stations(plan, stations)
     shares = surroundings(plan, sites)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.demo import GENERATOR_VERSION, demo_city
+from lecdiff_core.demo import DEMO_SEED, GENERATOR_VERSION, demo_city, generate_town
 from lecdiff_core.demo.imagery import CHIP_METRES, TILE, Aerial, write_chips
 from lecdiff_core.demo.painting import FINE_ZOOM, Painter, metres_per_pixel
 from lecdiff_core.demo.plan import Plan
@@ -26,7 +26,9 @@ def test_a_pixel_does_not_depend_on_the_window() -> None:
     large = Painter(Plan(60, 5)).paint(-150, -260, 300, 300)
     small = Painter(Plan(60, 5)).paint(-40, -130, 120, 110)
     assert large.shape == (300, 300, 3)
-    assert (large[130:240, 110:230] == small).mean() > 0.999
+    gap = np.abs(large[130:240, 110:230].astype(int) - small)
+    assert (gap > 0).mean() < 0.01  # an edge may round to the neighbouring pixel where a window cuts its shape
+    assert gap.mean() < 0.1
 
 
 def test_towns_look_different() -> None:
@@ -105,3 +107,16 @@ def test_shipped_chips_show_what_the_tiles_show(demo: City, number: int) -> None
     chip = np.asarray(Image.open(chip_file).convert("RGB"), dtype=float)
     assert np.abs(chip - cut).mean() < 8
     assert np.corrcoef(chip.mean(axis=2).ravel(), cut.mean(axis=2).ravel())[0, 1] > 0.95
+
+
+def test_shipped_city_is_what_the_generator_makes(demo: City, tmp_path: Path) -> None:
+    again = generate_town(tmp_path / "again", seed=DEMO_SEED, imagery=False)
+    assert again.meta == demo.meta
+    assert again.stations.equals(demo.stations)
+    np.testing.assert_allclose(again.traffic.to_numpy(), demo.traffic.to_numpy(), rtol=1e-4)
+    for name in ("events.json", "land_use.parquet"):
+        assert (again.path / "truth" / name).read_bytes() == (demo.path / "truth" / name).read_bytes()
+    painted = Painter(Plan(len(demo.station_ids), DEMO_SEED)).paint(-TILE, 0, TILE, TILE)
+    shipped = tile_window(demo.path / "imagery" / "tiles", -TILE, 0, TILE)
+    assert np.abs(painted - np.asarray(shipped, dtype=float)).mean() < 12
+    assert np.corrcoef(painted.mean(axis=2).ravel(), np.asarray(shipped).mean(axis=2).ravel())[0, 1] > 0.96
