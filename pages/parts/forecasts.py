@@ -49,8 +49,12 @@ def _model_stamp(city: City, model: str) -> Stamp:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _load(_city: City, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
-    from lecdiff_core.forecaster import Forecaster  # imports torch
+    import torch
 
+    from lecdiff_core.forecaster import Forecaster
+
+    # The forecast of one station is small: on a busy machine threads wait for one another far longer than they save.
+    torch.set_num_threads(1)
     return Forecaster.load(_city, model)
 
 
