@@ -10,6 +10,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15}
 BYTE_NAMES = {name.lower(): name for name in BYTES} | {"byte": "B", "bytes": "B"}
 THOUSANDS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+IN_WORDS = {"k": "thousands", "M": "millions", "G": "billions"}  # of a traffic without unit
 PUNCTUATION = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
 
 
@@ -80,7 +81,7 @@ def duration(interval: pd.Timedelta) -> str:
 
 def rate(unit: str, interval: pd.Timedelta) -> str:
     """The unit of an axis: traffic per interval, such as GB / 30 min."""
-    return f"{unit} / {duration(interval)}" if unit else f"per {duration(interval)}"
+    return f"{IN_WORDS.get(unit, unit)} / {duration(interval)}" if unit else f"per {duration(interval)}"
 
 
 def moment(time: pd.Timestamp) -> str:

@@ -53,7 +53,8 @@ def test_shares_durations_distances_and_times():
     assert [plain(formats.distance(metres)) for metres in (340, 2100, 12345)] == ["340 m", "2.10 km", "12.3 km"]
     assert formats.moment(pd.Timestamp("2025-08-05 14:30", tz="Europe/Rome")) == "Tue 5 Aug 2025, 14:30"
     assert plain(formats.position(-0.5, 45.25)) == "45.25000° N, 0.50000° W"
-    assert plain(formats.rate("GB", pd.Timedelta("30min"))) == "GB / 30 min"
+    units = [plain(formats.rate(unit, pd.Timedelta("30min"))) for unit in ("GB", "k activity", "k", "")]
+    assert units == ["GB / 30 min", "k activity / 30 min", "thousands / 30 min", "per 30 min"]
 
 
 @given(st.text())
