@@ -1,7 +1,7 @@
 """From a city folder and a saved model to forecasts: what the command line and the pages ask."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -96,8 +96,7 @@ class Forecaster:
         wanted = self._wanted(stations, step)
         nodes = self._needed(wanted)
         with self._lock, torch.random.fork_rng(devices=[]):
-            drawn = self._paths(nodes, step, steps, samples, seed)
-        drawn = drawn[:, np.searchsorted(nodes, wanted)]
+            drawn = self._paths(nodes, wanted, step, steps, samples, seed)
         clock = self.panel.future_clock(step, steps)
         timestamps = clock.tz_localize(self.panel.timezone, ambiguous=np.ones(steps, dtype=bool), nonexistent="NaT")
         exists = ~timestamps.isna()
@@ -145,42 +144,47 @@ class Forecaster:
             return np.arange(len(self.panel.station_ids))
         return self.graph.neighbourhood(wanted, self.model.hops)
 
-    def _paths(self, nodes: np.ndarray, step: int, steps: int, samples: int, seed: int) -> np.ndarray:
-        """Samples (S, nodes, steps) for stations by index."""
-        graph = self.graph.subgraph(nodes)
-        panel = self.panel.select(nodes)
-        names = panel.station_ids
-        horizon, context = self.model.horizon, self.model.context
-        windows = Windows(panel, graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes])
-        batch = windows.batch(np.array([step]), with_future=False).to(self.device)
-        noise = RowNoise.of((f"{step}|{name}" for name in names), seed, self.device)
-        first = self.model.sample(batch, samples, noise)[0].cpu().numpy()
-        if steps <= horizon:
-            return first[:, :, :steps]
-        return self._continued(panel, windows, first, step, steps, seed)
-
-    def _continued(
-        self, panel: Panel, windows: Windows, first: np.ndarray, step: int, steps: int, seed: int
+    def _paths(
+        self, nodes: np.ndarray, wanted: np.ndarray, step: int, steps: int, samples: int, seed: int
     ) -> np.ndarray:
-        """Go on beyond the horizon: each sample becomes the history of one further path of its own."""
-        context = self.model.context
-        history = windows.batch(np.array([step]), with_future=False).past[0].numpy()
-        samples, nodes = first.shape[:2]
-        at_once = max(1, BATCH_VALUES // (nodes * context))
-        paths = [first]
-        while sum(path.shape[2] for path in paths) < steps:
-            ahead = step + sum(path.shape[2] for path in paths)
-            known = np.concatenate([np.broadcast_to(history, (samples, *history.shape)), *paths], axis=2)[
-                ..., -context:
-            ]
+        """Samples (S, W, steps) of the wanted stations, from the nodes they depend on."""
+        if self.model.hops is None or steps > self.model.horizon:
+            drawn = self._continued(nodes, step, steps, samples, seed)
+            return drawn[:, np.searchsorted(nodes, wanted)]
+        windows = self._windows(nodes)
+        batch = windows.batch(np.array([step]), with_future=False).to(self.device)
+        asked = torch.as_tensor(np.searchsorted(nodes, wanted), device=self.device)
+        noise = self._noise((self.panel.station_ids[index] for index in wanted), f"{step}", seed)
+        return self.model.sample(batch, samples, noise, asked)[0, :, :, :steps].cpu().numpy()
+
+    def _windows(self, nodes: np.ndarray) -> Windows:
+        graph = self.graph.subgraph(nodes)
+        context, horizon = self.model.context, self.model.horizon
+        return Windows(
+            self.panel.select(nodes), graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes]
+        )
+
+    def _noise(self, names: Iterable[str], prefix: str, seed: int) -> RowNoise:
+        return RowNoise.of((f"{prefix}|{name}" for name in names), seed, self.device)
+
+    def _continued(self, nodes: np.ndarray, step: int, steps: int, samples: int, seed: int) -> np.ndarray:
+        """Samples (S, nodes, steps), beyond the horizon too: each sample becomes the history of one further path of its own."""
+        windows = self._windows(nodes)
+        names, context = windows.panel.station_ids, self.model.context
+        batch = windows.batch(np.array([step]), with_future=False)
+        history = batch.past[0].numpy()
+        noise = self._noise(names, f"{step}", seed)
+        paths = self.model.sample(batch.to(self.device), samples, noise)[0].cpu().numpy()
+        at_once = max(1, BATCH_VALUES // (len(nodes) * context))
+        while paths.shape[2] < steps:
+            ahead = step + paths.shape[2]
+            past = np.broadcast_to(history, (samples, *history.shape))
+            known = np.concatenate([past, paths], axis=2)[..., -context:]
             drawn = []
             for start in range(0, samples, at_once):
                 part = torch.as_tensor(np.ascontiguousarray(known[start : start + at_once]))
-                batch = windows.continued(ahead, part).to(self.device)
-                labels = (
-                    f"{ahead}|{index}|{name}" for index in range(start, start + len(part)) for name in panel.station_ids
-                )
-                noise = RowNoise.of(labels, seed, self.device)
-                drawn.append(self.model.sample(batch, 1, noise)[:, 0].cpu().numpy())
-            paths.append(np.concatenate(drawn))
-        return np.concatenate(paths, axis=2)[:, :, :steps]
+                numbered = (f"{index}|{name}" for index in range(start, start + len(part)) for name in names)
+                onward = windows.continued(ahead, part).to(self.device)
+                drawn.append(self.model.sample(onward, 1, self._noise(numbered, f"{ahead}", seed))[:, 0].cpu().numpy())
+            paths = np.concatenate([paths, np.concatenate(drawn)], axis=2)
+        return paths[:, :, :steps]

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
 BLOCK_ROWS = 6000  # rows a sampler works on at once: small enough to stay in the processor's cache
 LEVELS_PER_ROW = 4  # noise levels each residual path is trained on in one step
+CALIBRATION_SAMPLES = 50
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
@@ -263,15 +265,19 @@ class LecDiff(ForecastModel):
         """Choose the temperature, a factor on all residuals, by CRPS on the validation part."""
         if not self.config.season:
             return
-        scores = torch.zeros(len(TEMPERATURES), dtype=torch.float64)
+        self.temperature.fill_(1.0)
+        scores = np.zeros(len(TEMPERATURES))
         for batch in batches:
             assert batch.future is not None
             observed = batch.future.cpu().numpy()
+            known = np.isfinite(observed)
+            encoding = self.encode(batch)
+            centre = (encoding.frame.mean * encoding.scale)[:, None]
+            noise = RowNoise(range(observed.shape[0] * observed.shape[1]), batch.past.device)
+            residual = self.sample(batch, CALIBRATION_SAMPLES, noise) - centre
             for index, temperature in enumerate(TEMPERATURES):
-                self.temperature.fill_(temperature)
-                noise = RowNoise(range(observed.shape[0] * observed.shape[1]), batch.past.device)
-                score = crps(observed, self.sample(batch, 50, noise).transpose(0, 1).cpu().numpy())
-                scores[index] += float(score[batch.future.isfinite().cpu().numpy()].sum())
+                stretched = (centre + temperature * residual).clamp_min(0.0).transpose(0, 1).cpu().numpy()
+                scores[index] += crps(observed, stretched)[known].sum()
         self.temperature.fill_(TEMPERATURES[int(scores.argmin())])
 
     # ---- sampling
@@ -282,12 +288,16 @@ class LecDiff(ForecastModel):
         return schedule(self.config.denoising_steps)
 
     @torch.no_grad()
-    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
-        """Samples of the future (B, S, N, H)."""
+    def sample(self, batch: Batch, samples: int, noise: RowNoise, wanted: Tensor | None = None) -> Tensor:
+        """Samples of the future (B, S, N, H), or of the wanted stations (B, S, W, H)."""
         encoding = self.encode(batch)
-        decode = self._joint_sample if self.config.decoder == "joint" else self._autoregressive_sample
-        paths = decode(batch, encoding, samples, noise)
-        return paths * encoding.scale[:, None]
+        if wanted is None:
+            wanted = torch.arange(batch.past.shape[1], device=batch.past.device)
+        if self.config.decoder == "joint":
+            paths = self._joint_sample(batch, _of_stations(encoding, wanted), samples, noise)
+            return paths * encoding.scale[:, None, wanted]
+        paths = self._autoregressive_sample(batch, encoding, samples, noise)
+        return (paths * encoding.scale[:, None])[:, :, wanted]
 
     def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Tensor:
         """Residuals (S, M, width) for conditions (M, C) or (S, M, C), in blocks of rows."""
@@ -306,7 +316,7 @@ class LecDiff(ForecastModel):
         residual = self._denoised(self._joint_condition(batch, encoding), samples, noise, self.horizon)
         mean, spread = (part.flatten(0, 1) for part in encoding.frame)
         paths = residual.mul_(spread).add_(mean).clamp_(min=0.0)
-        return paths.unflatten(1, batch.past.shape[:2]).transpose(0, 1)
+        return paths.unflatten(1, encoding.state.shape[:2]).transpose(0, 1)
 
     def _autoregressive_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
         """One step after another: each sample is a path of its own with its own recurrent state."""
@@ -340,6 +350,12 @@ class LecDiff(ForecastModel):
     def _unsquash(self, squashed: Tensor) -> Tensor:
         """Inverse of `_squash`, bounded so that a stray sample stays finite."""
         return torch.sinh(squashed.clamp(-5, 5)) if self.config.season else squashed
+
+
+def _of_stations(encoding: Encoding, stations: Tensor) -> Encoding:
+    """What a joint decoder needs of some stations only."""
+    frame = Frame(encoding.frame.mean[:, stations], encoding.frame.spread[:, stations])
+    return encoding._replace(state=encoding.state[:, stations], fused=encoding.fused[:, stations], frame=frame)
 
 
 def _stepwise(paths: Tensor) -> Tensor:

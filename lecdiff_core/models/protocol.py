@@ -75,8 +75,12 @@ class ForecastModel(nn.Module):
         """Training loss of a batch with a future, a scalar."""
         raise NotImplementedError
 
-    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
-        """Samples of the future: (B, S, N, H), never negative."""
+    def sample(self, batch: Batch, samples: int, noise: RowNoise, wanted: Tensor | None = None) -> Tensor:
+        """Samples of the future: (B, S, N, H), never negative.
+
+        wanted: (W,) indices of the stations that are asked for, None = all; the others only serve as neighbours. The result
+        and the noise then have W stations.
+        """
         raise NotImplementedError
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
@@ -121,9 +125,11 @@ class PointModel(ForecastModel):
             self.pool.copy_(torch.as_tensor(np.quantile(pooled, levels)))
 
     @torch.no_grad()
-    def sample(self, batch: Batch, samples: int, noise: RowNoise) -> Tensor:
+    def sample(self, batch: Batch, samples: int, noise: RowNoise, wanted: Tensor | None = None) -> Tensor:
         """Draw errors from the pool around the point forecast."""
         point = self.point(batch)
+        if wanted is not None:
+            point = point[:, wanted]
         draws = (noise.uniform(samples, self.horizon) * self.POOL).long()
         errors = self.pool[draws].unflatten(1, point.shape[:2]).transpose(0, 1)
         return (point[:, None] + errors * _root(point)[:, None]).clamp_min(0.0)
