@@ -1,0 +1,272 @@
+"""Embedding a city: each chip and what was said of it, once; later runs touch only what has changed.
+
+The rows of every station are kept in `encoder/embedded.safetensors` with what they were made from (size, time and SHA-256 of
+the chip, SHA-256 of the text). It is written while a run works, so that a stopped run goes on where it was, and
+`environment.safetensors` is assembled from it at the end.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.images import ImageError, read_image
+from lecdiff_core.environment.table import EnvironmentTable, read_environment, write_environment
+from lecdiff_core.errors import UserError
+from lecdiff_core.progress import Report, silent
+
+if TYPE_CHECKING:
+    import torch
+
+    from lecdiff_core.environment.encoder import Encoder
+
+CACHE_FILE = "embedded.safetensors"
+BLOCK = 32  # stations that are embedded at once
+SECONDS_BETWEEN_KEEPS = 30.0
+
+
+@dataclass
+class EmbedReport:
+    """What a run did. Rows of stations without a usable chip are zeros; those without a text have no text row.
+
+    `unreadable` gives the reason by station; `stale` names stations whose descriptions are all of an older chip.
+    """
+
+    encoder: str = ""
+    width: int = 0
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    without_chip: list[str] = field(default_factory=list)
+    without_text: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+class _Source(NamedTuple):
+    """What a station's rows are made from. `size` and `changed` (ns) spare reading a chip that was not touched."""
+
+    size: int
+    changed: int
+    chip: str  # SHA-256
+    text: str  # SHA-256 of the kept texts
+
+
+class _Made(NamedTuple):
+    source: _Source
+    rows: np.ndarray  # (3, D): image, text, unified
+
+
+class _Job(NamedTuple):
+    station: str
+    chip: Path
+    source: _Source
+    texts: list[str]
+
+
+def embed_city(city: City, encoder: str = "default", device: str = "auto", report: Report = silent) -> EmbedReport:
+    """Embed what stands around every station and write `environment.safetensors`.
+
+    encoder: `default`, the folder of an encoder, or an open_clip model with its weights (`MODEL/TAG`, `MODEL/FILE`). A copy of
+    it stays in the city folder, for the text search. Of a description, the sentences that refinement kept count; of several
+    descriptions the mean. A station without one is united with the empty text. `report` may raise to stop; what was embedded
+    is kept.
+    """
+    folder = city.path / "encoder"
+    result = EmbedReport(encoder=_install(encoder, folder))
+    made = _read_cache(folder / CACHE_FILE, result.encoder)
+    jobs = _jobs(city, made, result)
+    if jobs:
+        _embed(jobs, folder, made, device, result, report)
+    else:
+        report(1, 1, "every chip and text is embedded already")
+    table = _table(city, made, result)
+    result.width = table.image.shape[1]
+    present = _read_table(city)
+    if present is None or not _same(present, table):
+        write_environment(city, table)
+    return result
+
+
+def _install(encoder: str, folder: Path) -> str:
+    """Put the encoder's files into the city folder and return its identity; nothing is downloaded twice."""
+    from lecdiff_core.environment.encoder import (
+        copy_encoder,
+        encoder_identity,
+        find_encoder,
+        from_open_clip,
+        read_config,
+    )
+
+    if source := find_encoder(encoder):
+        return encoder_identity(folder) if source.resolve() == folder.resolve() else copy_encoder(source, folder)
+    model, _, weights = encoder.partition("/")
+    try:
+        present = read_config(folder).name == f"{model}/{Path(weights).name}" and not Path(weights).is_file()
+        if present:
+            return encoder_identity(folder)
+    except UserError:
+        pass
+    made = from_open_clip(encoder)
+    made.save(folder)
+    return made.identity
+
+
+def _jobs(city: City, made: dict[str, _Made], result: EmbedReport) -> list[_Job]:
+    """The stations whose chip or texts are new; the others go into the report, and rows that hold no more are dropped."""
+    described = current_descriptions(read_descriptions(city.path / FILE_NAME))
+    jobs = []
+    for station in city.station_ids:
+        chip = city.chip(station)
+        if chip is None:
+            result.without_chip.append(station)
+            made.pop(station, None)
+            continue
+        before = made[station].source if station in made else None
+        size, changed, digest = _digest(chip, before)
+        texts = _texts(station, described.get(station, []), digest, result)
+        source = _Source(size, changed, digest, hashlib.sha256(json.dumps(texts).encode()).hexdigest())
+        if before and (before.chip, before.text) == (source.chip, source.text):
+            made[station] = _Made(source, made[station].rows)
+            result.kept.append(station)
+        else:
+            made.pop(station, None)
+            jobs.append(_Job(station, chip, source, texts))
+    return jobs
+
+
+def _digest(chip: Path, before: _Source | None) -> tuple[int, int, str]:
+    stat = chip.stat()
+    if before and (before.size, before.changed) == (stat.st_size, stat.st_mtime_ns):
+        return stat.st_size, stat.st_mtime_ns, before.chip
+    return stat.st_size, stat.st_mtime_ns, hashlib.sha256(chip.read_bytes()).hexdigest()
+
+
+def _texts(station: str, descriptions: Sequence[Description], digest: str, result: EmbedReport) -> list[str]:
+    """The kept sentences of each description of this very chip."""
+    ofchip = [one for one in descriptions if one.image_sha256 == digest]
+    if descriptions and not ofchip:
+        result.stale.append(station)
+    texts = [one.kept_text for one in ofchip if one.kept_text]
+    if not texts:
+        result.without_text.append(station)
+    return texts
+
+
+def _embed(
+    jobs: list[_Job], folder: Path, made: dict[str, _Made], device: str, result: EmbedReport, report: Report
+) -> None:
+    from lecdiff_core.environment.encoder import Encoder
+
+    encoder = Encoder.open(folder, choose_device(device))
+    kept_at = time.monotonic()
+    try:
+        for start in range(0, len(jobs), BLOCK):
+            block = jobs[start : start + BLOCK]
+            for job, rows in _rows(encoder, block, result):
+                made[job.station] = _Made(job.source, rows)
+                result.made.append(job.station)
+            if time.monotonic() - kept_at > SECONDS_BETWEEN_KEEPS:
+                _write_cache(folder / CACHE_FILE, result.encoder, made)
+                kept_at = time.monotonic()
+            done = start + len(block)
+            report(done, len(jobs), f"embedded {done} of {len(jobs)} chips")
+    finally:
+        if result.made:
+            _write_cache(folder / CACHE_FILE, result.encoder, made)
+
+
+def _rows(encoder: "Encoder", block: list[_Job], result: EmbedReport) -> list[tuple[_Job, np.ndarray]]:
+    """(3, D) rows of each job whose chip can be read."""
+    images, readable = [], []
+    for job in block:
+        try:
+            images.append(read_image(job.chip.read_bytes()).convert("RGB"))
+            readable.append(job)
+        except (ImageError, OSError) as error:
+            result.unreadable[job.station] = str(error)
+    counts = [max(1, len(job.texts)) for job in readable]
+    repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
+    texts = [text for job in readable for text in (job.texts or [""])]
+    if not readable:
+        return []
+    embedded = np.stack(encoder.embed_pairs(repeated, texts), axis=1)
+    rows = []
+    for job, part in zip(readable, np.split(embedded, np.cumsum(counts)[:-1]), strict=True):
+        mean = part.mean(0)
+        mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+        mean[1] *= bool(job.texts)
+        rows.append((job, mean))
+    return rows
+
+
+def choose_device(name: str) -> "torch.device":
+    """`auto` is the first GPU where there is one, else the CPU. Raises UserError for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"{name!r} is not a device; use auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device on this machine; use --device cpu or auto")
+    return device
+
+
+def _table(city: City, made: dict[str, _Made], result: EmbedReport) -> EnvironmentTable:
+    if not made:
+        raise UserError(f"{city.path} has no chip that can be embedded; fetch imagery first with `lecdiff imagery`")
+    empty = np.zeros_like(next(iter(made.values())).rows)
+    rows = np.stack([made[station].rows if station in made else empty for station in city.station_ids])
+    hashes = tuple(made[station].source.chip if station in made else "" for station in city.station_ids)
+    return EnvironmentTable(city.station_ids, rows[:, 0], rows[:, 1], rows[:, 2], result.encoder, hashes)
+
+
+def _read_table(city: City) -> EnvironmentTable | None:
+    try:
+        return read_environment(city)
+    except UserError:
+        return None
+
+
+def _same(one: EnvironmentTable, other: EnvironmentTable) -> bool:
+    return (one.station_ids, one.encoder, one.image_sha256) == (
+        other.station_ids,
+        other.encoder,
+        other.image_sha256,
+    ) and all(np.array_equal(getattr(one, kind), getattr(other, kind)) for kind in ("image", "text", "unified"))
+
+
+def _read_cache(file: Path, encoder: str) -> dict[str, _Made]:
+    """What this encoder has embedded; nothing where the file is missing, damaged or another encoder's."""
+    try:
+        with safe_open(file, framework="numpy") as cache:
+            metadata = cache.metadata() or {}
+            if metadata.get("encoder") != encoder:
+                return {}
+            rows = cache.get_tensor("rows")
+            sources = json.loads(metadata["sources"])
+            return {
+                station: _Made(_Source(*source), row)
+                for (station, source), row in zip(sources.items(), rows, strict=True)
+            }
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return {}
+
+
+def _write_cache(file: Path, encoder: str, made: dict[str, _Made]) -> None:
+    rows = np.stack([one.rows for one in made.values()]).astype(np.float32)
+    sources = {station: list(one.source) for station, one in made.items()}
+    with replacing(file) as unfinished:
+        unfinished.write_bytes(save({"rows": rows}, {"encoder": encoder, "sources": json.dumps(sources)}))

@@ -1,0 +1,134 @@
+"""Which stations stand in like surroundings: nearest in embedding space, nearest on the ground, and search by words.
+
+Search is exact: one product of normalised float32 rows, then a partial sort. Similarities are cosines between −1 and 1.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lecdiff_core.city.folder import City, named
+from lecdiff_core.environment.table import EnvironmentTable, read_environment
+from lecdiff_core.errors import UserError
+
+if TYPE_CHECKING:
+    from lecdiff_core.environment.encoder import Encoder
+
+
+def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows of (N, D) `embeddings` most similar to a (D,) query, and their similarities, the most similar first.
+
+    Of equally similar rows, the earlier comes first. Rows and query have length 1.
+    """
+    similarity = embeddings @ query
+    k = min(k, len(similarity))
+    if k <= 0:
+        return np.zeros(0, np.intp), np.zeros(0, np.float32)
+    least = np.partition(similarity, len(similarity) - k)[len(similarity) - k]
+    above = np.flatnonzero(similarity > least)
+    equal = np.flatnonzero(similarity == least)[: k - len(above)]
+    found = np.concatenate([above, equal])
+    found = found[np.lexsort((found, -similarity[found]))]
+    return found, similarity[found]
+
+
+def search(city: City, text: str, top: int = 10) -> list[tuple[str, float]]:
+    """The stations whose chips fit a text best, with similarity. Raises UserError for an empty text or without embeddings."""
+    table = _embedded(city)
+    pictured = _pictured(table)
+    found, similarity = nearest(table.image[pictured], encode_text(city, text), top)
+    stations = [table.station_ids[index] for index in pictured[found]]
+    return list(zip(stations, similarity.tolist(), strict=True))
+
+
+def encode_text(city: City, text: str) -> np.ndarray:
+    """(D,) embedding of a text by the encoder that made the city's embeddings."""
+    if not text.strip():
+        raise UserError("the text to search for is empty; say what should stand there, such as: stadium")
+    encoder = city_encoder(city)
+    if encoder.identity != _embedded(city).encoder:
+        raise UserError(f"the embeddings in {city.path} are not of its encoder; finish them with `lecdiff embed`")
+    return encoder.embed_texts([text])[0]
+
+
+def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
+    """The k stations most like one in their surroundings: station_id, similarity, distance_m, the most similar first."""
+    table = _embedded(city)
+    row = _row(table, station_id)
+    pictured = _pictured(table)
+    if row not in pictured:
+        raise UserError(f"station {station_id!r} has no chip, so its surroundings are not known; fetch imagery first")
+    others = pictured[pictured != row]
+    found, similarity = nearest(table.image[others], table.image[row], k)
+    stations = [table.station_ids[index] for index in others[found]]
+    return _frame(city, station_id, stations, similarity)
+
+
+def nearest_on_ground(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
+    """The k stations nearest to one on the ground, with the same columns; similarity is NaN where a chip is missing."""
+    table = _embedded(city)
+    row = _row(table, station_id)
+    others = [station for station in city.station_ids if station != station_id]
+    metres = _metres(city, station_id, others)
+    order = np.lexsort((np.arange(len(others)), metres))[:k]
+    stations = [others[index] for index in order]
+    image = table.rows(tuple(stations), "image")
+    similarity = image @ table.image[row]
+    similarity[(image == 0).all(1) | (table.image[row] == 0).all()] = np.nan
+    return _frame(city, station_id, stations, similarity)
+
+
+def city_encoder(city: City) -> "Encoder":
+    """The encoder in the city folder, kept in memory while its files stay as they are."""
+    folder = city.path.resolve() / "encoder"
+    files = [folder / "config.json", folder / "model.safetensors"]
+    if not all(file.is_file() for file in files):
+        raise UserError(f"{city.path} has no encoder; make the embeddings with `lecdiff embed`")
+    return _open_encoder(folder, tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=2)
+def _open_encoder(folder: Path, version: tuple[tuple[int, int], ...]) -> "Encoder":  # noqa: ARG001 (part of the key)
+    from lecdiff_core.environment.encoder import Encoder
+
+    return Encoder.open(folder)
+
+
+def _embedded(city: City) -> EnvironmentTable:
+    table = read_environment(city)
+    if table is None:
+        raise UserError(f"{city.path} has no embeddings; make them with `lecdiff embed`")
+    return table
+
+
+def _pictured(table: EnvironmentTable) -> np.ndarray:
+    """Rows of the stations that have a chip."""
+    return np.flatnonzero([bool(digest) for digest in table.image_sha256])
+
+
+def _row(table: EnvironmentTable, station_id: str) -> int:
+    try:
+        return table.station_ids.index(station_id)
+    except ValueError:
+        raise UserError(f"no station {station_id!r} is embedded; there are {named(table.station_ids)}") from None
+
+
+def _frame(city: City, station_id: str, stations: list[str], similarity: np.ndarray) -> pd.DataFrame:
+    metres = _metres(city, station_id, stations)
+    return pd.DataFrame({"station_id": stations, "similarity": similarity, "distance_m": metres})
+
+
+def _metres(city: City, station_id: str, stations: list[str]) -> np.ndarray:
+    from pyproj import Geod
+
+    points = city.stations.set_index("station_id").geometry
+    absent = [station for station in [station_id, *stations] if station not in points.index]
+    if absent:
+        raise UserError(f"{named(absent)} is embedded but no station of {city.path}; run `lecdiff embed` again")
+    here, there = points[station_id], points[stations]
+    same = np.ones(len(stations))
+    _, _, metres = Geod(ellps="WGS84").inv(here.x * same, here.y * same, there.x.to_numpy(), there.y.to_numpy())
+    return np.asarray(metres, dtype=float)

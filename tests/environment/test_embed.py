@@ -1,0 +1,227 @@
+import hashlib
+
+import numpy as np
+import pytest
+from little_encoder import coloured, furnish, said, tiny_encoder, write_chip
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment import embed
+from lecdiff_core.environment.description import append_description, write_descriptions
+from lecdiff_core.environment.embed import embed_city
+from lecdiff_core.environment.neighbours import search
+from lecdiff_core.environment.table import read_environment
+from lecdiff_core.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    tiny_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def city(little_city) -> City:
+    furnish(little_city)
+    return little_city
+
+
+@pytest.fixture
+def no_images(monkeypatch):
+    """From here on, opening an image or loading the encoder fails."""
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("touched an image")
+
+    monkeypatch.setattr(embed, "read_image", forbidden)
+    monkeypatch.setattr("PIL.Image.open", forbidden)
+    monkeypatch.setattr("lecdiff_core.environment.encoder.Encoder.open", forbidden)
+
+
+def table_of(city):
+    table = read_environment(city)
+    assert table is not None
+    return table
+
+
+def descriptions_file(city):
+    return city.path / "descriptions.jsonl"
+
+
+def test_every_station_gets_three_rows_of_length_one(city, encoder_folder):
+    made = embed_city(city, str(encoder_folder))
+    table = table_of(city)
+    assert made.made == list(city.station_ids) and table.station_ids == city.station_ids
+    for kind in ("image", "text", "unified"):
+        rows = getattr(table, kind)
+        assert rows.shape == (len(city.station_ids), made.width) and rows.dtype == np.float32
+        assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    chips = [hashlib.sha256(city.chip(station).read_bytes()).hexdigest() for station in city.station_ids]
+    assert list(table.image_sha256) == chips
+
+
+def test_the_city_keeps_the_encoder_that_made_its_embeddings(city, encoder_folder):
+    made = embed_city(city, str(encoder_folder))
+    for name in ("config.json", "model.safetensors"):
+        assert (city.path / "encoder" / name).read_bytes() == (encoder_folder / name).read_bytes()
+    assert made.encoder == table_of(city).encoder
+    assert embed_city(city, str(city.path / "encoder")).encoder == made.encoder
+
+
+def test_a_second_run_touches_no_image(city, encoder_folder, no_images, request, monkeypatch):
+    monkeypatch.undo()
+    embed_city(city, str(encoder_folder))
+    before = (city.path / "environment.safetensors").stat().st_mtime_ns
+    for station in city.station_ids:
+        size, changed = (chip := city.chip(station)).stat().st_size, chip.stat().st_mtime_ns
+        chip.write_bytes(b"\0" * size)  # no image any more, yet untouched by its size and time
+        import os
+
+        os.utime(chip, ns=(changed, changed))
+    again = embed_city(city, str(encoder_folder))
+    assert again.made == [] and again.kept == list(city.station_ids)
+    assert (city.path / "environment.safetensors").stat().st_mtime_ns == before
+
+
+def test_chips_copied_with_new_times_are_not_embedded_again(city, encoder_folder, monkeypatch):
+    embed_city(city, str(encoder_folder))
+    for station in city.station_ids:
+        city.chip(station).touch()
+    monkeypatch.setattr(embed, "read_image", lambda _: pytest.fail("touched an image"))
+    assert embed_city(city, str(encoder_folder)).made == []
+
+
+def test_only_what_changed_is_embedded_again(city, encoder_folder):
+    embed_city(city, str(encoder_folder))
+    before = table_of(city)
+    first, second, *_ = city.station_ids
+    digest = write_chip(city, first, coloured("white", 40))
+    append_description(descriptions_file(city), said(first, "All is white.", digest))
+    append_description(descriptions_file(city), said(second, "Another text.", before.image_sha256[1]))
+    again = embed_city(city, str(encoder_folder))
+    after = table_of(city)
+    assert again.made == [first, second]
+    assert not np.allclose(before.image[0], after.image[0]) and np.array_equal(before.image[2:], after.image[2:])
+    assert np.allclose(before.image[1], after.image[1], atol=1e-6) and not np.allclose(before.text[1], after.text[1])
+
+
+def test_another_encoder_embeds_everything_again(city, encoder_folder, tmp_path):
+    embed_city(city, str(encoder_folder))
+    tiny_encoder(tmp_path / "other", seed=5)
+    assert embed_city(city, str(tmp_path / "other")).made == list(city.station_ids)
+
+
+def test_several_descriptions_are_averaged_and_dropped_sentences_do_not_count(city, encoder_folder):
+    station = city.station_ids[0]
+    digest = hashlib.sha256(city.chip(station).read_bytes()).hexdigest()
+    texts = ["Red ground.", "A field that is red."]
+    write_descriptions(
+        descriptions_file(city),
+        [said(station, text, digest, n=n, dropped="Fabricated words.") for n, text in enumerate(texts, start=1)],
+    )
+    embed_city(city, str(encoder_folder))
+    from lecdiff_core.environment.encoder import Encoder
+
+    rows = Encoder.open(encoder_folder).embed_texts(texts)
+    wanted = rows.mean(0) / np.linalg.norm(rows.mean(0))
+    assert np.allclose(table_of(city).text[0], wanted, atol=1e-5)
+
+
+def test_a_station_without_description_is_united_with_the_empty_text(city, encoder_folder):
+    write_descriptions(descriptions_file(city), [])
+    made = embed_city(city, str(encoder_folder))
+    table = table_of(city)
+    assert made.without_text == list(city.station_ids)
+    assert not table.text.any() and np.allclose(np.linalg.norm(table.unified, axis=1), 1, atol=1e-5)
+
+
+def test_a_description_of_an_older_chip_is_not_used_and_is_named(city, encoder_folder):
+    station = city.station_ids[3]
+    write_chip(city, station, coloured("black", 48))
+    made = embed_city(city, str(encoder_folder))
+    assert made.stale == made.without_text == [station]
+    assert not table_of(city).text[3].any()
+
+
+def test_missing_and_unreadable_chips_are_named_and_get_zeros(city, encoder_folder):
+    missing, empty, text, *_ = city.station_ids
+    city.chip(missing).unlink()
+    city.chip(empty).write_bytes(b"")
+    city.chip(text).write_bytes(b"<html>not found</html>")
+    made = embed_city(city, str(encoder_folder))
+    assert made.without_chip == [missing] and set(made.unreadable) == {empty, text}
+    assert "web page" in made.unreadable[text]
+    table = table_of(city)
+    assert table.image_sha256[:3] == ("", "", "")
+    assert not table.image[:3].any() and not table.unified[:3].any() and table.image[3].any()
+
+
+def test_a_chip_that_vanished_loses_its_row(city, encoder_folder):
+    embed_city(city, str(encoder_folder))
+    city.chip(city.station_ids[0]).unlink()
+    embed_city(city, str(encoder_folder))
+    assert not table_of(city).image[0].any() and table_of(city).image[1].any()
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(city, encoder_folder, monkeypatch):
+    monkeypatch.setattr(embed, "BLOCK", 4)
+
+    def stop(done, total, message):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        embed_city(city, str(encoder_folder), report=stop)
+    assert read_environment(city) is None
+    resumed = embed_city(city, str(encoder_folder))
+    assert resumed.kept == list(city.station_ids[:4]) and resumed.made == list(city.station_ids[4:])
+    assert table_of(city).image.all(axis=1).any()
+
+
+def test_a_stopped_change_of_encoder_is_not_searched(city, encoder_folder, tmp_path):
+    embed_city(city, str(encoder_folder))
+    tiny_encoder(tmp_path / "other", seed=5)
+
+    def stop(done, total, message):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        embed_city(city, str(tmp_path / "other"), report=stop)
+    with pytest.raises(UserError, match="finish them with `lecdiff embed`"):
+        search(city, "red ground")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 100])
+def test_damaged_embeddings_are_made_again(city, encoder_folder, damage):
+    embed_city(city, str(encoder_folder))
+    before = table_of(city)
+    (city.path / "environment.safetensors").write_bytes(damage)
+    (city.path / "encoder" / "embedded.safetensors").write_bytes(damage)
+    assert embed_city(city, str(encoder_folder)).made == list(city.station_ids)
+    assert np.allclose(table_of(city).unified, before.unified, atol=1e-6)
+
+
+def test_a_city_without_any_chip_is_refused(little_city, encoder_folder):
+    with pytest.raises(UserError, match="lecdiff imagery"):
+        embed_city(little_city, str(encoder_folder))
+
+
+@pytest.mark.parametrize("encoder", ["no-such-encoder", "ViT-B-32/nothing"])
+def test_an_unknown_encoder_is_refused_and_changes_nothing(city, encoder):
+    with pytest.raises(UserError):
+        embed_city(city, encoder)
+    assert not (city.path / "encoder").exists()
+
+
+def test_an_unknown_device_is_refused(city, encoder_folder):
+    with pytest.raises(UserError, match="not a device"):
+        embed_city(city, str(encoder_folder), device="abacus")
+
+
+def test_progress_is_told(city, encoder_folder):
+    told = []
+    embed_city(city, str(encoder_folder), report=lambda done, total, message: told.append((done, total, message)))
+    assert told[-1][:2] == (len(city.station_ids),) * 2 and "chips" in told[-1][2]
