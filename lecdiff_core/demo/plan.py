@@ -275,10 +275,43 @@ class Fields:
         self.curves: list[Curve] = []
         self.lakes: list[Lake] = []
 
-    def nearest(self, kind: str, ground: Array, limit: float = math.inf) -> Array:
+    @cached_property
+    def _lines(self) -> dict[str, tuple[cKDTree, Array]]:
+        """By kind: a search tree over the points of all its curves, and the half width at each point."""
+        lines = {}
+        for kind in (RIVER, MOTORWAY, RAIL):
+            same = [c for c in self.curves if c.kind == kind]
+            widths = np.concatenate([np.full(len(c.points), c.half_width) for c in same])
+            lines[kind] = cKDTree(np.concatenate([c.points for c in same])), widths
+        return lines
+
+    def nearest(self, kind: str, ground: Array) -> Array:
         """Distance of ground points to the nearest curve of a kind, in metres."""
-        found = [c.distance(ground, limit) for c in self.curves if c.kind == kind]
-        return np.min(found, axis=0)
+        return self._lines[kind][0].query(ground)[0]
+
+    def in_river(self, ground: Array) -> NDArray[np.bool_]:
+        """Whether ground points lie in a river."""
+        tree, widths = self._lines[RIVER]
+        distance, point = tree.query(ground, distance_upper_bound=float(widths.max()))
+        return distance <= np.append(widths, -1.0)[point]
+
+    def along(self, kind: str, ground: Array, width: float) -> NDArray[np.bool_]:
+        """Whether ground points lie within `width` metres of the middle of a curve of a kind."""
+        return self._lines[kind][0].query(ground, distance_upper_bound=width)[0] <= width
+
+    @cached_property
+    def _lake_tree(self) -> cKDTree:
+        return cKDTree(np.array([lake.centre for lake in self.lakes]))
+
+    def in_lake(self, ground: Array) -> NDArray[np.bool_]:
+        """Whether ground points lie in the lake whose middle is nearest."""
+        reach = 2 * max(lake.radius for lake in self.lakes)
+        nearest = self._lake_tree.query(ground, distance_upper_bound=reach)[1]
+        wet = np.zeros(len(ground), dtype=bool)
+        for number in np.unique(nearest[nearest < len(self.lakes)]):
+            at = np.flatnonzero(nearest == number)
+            wet[at] = self.lakes[number].contains(ground[at])
+        return wet
 
 
 class Plan:
@@ -398,13 +431,9 @@ class Plan:
             cell = self.towns[t].cell(plan[at])
             built = np.where(cell >= 0, self.towns[t].cell_class[cell], -1)
             use[at[built >= 0]] = built[built >= 0]
-        for lake in self.fields.lakes:
-            near = np.flatnonzero(np.abs(ground - lake.centre).max(axis=1) < 2 * lake.radius)
-            use[near[lake.contains(ground[near])]] = CODE["water"]
-        for curve in self.fields.curves:
-            width = {RIVER: curve.half_width, MOTORWAY: 32.0, RAIL: 24.0}[curve.kind]
-            name = "water" if curve.kind == RIVER else curve.kind
-            use[curve.distance(ground, width) <= width] = CODE[name]
+        use[self.fields.in_lake(ground) | self.fields.in_river(ground)] = CODE["water"]
+        use[self.fields.along(MOTORWAY, ground, 32.0)] = CODE["motorway"]
+        use[self.fields.along(RAIL, ground, 24.0)] = CODE["rail"]
         use[cKDTree(self.rail_stops).query(ground, distance_upper_bound=110.0)[0] <= 110.0] = CODE["rail"]
         return use
 
