@@ -59,6 +59,7 @@ def main() -> None:
     ids = np.random.default_rng(0).permutation(city.station_ids)
     for station_id in ids[-5:]:
         click(app, station_id)
+    load = os.getloadavg()[0]
     seconds = [click(app, station_id) for station_id in ids[: min(options.clicks, len(ids) - 5)]]
     result = {
         "what": "click on a station to the end of the page's rerun, on the server, warm, every click another station",
@@ -68,6 +69,7 @@ def main() -> None:
         "median_ms": round(1000 * float(np.median(seconds))),
         "p95_ms": round(1000 * float(np.quantile(seconds, 0.95))),
         "last_forecast": made_in(app),
+        "load_average": round(load, 1),  # of the machine over the minute before: 0 to its cores is quiet
         "machine": describe_machine(),
     }
     with replacing(RESULTS) as unfinished:
