@@ -1,9 +1,12 @@
-"""Measure the refinement of descriptions on planted falsehoods and true sentences: `python benchmarks/refinement.py`.
+"""Measure the refinement of descriptions on planted falsehoods and true sentences: `python benchmarks/refinement.py [CITY …]`.
 
 Writes `benchmarks/results/refinement.json`: recall by kind of falsehood, true sentences lost, the same true sentences judged
 against other chips (the wrong-chip control), and what is removed from the real Milan descriptions. The labelled sentences lie
 in `benchmarks/falsehoods`: rules were chosen on `dev` and mended after `first_held_out` and `second_held_out` had been measured
 (`results/refinement-first.json`, `refinement-second.json`); no rule was chosen on `held_out`.
+
+City folders named on the command line, with chips and a multimodal model's descriptions, are refined as well, beside the
+demonstration city; what they lose is counted.
 
 The towns' chips lie beside their sentences. The Milan chips are read from LECDIFF_REAL_DATA (default `../shared/data` beside
 the repository); where they are absent that part is left out, and said to be.
@@ -11,6 +14,7 @@ the repository); where they are absent that part is left out, and said to be.
 
 import json
 import os
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -22,7 +26,9 @@ import pandas as pd
 import rasterio
 from PIL import Image
 
+from lecdiff_core.city.folder import City
 from lecdiff_core.city.storage import replacing
+from lecdiff_core.environment.description import read_descriptions
 from lecdiff_core.environment.evidence import Evidence, measure
 from lecdiff_core.environment.offline import describe_offline
 from lecdiff_core.environment.refine import Refinement, refine_with
@@ -31,6 +37,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FALSEHOODS = REPOSITORY / "benchmarks" / "falsehoods"
 RESULT = REPOSITORY / "benchmarks" / "results" / "refinement.json"
 MILAN_METRES, TOWN_METRES = 10.0, 2.5
+TOWN_SIDE = 640.0  # metres
 SKIPPED = "skipped: the real data are not here"
 HALVES = ("dev", "first_held_out", "second_held_out", "held_out")
 
@@ -44,6 +51,8 @@ def main() -> None:
     result["sets"]["towns"] = measure_set(read_rows(FALSEHOODS / "towns.jsonl"), town_chip)
     result["sets"]["milan"] = measure_set(read_rows(FALSEHOODS / "milan.jsonl"), milan) if milan else SKIPPED
     result["milan_descriptions"] = measure_real(milan) if milan else SKIPPED
+    cities = [REPOSITORY / "assets" / "demo", *map(Path, sys.argv[1:])]
+    result["language_model_descriptions"] = {path.name: measure_city(City.open(path)) for path in cities}
     with replacing(RESULT) as unfinished:
         unfinished.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(json.dumps(result, indent=1))
@@ -190,6 +199,36 @@ def measure_real(chip: Chips) -> dict[str, Any]:
         "image_score_auc": round(area_under_curve(*([r.image_score for r in both] for both in (refined, control))), 4),
         "mean_text_score": round(float(np.mean([result.text_score for result in refined])), 4),
     }
+
+
+def measure_city(city: City) -> dict[str, Any]:
+    """What is removed from a city's descriptions: counts only. The sentences are not labelled; they are presumed to be true."""
+    described = read_descriptions(city.path / "descriptions.jsonl")
+    evidence = [measure(*city_chip(city, one.station_id)) for one in described]
+    refined = [refine_with(one.text, seen) for one, seen in zip(described, evidence, strict=True)]
+    turned = evidence[len(evidence) // 2 :] + evidence[: len(evidence) // 2]
+    control = [refine_with(one.text, seen) for one, seen in zip(described, turned, strict=True)]
+    parts = sum(len(result.sentences) for result in refined)
+    return {
+        "describer": sorted({one.model for one in described}),
+        "descriptions": len(refined),
+        "sentences_and_parts": parts,
+        "removed": sum(reasons(refined).values()),
+        "removed_share": round(sum(reasons(refined).values()) / parts, 4),
+        "removed_by_reason": dict(reasons(refined).most_common()),
+        "removed_on_wrong_chip": sum(reasons(control).values()),
+        "dropped_whole": sum(not result.text for result in refined),
+        "image_score_auc": round(area_under_curve(*([r.image_score for r in both] for both in (refined, control))), 4),
+    }
+
+
+def city_chip(city: City, station: str) -> tuple[Image.Image, float]:
+    """A station's chip in a city folder, with its scale: generated towns' chips show 640 m."""
+    path = city.chip(station)
+    if path is None:
+        raise SystemExit(f"{city.path}: no chip of {station}")
+    image = Image.open(path)
+    return image, TOWN_SIDE / image.width
 
 
 def reasons(refined: Iterable[Refinement]) -> Counter[str]:

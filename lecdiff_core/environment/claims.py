@@ -27,6 +27,7 @@ class Subject:
     words: Pattern
     measure: tuple[str, ...] = ()
     sure: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()  # what is compared between sides
     limits: Mapping[str, float] | None = None  # quantity → share; None: the subject can't be checked
     side: float = 0.0
     over: float = 0.4
@@ -59,6 +60,10 @@ class ClaimRules:
     aside: Pattern  # "... with", "... beside" before a subject: the clause's quantity is not meant for it
     confined: Pattern
     predicate: Pattern  # "the bottom is …": most of it
+    extent: Pattern  # verbs by which what stands before them takes up most of a place
+    taken: Pattern  # ... and their participles, by which what stands after them does
+    scope: Pattern  # where amounts and places stop being meant for a subject
+    verb: Pattern
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Claim:
     """`quantity` (one of `QUANTITIES`) of a subject in a region of `evidence.REGIONS`.
 
     `part`: the part of the region (0…1) that is claimed, where `quantity` is "part". `confined`: there and hardly elsewhere.
+    `or_in`: other regions of a list ("in the south and west"); the claim stands where one of them bears it out.
     """
 
     subject: Subject
@@ -73,6 +79,7 @@ class Claim:
     region: str
     part: float | None = None
     confined: bool = False
+    or_in: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         amounts = {"none": "no", "few": "little", "all": "nothing but", "most": "mostly", "some": "some"}
@@ -97,6 +104,7 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
                 words=_compile(entry["words"]),
                 measure=tuple(entry.get("measure", ())),
                 sure=tuple(entry.get("sure", entry.get("measure", ()))),
+                where=tuple(entry.get("where", entry.get("sure", entry.get("measure", ())))),
                 limits=None if neutral else {name: float(entry[name]) for name in LIMITS},
                 side=float(entry.get("side", 0)),
                 over=float(entry.get("over", Subject.over)),
@@ -128,6 +136,10 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
         aside=quantities.pop("aside"),
         confined=quantities.pop("confined"),
         predicate=quantities.pop("predicate"),
+        extent=quantities.pop("extent"),
+        taken=quantities.pop("taken"),
+        scope=quantities.pop("scope"),
+        verb=_compile(rf"\b(?:{'|'.join(data['clauses']['verbs'].split())})\b"),
         quantities=quantities,
     )
 
@@ -135,31 +147,40 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
 def find_claims(clause: str, rules: ClaimRules) -> list[Claim]:
     """Return the claims of one clause, in the order of their words. A clause without a known subject claims nothing."""
     text = rules.ignored_places.sub(_blank, clause)
-    places: list[tuple[int, str]] = []
+    places: list[Place] = []
     for region, pattern in rules.regions.items():
-        places += [(match.start(), region) for match in pattern.finditer(text)]
+        places += [(match.start(), match.end(), region) for match in pattern.finditer(text)]
         text = pattern.sub(_blank, text)
-    subjects: list[tuple[int, int, Subject]] = []
+    places.sort()
+    subjects: list[Found] = []
     rest = text
     for subject in rules.subjects:
         subjects += [(match.start(), match.end(), subject) for match in subject.words.finditer(rest)]
         rest = subject.words.sub(_blank, rest)
     subjects.sort(key=lambda found: found[0])
     checkable = [found for found in subjects if found[2].limits is not None]
-    confined = rules.confined.search(clause) is not None
-    predicate = rules.predicate.search(clause) is not None
-    part = _part(rest, rules)
+    confined = rules.confined.search(clause)
     claims = []
-    for start, end, subject in _join_lists(checkable, text):
-        quantity = _quantity(rest, start, end, predicate, rules)
+    joined = _join_lists(checkable, text)
+    for start, end, subject in joined:
+        low, high = _scope(text, start, end, rules)
+        quantity = _quantity(rest, start, end, (low, high), clause, rules)
+        part = _part(rest, (low, high), [found for found in joined if low <= found[0] < high], start, rules)
         if part is not None and quantity not in ("none", "few"):
             quantity = "part"
         whole = quantity == "part" and rules.of_chip.search(rest)
-        region = "all" if whole else _nearest(places, start, end)
-        claims.append(Claim(subject, quantity, region, part if quantity == "part" else None, confined))
+        regions = ["all"] if whole else _regions(places, start, end, (low, high), subjects, text, rules)
+        named = part if quantity == "part" else None
+        only = (
+            confined is not None
+            and len(regions) == 1
+            and any(0 <= place[0] - confined.end() <= 8 and place[2].startswith(regions[0]) for place in places)
+        )
+        claims.append(Claim(subject, quantity, regions[0], named, only, tuple(regions[1:])))
     return claims
 
 
+Place = tuple[int, int, str]
 Found = tuple[int, int, Subject]
 
 
@@ -185,6 +206,7 @@ def _together(one: Subject, other: Subject) -> Subject:
         words=one.words,
         measure=_union(one.measure, other.measure),
         sure=_union(one.sure, other.sure),
+        where=_union(one.where, other.where),
         limits={"some": min(one.limits["some"], other.limits["some"]), **larger},
         side=min(one.side, other.side),
         over=max(one.over, other.over),
@@ -201,45 +223,127 @@ def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     both = tuple(dict.fromkeys((*one, *other)))
     return (
         tuple(name for name in both if name not in ("paved", "bright", "terracotta", "soil"))
-        if "built" in both
+        if {"built", "inhabited"} & set(both)
         else both
     )
 
 
-_LIST_JOINT = re.compile(r"^\s*(?:,|and|or)\s+(?:[a-z-]+\s+){0,2}$", re.IGNORECASE)
+_LIST_JOINT = re.compile(r"^\s*(?:,|and|or)\s+(?:(?!no\b|ha[sv]|is\b|are\b)[a-z-]+\s+){0,2}$", re.IGNORECASE)
+_EXCEPT = re.compile(r"\b(?:except|apart from|besides|aside from|leaving)\b", re.IGNORECASE)
 _LIST_BEFORE = re.compile(r"(?:,|\band|\bor)\s+(?:an? )?$", re.IGNORECASE)
 _LIST_AFTER = re.compile(r"^ ?(?:,|and\b|or\b) \w", re.IGNORECASE)
+_PLACE_JOINT = re.compile(
+    r"^[\s,]*(?:(?:and|or|to|in|on|at|along|towards?|the|of|far|lower|upper)\b[\s,]*)*$", re.IGNORECASE
+)
+_TURN = re.compile(r"\b(?:only|but|just|except|apart)\b|[;:]", re.IGNORECASE)
+_OF_IT = re.compile(
+    r"(?<!most )(?<!all )(?<!part )(?<!half )(?<!consists )(?<!consist )\bof (?:an?|the) (?:[\w-]+ )?$"
+    r"|\b(?:split|divided|crossed|cut|spanned|bounded|bordered|edged) by (?:an? |the )?(?:[\w-]+ )?$",
+    re.IGNORECASE,
+)
+_AND_ANOTHER = re.compile(r"\band (?!\s|in |at |on |the\s\s)", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"\b(?:surrounds?|surrounding|follows?|following|lines?|lining|beside|along|by|near|facing|beyond|skirts?) the (?:[\w-]+ )?$",
+    re.IGNORECASE,
+)
+LEAD = 12  # letters before a place that opens a clause: "In the", "Along the very"
 _PREPOSITION = re.compile(r"\b(?:among|amid|between|along|beside|near)\b", re.IGNORECASE)
 _IS = re.compile(r"^\s*(?:is|are|remains?|being|seems?|covers?|takes?|makes? up|occup(?:y|ies))\b", re.IGNORECASE)
 
 
-def _quantity(text: str, start: int, end: int, predicate: bool, rules: ClaimRules) -> str:
-    """How much is claimed. Denials and "few" count next to the subject; "all" and "most" for the clause, but not for an aside."""
-    before, after = _PREPOSITION.split(text[max(0, start - 28) : start])[-1], text[end : end + 40]
+def _scope(text: str, start: int, end: int, rules: ClaimRules) -> tuple[int, int]:
+    """The stretch of a clause that speaks of a subject: between commas, "with", "except" …
+
+    An opening that has no verb yet speaks of the same as what follows it, up to an exception.
+    """
+    low, high = _between(rules.scope, text, start, end)
+    return (low, high) if rules.verb.search(text[:high]) else _between(_EXCEPT, text, start, end)
+
+
+def _between(cuts: Pattern, text: str, start: int, end: int) -> tuple[int, int]:
+    """The stretch around `start`…`end` that no match of a pattern cuts."""
+    at = [match.start() for match in cuts.finditer(text)]
+    return max((cut for cut in at if cut <= start), default=0), min(
+        (cut for cut in at if cut >= end), default=len(text)
+    )
+
+
+def _quantity(text: str, start: int, end: int, scope: tuple[int, int], clause: str, rules: ClaimRules) -> str:
+    """How much is claimed. Denials and "few" count next to the subject; "all" and "most" for its scope, but not for an aside."""
+    low, high = scope
+    near, after = _PREPOSITION.split(text[max(0, start - 28) : start])[-1], text[end : min(end + 40, high)]
+    before = _TURN.split(near)[-1]
     spread = before + (" ¦ " + after if _IS.search(after) else "")
     for name in ("none", "few"):
         if rules.quantities[name].search(spread):
             return name
-    if rules.aside.search(text[:start]) or _LIST_BEFORE.search(before) or _LIST_AFTER.search(after):
+    inside = text[low:high]
+    if (
+        rules.aside.search(text, low, start)
+        or _OF_IT.search(clause[:start])
+        or _LIST_BEFORE.search(near)
+        or _LIST_AFTER.search(after)
+    ):
         return "some"
-    if rules.quantities["all"].search(text):
+    if rules.quantities["all"].search(inside):
         return "all"
-    return "most" if predicate or rules.quantities["most"].search(text) else "some"
+    spreads = rules.extent.search(text[end:high]) or rules.taken.search(text[low:start])
+    predicate = rules.predicate.search(clause[low:high].lstrip(" ,"))
+    return "most" if spreads or predicate or rules.quantities["most"].search(inside) else "some"
 
 
-def _part(text: str, rules: ClaimRules) -> float | None:
-    """The part of the ground that a clause names: "a third", "40 percent"; None where it names none."""
-    if match := rules.percent.search(text):
-        return min(float(match.group(1)) / 100, 1.0)
-    return next((part for part, words in rules.fractions.items() if words.search(text)), None)
+def _part(text: str, scope: tuple[int, int], subjects: list[Found], start: int, rules: ClaimRules) -> float | None:
+    """The part of the ground that a scope names for a subject, the nearest to it: "a third", "40 percent"; None if for none."""
+    inside = text[slice(*scope)]
+    at, part = -1, None
+    if match := rules.percent.search(inside):
+        at, part = match.start(), min(float(match.group(1)) / 100, 1.0)
+    else:
+        for value, words in rules.fractions.items():
+            if match := words.search(inside):
+                at, part = match.start(), value
+                break
+    nearest = min(subjects, key=lambda found: abs(found[0] - scope[0] - at), default=None)
+    return part if nearest is not None and nearest[0] == start else None
 
 
-def _nearest(places: list[tuple[int, str]], start: int, end: int) -> str:
-    if not places:
-        return "all"
-    at, region = min(places, key=lambda place: abs(place[0] - (end if place[0] >= end else start)))
-    corners = (f"{region}-{other}" for place, other in places if 0 < place - at < 14)
-    return next((corner for corner in corners if corner in REGIONS), region)
+def _regions(
+    places: list[Place],
+    start: int,
+    end: int,
+    scope: tuple[int, int],
+    subjects: list[Found],
+    text: str,
+    rules: ClaimRules,
+) -> list[str]:
+    """The region named nearest to a subject within its scope, then those in a list with it; an opening place holds throughout."""
+    found = [place for place in places if scope[0] <= place[0] < scope[1]]
+    if not found and places:
+        opening = min((match.start() for match in rules.scope.finditer(text)), default=len(text))
+        leads = places[0][0] <= LEAD and not any(subject[0] < places[0][0] for subject in subjects)
+        found = [place for place in places if place[0] < opening] if leads else []
+    found = [place for place in found if not _apart(place, start, end, scope[0], text)]
+    if not found or _REFERENCE.search(text[:start]):
+        return ["all"]
+    nearest = min(found, key=lambda place: place[0] - end if place[0] >= end else start - place[1])
+    at = found.index(nearest)
+    corners = (f"{nearest[2]}-{other}" for place, _, other in found if 0 < place - nearest[0] < 14)
+    regions = [next((corner for corner in corners if corner in REGIONS), nearest[2])]
+    for one, other, step in ((at, at + 1, 1), (at, at - 1, -1)):
+        while 0 <= other < len(found):
+            first, second = (found[one], found[other]) if step > 0 else (found[other], found[one])
+            if not _PLACE_JOINT.match(text[first[1] : second[0]]):
+                break
+            regions.append(found[other][2])
+            one, other = other, other + step
+    return regions
+
+
+def _apart(place: Place, start: int, end: int, low: int, text: str) -> bool:
+    """Whether a place stands on the other side of an "and", where it has a subject of its own."""
+    if place[0] >= end:
+        return bool(_AND_ANOTHER.search(text[end : place[0]]))
+    return place[0] - low >= LEAD and bool(_AND_ANOTHER.search(text[place[1] : start]))
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ def split_clauses(sentence: str) -> list[Clause]:
     clauses: list[Clause] = []
     begin, joint, independent = 0, "", True
     for start, (end, stands_alone) in sorted(cuts.items()):
-        opening = not clauses and not verb.search(sentence[begin:start])
+        opening = (stands_alone or not clauses) and not verb.search(sentence[begin:start])
         if start < begin or opening:
             continue
         clauses.append(Clause(sentence[begin:start], joint, independent))

@@ -17,7 +17,7 @@ ENGLISH = frozenset(
         road roads street streets railway rail tracks building buildings house houses housing residential roof roofs block
         blocks warehouse warehouses factory industrial commercial tree trees grass lawn lawns green field fields farmland
         water river lake pond sea open land space parking lot lots dense low high rise area traffic people activity daytime
-        evening hours
+        evening hours in be would here there no not or but only all it out up also
         """,
     )
 )

@@ -22,9 +22,16 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 GRID_METRES = 10.0
+ROOF_AREA = 20_000.0  # m²: a roof may be as even and as blue as water, but is not larger
 MIN_CELLS, MAX_CELLS = 16, 512
 
 SURFACES: tuple[str, ...] = ("shadow", "bright", "vegetation", "terracotta", "soil", "water", "paved")
+
+# Further maps that have a share, by the names the rules use; a cell may belong to several.
+LAND: Mapping[str, str] = {
+    "open": "open_land",
+    **{name: name for name in ("built", "inhabited", "countryside", "reddish", "yellow", "wooded", "pond")},
+}
 
 
 @dataclass(frozen=True)
@@ -114,10 +121,52 @@ class Evidence:
             found[mask] = name
         return {name: found == name for name in SURFACES}
 
+    @cached_property
+    def pond(self) -> Mask:
+        """Even cool patches of any size down to four cells: what may be a small pond, or as well a shadow."""
+        return self._calm_patches(self._cool, 4 * self.cell**2, 0.06, 0.08)
+
     def _water(self) -> Mask:
-        """Blue or teal, even patches. A shadow may be as blue, but varies over roofs and ground; a small one is darker too."""
+        """Even patches of a cool colour: blue and teal ones as before, and grey-green ones that are evener still."""
+        return self._blue_patches(self._blueish & (self.luminance < 0.42)) | self._calm_patches(self._cool)
+
+    @cached_property
+    def _blueish(self) -> Mask:
         red, green, blue = (self.rgb[..., band] for band in range(3))
-        cool = (blue > 1.1 * red) & (blue >= 0.85 * green) & (self.saturation > 0.15) & (self.luminance < 0.42)
+        return (blue > 1.1 * red) & (blue >= 0.85 * green) & (self.saturation > 0.15)
+
+    @cached_property
+    def _cool(self) -> Mask:
+        """Blue, teal and grey-green cells, none of them bright."""
+        red, green, blue = (self.rgb[..., band] for band in range(3))
+        murky = (green > 1.08 * red) & (blue > 0.82 * green) & (blue > 0.93 * red)
+        return (self._blueish | murky) & (self.luminance < 0.45)
+
+    def _calm_patches(self, cool: Mask, area: float = 800.0, light: float = 0.03, colour: float = 0.06) -> Mask:
+        """Patches of at least `area` m² without texture inside their rim, as rivers and ponds of any cool tone are."""
+        labels, count = ndimage.label(ndimage.binary_opening(cool, np.ones((2, 2))))
+        found = np.zeros_like(cool)
+        for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
+            patch = labels[box] == index
+            inside = ndimage.binary_erosion(patch)
+            core = inside if inside.sum() >= 4 else patch
+            calm = self.luminance[box][core].std() < light and self.saturation[box][core].std() < colour
+            size = patch.sum() * self.cell**2
+            if calm and size >= area and (size > ROOF_AREA or self._has_banks(labels, index, box)):
+                found[box] |= patch
+        return found
+
+    def _has_banks(self, labels: NDArray, index: int, box: tuple[slice, slice]) -> bool:
+        """Whether green or brown ground, not a roof's rim or asphalt, is around a third of a patch or more."""
+        around = tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in box)
+        patch = labels[around] == index
+        rim = ndimage.binary_dilation(patch, np.ones((3, 3)), iterations=2) & ~ndimage.binary_dilation(patch)
+        red, green, blue = (self.rgb[around][..., band] for band in range(3))
+        natural = (np.maximum(red, green) > 1.08 * blue) & (self.saturation[around] > 0.12)
+        return not rim.any() or bool(natural[rim].mean() >= 0.33)
+
+    def _blue_patches(self, cool: Mask) -> Mask:
+        """Blue patches. A shadow may be as blue, but varies over roofs and ground; a small one is darker too."""
         labels, count = ndimage.label(ndimage.uniform_filter(cool.astype(float), 3) > 0.6)
         found = np.zeros_like(cool)
         for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
@@ -146,6 +195,25 @@ class Evidence:
         return ~self.open_land
 
     @cached_property
+    def inhabited(self) -> Mask:
+        """Built land with its gardens, lawns and yards: `built`, or colours and brightness that change from cell to cell."""
+        size = max(3, round(90 / self.cell) | 1)
+        busy = (_range(self.luminance) > 0.16) | (_range(self.rgb[..., 0] - self.rgb[..., 1]) > 0.09)
+        settled = ndimage.uniform_filter(busy.astype(float), size, mode="reflect") > 0.62
+        return (self.built | settled) & ~self.surfaces["water"]
+
+    @cached_property
+    def countryside(self) -> Mask:
+        """Open land that is not the gardens and lawns of a settlement."""
+        return self.open_land & ~self.inhabited
+
+    @cached_property
+    def reddish(self) -> Mask:
+        """Cells redder than soil or grass, as tiled roofs are that a cell mixes with their gardens."""
+        red, green, blue = (self.rgb[..., band] for band in range(3))
+        return (red > 1.06 * green) & (red > 1.2 * blue) & self.inhabited
+
+    @cached_property
     def yellow(self) -> Mask:
         """Cells as yellow as sand, straw or ripe crops; they also belong to one of `SURFACES`."""
         red, green, blue = (self.rgb[..., band] for band in range(3))
@@ -159,9 +227,8 @@ class Evidence:
         return natural & (ndimage.uniform_filter(self.luminance, 3) < 0.37) & (around > 0.5)
 
     def share(self, surface: str, region: str = "all") -> float:
-        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES`, or by "open", "built", "wooded" or "yellow" cells."""
-        other = {"open": "open_land", "built": "built", "yellow": "yellow", "wooded": "wooded"}
-        mask = getattr(self, other[surface]) if surface in other else self.surfaces[surface]
+        """Part (0…1) of a region of `REGIONS` covered by one of `SURFACES` or of `LAND`."""
+        mask = getattr(self, LAND[surface]) if surface in LAND else self.surfaces[surface]
         return float(self.window(mask, region).mean())
 
     def window(self, values: NDArray, region: str) -> NDArray:
@@ -243,6 +310,11 @@ def measure(image: Image.Image, metres_per_pixel: float) -> Evidence:
     if (columns, rows) != image.size:
         small = small.resize((columns, rows), Image.Resampling.BOX)
     return Evidence(np.asarray(small, dtype=np.float64) / 255, cell)
+
+
+def _range(values: Floats) -> Floats:
+    """Difference between the highest and the lowest value within one cell's distance."""
+    return ndimage.maximum_filter(values, 3) - ndimage.minimum_filter(values, 3)
 
 
 def _corridors(rgb: Floats, paved: Mask, cell: float) -> tuple[Line, ...]:

@@ -9,6 +9,7 @@ from lecdiff_core.environment.evidence import RIVALS, Evidence
 LandUse = Mapping[str, float]
 
 ROAD_GREY = 0.25  # part of a corridor that must be grey before it can be a railway or a motorway
+PLENTY = 1.0  # with so much of what "most" asks for, a region has the subject, whatever its rivals have
 QUADRANT = 0.75  # a quadrant is compared with the fullest of three, so it needs less than a half or an edge does
 
 
@@ -34,12 +35,13 @@ def verify(clause: str, evidence: Evidence, rules: ClaimRules, land_use: LandUse
 def amount(measures: tuple[str, ...], evidence: Evidence, region: str) -> float:
     """Sum of the shares of the named measures in a region; "half of X" counts X at half.
 
-    "line" is the contrast of the strongest grey corridor of the chip, whatever the region.
+    "line" is the contrast of the strongest grey corridor of the chip, "corridor" that of any colour, whatever the region.
     """
     total = 0.0
     for name in measures:
-        if name == "line":
-            total += max((line.contrast for line in evidence.lines if line.paved >= ROAD_GREY), default=0.0)
+        if name in ("line", "corridor"):
+            grey = ROAD_GREY if name == "line" else 0.0
+            total += max((line.contrast for line in evidence.lines if line.paved >= grey), default=0.0)
         elif name.startswith("half of "):
             total += evidence.share(name.removeprefix("half of "), region) / 2
         else:
@@ -92,18 +94,26 @@ def _judge(claim: Claim, evidence: Evidence, land_use: LandUse | None) -> Verdic
     if claim.quantity in ("none", "few"):
         share = amount(claim.subject.sure, evidence, claim.region)
         return Verdict(1 - _graded(share, limits[claim.quantity]), _reason(claim, share))
-    share = amount(claim.subject.measure, evidence, claim.region)
+    return max((_judge_in(region, claim, evidence) for region in (claim.region, *claim.or_in)), key=_agreement)
+
+
+def _judge_in(region: str, claim: Claim, evidence: Evidence) -> Verdict:
+    """Judge a claim that there is some, a part, most or all of a subject in a region."""
+    limits = claim.subject.limits
+    assert limits is not None
+    share = amount(claim.subject.measure, evidence, region)
     verdict = Verdict(
         _graded(share, limits["most"] * claim.part if claim.part else limits[claim.quantity]), _reason(claim, share)
     )
     if claim.part is not None:
-        excess = max(0.0, amount(claim.subject.sure, evidence, claim.region) - claim.part)
+        excess = max(0.0, amount(claim.subject.sure, evidence, region) - claim.part)
         verdict = min(verdict, Verdict(1 - _graded(excess, claim.subject.over), _reason(claim, share)), key=_agreement)
-    if claim.region in RIVALS and claim.subject.side:
-        here = amount(claim.subject.sure, evidence, claim.region)
-        rival = max(amount(claim.subject.sure, evidence, name) for name in RIVALS[claim.region])
-        if rival >= 2 * limits["some"]:
-            needed = 1.5 if claim.confined else claim.subject.side * (QUADRANT if len(RIVALS[claim.region]) > 1 else 1)
+    if region in RIVALS and claim.subject.side:
+        here = amount(claim.subject.where, evidence, region)
+        rival = max(amount(claim.subject.where, evidence, name) for name in RIVALS[region])
+        plenty = here >= PLENTY * limits["most"] and not claim.confined
+        if rival >= 2 * limits["some"] and not plenty:
+            needed = 1.3 if claim.confined else claim.subject.side * (QUADRANT if len(RIVALS[region]) > 1 else 1)
             verdict = min(verdict, Verdict(_graded(here / rival, needed), _reason(claim, here, rival)), key=_agreement)
     return verdict
 
@@ -142,7 +152,7 @@ def _judge_tone(tone: Tone, evidence: Evidence) -> Verdict:
 
 
 def _reason(claim: Claim, share: float, rival: float | None = None) -> str:
-    if "line" in claim.subject.measure:
+    if {"line", "corridor"} & set(claim.subject.measure):
         return f"claims {claim.subject.name}; no straight corridor of that kind stands out in the image"
     text = f"claims {claim}; measured {share:.0%}"
     if rival is not None:

@@ -47,6 +47,34 @@ def test_an_even_ground_is_its_surface(colour: tuple[int, int, int], surface: st
     assert measure(chip(ground(colour)), 2.5).share(surface) > 0.95
 
 
+@pytest.mark.parametrize("colour", [(86, 102, 94), (68, 87, 81), (91, 101, 88), (40, 75, 110)])
+def test_a_river_of_any_cool_tone_is_water_and_asphalt_and_meadow_are_not(colour: tuple[int, int, int]) -> None:
+    pixels = ground(GRASS)
+    pixels[:, 100:140] = ground(colour)[:, 100:140]
+    pixels[:60] = ground(GREY)[:60]
+    evidence = measure(chip(pixels), 2.5)
+    assert 0.08 < evidence.share("water") < 0.16
+    assert evidence.share("water", "north edge") < 0.05
+
+
+def test_a_small_pond_in_a_lawn_is_water_and_an_even_roof_of_its_colour_is_not() -> None:
+    pond, roof = ground(GRASS), ground(GREY)
+    pond[100:116, 100:120] = ground((86, 102, 94))[100:116, 100:120]
+    roof[100:116, 100:120] = ground((86, 102, 94))[100:116, 100:120]
+    assert measure(chip(pond), 2.5).share("water") > 0.002
+    assert measure(chip(roof), 2.5).share("water") == 0
+
+
+def test_gardens_belong_to_the_settlement() -> None:
+    pixels = ground(GRASS)
+    for row, column in ((r, c) for r in range(0, 256, 14) for c in range(0, 128, 14)):
+        pixels[row : row + 6, column : column + 6] = ROOF
+    evidence = measure(chip(pixels), 2.5)
+    assert evidence.share("inhabited", "west") > 0.8
+    assert evidence.share("inhabited", "east") < 0.2
+    assert evidence.share("countryside", "east") > 0.8
+
+
 def test_the_side_is_told() -> None:
     pixels = ground(GRASS)
     pixels[:, 128:] = ground(WATER)[:, 128:]

@@ -85,6 +85,57 @@ def test_what_is_false_or_out_of_place_is_dropped_with_its_reason(edge: Evidence
     assert any(why in reason for reason in removed(result)), removed(result)
 
 
+@pytest.fixture(scope="module")
+def suburb() -> Evidence:
+    """Small red roofs among lawns and dark streets in the upper three quarters, a tree or two; a field below."""
+    pixels = ground((104, 118, 74))
+    for number, (row, column) in enumerate((r, c) for r in range(0, 190, 12) for c in range(0, 256, 12)):
+        pixels[row : row + 8, column : column + 7] = (195, 95, 75) if number % 3 else (60, 60, 64)
+        pixels[row + 8 : row + 12, column + 7 : column + 11] = (40, 62, 30)
+    return measure(Image.fromarray(pixels), 2.5)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Housing fills nearly everything, with a meadow along the bottom.",
+        "About three quarters of the area is detached housing with gardens.",
+        "Over half is residential.",
+        "Small houses with red roofs stand in leafy gardens throughout.",
+        "Trees stand in the gardens.",
+        "Crowds gather on event days.",
+        "Residents come home in the evening.",
+        "Shoppers come by day, and walkers visit the meadow at weekends.",
+        "A railway crosses the corner.",
+        "Residents in evenings and seasonal farm workers would be here.",
+    ],
+)
+def test_land_use_habits_and_what_pixels_can_not_tell_stand(suburb: Evidence, sentence: str) -> None:
+    assert refine_with(sentence, suburb).text == sentence, removed(refine_with(sentence, suburb))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        ("Closed city blocks cover the whole area.", "dense buildings"),
+        ("Open farmland covers the entire chip.", "open land"),
+        ("Traffic peaks in the evening.", "motion"),
+        ("Residents are walking along the streets right now.", "motion"),
+        ("There are no trees at all.", "trees"),
+    ],
+)
+def test_what_a_suburb_contradicts_still_goes(suburb: Evidence, sentence: str, why: str) -> None:
+    result = refine_with(sentence, suburb)
+    assert result.text == ""
+    assert any(why in reason for reason in removed(result)), removed(result)
+
+
+def test_housing_is_not_claimed_of_open_ground() -> None:
+    meadow = measure(Image.fromarray(ground(GRASS)), 2.5)
+    assert refine_with("Housing fills nearly everything.", meadow).text == ""
+    assert refine_with("About a third is residential.", meadow).text == ""
+
+
 def test_a_meta_lead_in_is_taken_off(edge: Evidence) -> None:
     result = refine_with("The satellite image shows a green meadow in the upper half.", edge)
     assert result.text == "A green meadow in the upper half."
@@ -181,10 +232,19 @@ def test_clauses_join_to_their_sentence(sentence: str) -> None:
     [
         ("Lawns fill the upper left", [("greenery", "most", "north-west")]),
         ("There is hardly any water", [("water", "none", "all")]),
-        ("Trees are scarce in the south", [("woodland", "few", "south")]),
+        ("Trees are scarce in the south", [("trees", "few", "south")]),
         ("A third of the chip is green", [("greenery", "part", "all")]),
         ("Only fields can be seen here", [("open land", "all", "all")]),
         ("The road runs from the upper left to the lower right", []),
+        ("The lower half is filled with houses", [("buildings", "most", "south")]),
+        ("Houses stand on both banks of a river", [("buildings", "some", "all"), ("water", "some", "all")]),
+        (
+            "The housing covers nearly everything apart from a meadow in the east",
+            [("buildings", "all", "all"), ("greenery", "some", "east")],
+        ),
+        ("Cars surround the halls", [("dense buildings", "some", "all")]),
+        ("Nothing but fields can be seen", [("open land", "all", "all")]),
+        ("A path follows the northern edge of the estate", []),
     ],
 )
 def test_claims_are_read_with_amount_and_place(clause: str, claims: list[tuple[str, str, str]]) -> None:
