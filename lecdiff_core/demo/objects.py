@@ -229,7 +229,7 @@ class Furnisher:
         """Trees in a shape, not on the buildings."""
         trees = scatter(shape, self.rng, per_hectare, radius)
         if avoid and len(trees):
-            tree = shapely.STRtree(shapely.buffer(shapely.polygons([np.asarray(r) for r in avoid]), 1.5))
+            tree = shapely.STRtree(shapely.buffer([Polygon(ring) for ring in avoid], 1.5))
             hit = tree.query(shapely.points(trees[:, :2]), predicate="within")[0]
             trees = np.delete(trees, hit, axis=0)
         self.scene.trees.append(trees)
@@ -271,7 +271,7 @@ class Furnisher:
             v = np.array([-u[1], u[0]])
             inner = lot.buffer(-3.2)
             if avoid:
-                inner = inner.difference(shapely.union_all(shapely.buffer(shapely.polygons(avoid), 4.0)))
+                inner = inner.difference(shapely.union_all(shapely.buffer([Polygon(ring) for ring in avoid], 4.0)))
             if inner.is_empty:
                 continue
             for side in (-2.6, 2.6):
@@ -628,7 +628,7 @@ class Furnisher:
                 self.add(ring, height, FLAT, vary(self.rng, colour, 2))
             lot = Polygon(rectangle_at((np.array([x, y]) + 0.33 * length * u), 0.27 * length, 0.84 * width, angle))
             if rings:
-                lot = lot.difference(shapely.union_all(shapely.buffer(shapely.polygons(rings), 3)))
+                lot = lot.difference(shapely.union_all(shapely.buffer([Polygon(ring) for ring in rings], 3)))
             if self.rng.random() < 0.75:
                 self.parking(lot.intersection(ground.buffer(-2)), 0.75, rings, angle + math.pi / 2)
             self.plant(ground, 14, (2.0, 3.6), rings)
@@ -665,7 +665,11 @@ class Furnisher:
                     self.containers(lot, la)
                 else:
                     self.parking(lot, 0.6, [], la)
-            free = inner.difference(shapely.union_all(shapely.buffer(shapely.polygons(rings), 5))) if rings else inner
+            free = (
+                inner.difference(shapely.union_all(shapely.buffer([Polygon(ring) for ring in rings], 5)))
+                if rings
+                else inner
+            )
             lorries = scatter(free, self.rng, 9, (1, 1))
             near = angle + self.rng.choice([0, math.pi / 2], len(lorries))
             for (tx, ty, _), turn in zip(lorries, near, strict=True):
@@ -838,7 +842,7 @@ class Furnisher:
                     )
             lot = ground.buffer(-3)
             if rings:
-                lot = lot.difference(shapely.union_all(shapely.buffer(shapely.polygons(rings), 7)))
+                lot = lot.difference(shapely.union_all(shapely.buffer([Polygon(ring) for ring in rings], 7)))
             self.parking(lot, 0.66, rings, angle)
             self.tree_row(np.asarray(ground.buffer(-1.5).exterior.coords), 9, (2.0, 3.2), 0.7)
 

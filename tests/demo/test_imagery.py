@@ -12,7 +12,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import DEMO_SEED, GENERATOR_VERSION, demo_city, generate_town
 from lecdiff_core.demo.imagery import CHIP_METRES, TILE, Aerial, write_chips
 from lecdiff_core.demo.painting import FINE_ZOOM, Painter, metres_per_pixel
-from lecdiff_core.demo.plan import Plan
+from lecdiff_core.demo.plan import CODE, Plan
 
 ORIGIN = 2 ** (FINE_ZOOM - 1)
 
@@ -120,3 +120,14 @@ def test_shipped_city_is_what_the_generator_makes(demo: City, tmp_path: Path) ->
     shipped = tile_window(demo.path / "imagery" / "tiles", -TILE, 0, TILE)
     assert np.abs(painted - np.asarray(shipped, dtype=float)).mean() < 12
     assert np.corrcoef(painted.mean(axis=2).ravel(), np.asarray(shipped).mean(axis=2).ravel())[0, 1] > 0.96
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_every_special_land_use_can_be_furnished(seed: int) -> None:
+    painter = Painter(Plan(150, seed))
+    town = painter.plan.towns[0]
+    for name in ("campus", "stadium", "hospital", "shopping", "park", "offices"):
+        cells = np.flatnonzero(town.cell_class == CODE[name])
+        scenes = [painter.ground.scene_of_cell(0, int(cell)) for cell in cells]
+        assert any(scene.buildings or scene.arena for scene in scenes)
+        assert all(scene.fills for scene in scenes)
