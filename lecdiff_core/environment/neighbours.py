@@ -3,6 +3,7 @@
 Search is exact: one product of normalised float32 rows, then a partial sort. Similarities are cosines between −1 and 1.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,26 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City, named
-from lecdiff_core.environment.table import EnvironmentTable, read_environment
+from lecdiff_core.environment.table import TABLE_FILE, EnvironmentTable, read_environment
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
     from lecdiff_core.environment.encoder import Encoder
+
+CITIES_IN_MEMORY = 4
+Version = tuple[int, int]  # size and time (ns) of a file
+
+
+@dataclass(frozen=True)
+class _Index:
+    """A city's embeddings, ready to be searched."""
+
+    table: EnvironmentTable
+    pictured: np.ndarray  # (n,) rows of the stations that have a chip
+    image: np.ndarray  # (n, D) their embeddings
+
+
+_INDICES: dict[Path, tuple[Version, _Index]] = {}
 
 
 def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,10 +53,9 @@ def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarr
 
 def search(city: City, text: str, top: int = 10) -> list[tuple[str, float]]:
     """The stations whose chips fit a text best, with similarity. Raises UserError for an empty text or without embeddings."""
-    table = _embedded(city)
-    pictured = _pictured(table)
-    found, similarity = nearest(table.image[pictured], encode_text(city, text), top)
-    stations = [table.station_ids[index] for index in pictured[found]]
+    index = _index(city)
+    found, similarity = nearest(index.image, encode_text(city, text), top)
+    stations = [index.table.station_ids[row] for row in index.pictured[found]]
     return list(zip(stations, similarity.tolist(), strict=True))
 
 
@@ -49,27 +64,26 @@ def encode_text(city: City, text: str) -> np.ndarray:
     if not text.strip():
         raise UserError("the text to search for is empty; say what should stand there, such as: stadium")
     encoder = city_encoder(city)
-    if encoder.identity != _embedded(city).encoder:
+    if encoder.identity != _index(city).table.encoder:
         raise UserError(f"the embeddings in {city.path} are not of its encoder; finish them with `lecdiff embed`")
     return encoder.embed_texts([text])[0]
 
 
 def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
     """The k stations most like one in their surroundings: station_id, similarity, distance_m, the most similar first."""
-    table = _embedded(city)
-    row = _row(table, station_id)
-    pictured = _pictured(table)
-    if row not in pictured:
+    index = _index(city)
+    row = _row(index.table, station_id)
+    if not index.table.image_sha256[row]:
         raise UserError(f"station {station_id!r} has no chip, so its surroundings are not known; fetch imagery first")
-    others = pictured[pictured != row]
-    found, similarity = nearest(table.image[others], table.image[row], k)
-    stations = [table.station_ids[index] for index in others[found]]
-    return _frame(city, station_id, stations, similarity)
+    found, similarity = nearest(index.image, index.table.image[row], k + 1)
+    others = index.pictured[found] != row
+    stations = [index.table.station_ids[other] for other in index.pictured[found][others][: max(k, 0)]]
+    return _frame(city, station_id, stations, similarity[others][: max(k, 0)])
 
 
 def nearest_on_ground(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
     """The k stations nearest to one on the ground, with the same columns; similarity is NaN where a chip is missing."""
-    table = _embedded(city)
+    table = _index(city).table
     row = _row(table, station_id)
     others = [station for station in city.station_ids if station != station_id]
     metres = _metres(city, station_id, others)
@@ -87,26 +101,37 @@ def city_encoder(city: City) -> "Encoder":
     files = [folder / "config.json", folder / "model.safetensors"]
     if not all(file.is_file() for file in files):
         raise UserError(f"{city.path} has no encoder; make the embeddings with `lecdiff embed`")
-    return _open_encoder(folder, tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    return _open_encoder(folder, tuple(_version(file) for file in files))
 
 
 @lru_cache(maxsize=2)
-def _open_encoder(folder: Path, version: tuple[tuple[int, int], ...]) -> "Encoder":  # noqa: ARG001 (part of the key)
+def _open_encoder(folder: Path, version: tuple[Version, ...]) -> "Encoder":  # noqa: ARG001 (part of the key)
     from lecdiff_core.environment.encoder import Encoder
 
     return Encoder.open(folder)
 
 
-def _embedded(city: City) -> EnvironmentTable:
-    table = read_environment(city)
-    if table is None:
+def _index(city: City) -> _Index:
+    """The city's embeddings, kept in memory while their file stays as it is."""
+    file = city.path.resolve() / TABLE_FILE
+    if not file.is_file():
         raise UserError(f"{city.path} has no embeddings; make them with `lecdiff embed`")
-    return table
+    version = _version(file)
+    kept = _INDICES.get(file)
+    if kept and kept[0] == version:
+        return kept[1]
+    table = read_environment(city)
+    assert table is not None
+    pictured = np.flatnonzero([bool(digest) for digest in table.image_sha256])
+    index = _Index(table, pictured, np.ascontiguousarray(table.image[pictured]))
+    if len(_INDICES) == CITIES_IN_MEMORY:
+        _INDICES.pop(next(iter(_INDICES)), None)
+    _INDICES[file] = (version, index)
+    return index
 
 
-def _pictured(table: EnvironmentTable) -> np.ndarray:
-    """Rows of the stations that have a chip."""
-    return np.flatnonzero([bool(digest) for digest in table.image_sha256])
+def _version(file: Path) -> Version:
+    return file.stat().st_size, file.stat().st_mtime_ns
 
 
 def _row(table: EnvironmentTable, station_id: str) -> int:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from lecdiff_core.city.folder import City
@@ -22,6 +23,17 @@ COLOURS = {
 }
 TEXTS = {name: f"The whole ground is {name}. Nothing stands on the {name} field." for name in COLOURS}
 WIDTH = 32
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """So small a model is slowed down by threads, badly so on a machine that is busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def tiny_config(**changes) -> EncoderConfig:

@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from little_encoder import coloured, furnish, said, tiny_encoder, write_chip
+from little_encoder import coloured, furnish, one_thread, said, tiny_encoder, write_chip  # noqa: F401
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment import embed

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from little_encoder import COLOURS, TEXTS, coloured, coloured_pairs, tiny_config, tiny_encoder
+from little_encoder import COLOURS, TEXTS, coloured, coloured_pairs, one_thread, tiny_config, tiny_encoder  # noqa: F401
 from safetensors.torch import load_file, save_file
 
 from lecdiff_core.assets import assets_folder

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from little_encoder import COLOURS, colour_of, coloured_pairs, furnish, tiny_encoder
+from little_encoder import COLOURS, colour_of, coloured_pairs, furnish, one_thread, tiny_encoder  # noqa: F401
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.environment.clusters import cluster_names, clusters, projection
