@@ -181,8 +181,7 @@ def histogram(image: Image.Image, bins: int = 6) -> np.ndarray:
 def classify(rows: np.ndarray, classes: np.ndarray, town: np.ndarray, split: str) -> Result:
     """Accuracy and macro F1 of ridge classification on parts it was not fitted on; the penalty is chosen on the others."""
     predicted = np.empty_like(classes)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0) if split == "folds" else GroupKFold(len(set(town)))
-    for fit, check in folds.split(rows, classes, town):
+    for fit, check in parts(StratifiedKFold(FOLDS, shuffle=True, random_state=0), rows, classes, town, split):
         model = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
         predicted[check] = model.fit(rows[fit], classes[fit]).predict(rows[check])
     return {
@@ -194,11 +193,15 @@ def classify(rows: np.ndarray, classes: np.ndarray, town: np.ndarray, split: str
 def regress(rows: np.ndarray, values: np.ndarray, town: np.ndarray, split: str) -> Result:
     """R² of ridge regression on parts it was not fitted on."""
     predicted = np.empty_like(values)
-    folds = KFold(FOLDS, shuffle=True, random_state=0) if split == "folds" else GroupKFold(len(set(town)))
-    for fit, check in folds.split(rows, values, town):
+    for fit, check in parts(KFold(FOLDS, shuffle=True, random_state=0), rows, values, town, split):
         model = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
         predicted[check] = model.fit(rows[fit], values[fit]).predict(rows[check])
     return {"r2": round(float(r2_score(values, predicted)), 3)}
+
+
+def parts(folds: Any, rows: np.ndarray, values: np.ndarray, town: np.ndarray, split: str) -> Any:
+    """Row numbers to fit on and to check on: in folds of all stations, or a town left out at a time."""
+    return folds.split(rows, values) if split == "folds" else GroupKFold(len(set(town))).split(rows, values, town)
 
 
 # ---- speed

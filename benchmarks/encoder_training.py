@@ -46,6 +46,7 @@ def main() -> None:
         "processor_seconds": round(time.process_time() - cpu),
         "threads": arguments.threads,
         **describe_machine(),
+        "from": {"name": encoder.config.name, **encoder.config.trained_on} if arguments.base else None,
     }
     encoder.config = encoder.config.model_copy(update={"trained_on": trained_on})
     encoder.save(arguments.out)

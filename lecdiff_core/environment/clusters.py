@@ -17,7 +17,7 @@ MOST_FOR_TSNE = 2000
 NO_CLUSTER = -1
 # Words that say where, how much or how sure, not what stands there.
 _SAYING_NOTHING = """
-about above across activities activity again all alone along also among amount an and any appear appears are area areas
+about above across activities activity again all alone along also amid among amount an and any appear appears are area areas
 around as at away be because been behind below beneath beside besides between beyond big both bottom broad brown built
 busy but by carry central centre centres chip close comes common contrast corner corners cover covers crosses dark day
 days daytime dominate dominated dominates down each early east eastern edge edges either else end ends even evening
@@ -34,7 +34,19 @@ through throughout to together top toward towards traffic turns two under up upo
 weekday weekdays weekend weekends well west western what when where which while white whole wide with within without would
 year you
 """
+# What stands there: such words make the better names.
+_THINGS_WORDS = """
+airport allotments apartments arena barracks basin beach blocks bridge campus canal carpark cemetery centre
+church complex containers courtyards crops docks estate factory farmland fields flats forest gardens greenhouses
+halls harbour heath hospital houses housing industry junction lake lawns lots mall market marsh meadows motorway
+offices orchards park parking pitches plants pond port quarry quay railway river roundabout runway school
+scrubland sea shore slabs sports square stadium station storage supermarket tanks terminal terraces towers tracks
+trees village villas vineyards warehouses water wood woodland yards
+"""
 _EMPTY_WORDS = frozenset(_SAYING_NOTHING.split())
+_THINGS = frozenset(word.removesuffix("s") for word in _THINGS_WORDS.split())
+TWO_WORDS = 1.3  # weight of a term of two words
+OTHER_WORDS = 0.25  # weight of a term that names no thing
 _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
 
@@ -73,7 +85,7 @@ def cluster_names(texts: Sequence[str], labels: np.ndarray, count: int) -> tuple
     """A name for each of `count` clusters from the texts of its stations: "Detached houses · gardens".
 
     A term (one or two words) weighs its share of the cluster's texts times the logarithm of how much more common it is there
-    than elsewhere. A cluster whose texts say nothing is numbered.
+    than elsewhere, and less where it names no thing. A cluster whose texts say nothing is numbered.
     """
     terms = [_terms(text) for text in texts]
     names: list[str] = []
@@ -155,7 +167,8 @@ def _telling(inside: list[set[str]], outside: list[set[str]], most: int = 2) -> 
     scores = {}
     for term in sorted(set().union(*inside)):
         here, elsewhere = share(term, inside), share(term, outside)
-        scores[term] = here * np.log(here / elsewhere) * (1.3 if " " in term else 1.0)
+        thing = 1.0 if _stem(term.split()[-1]) in _THINGS else OTHER_WORDS
+        scores[term] = here * np.log(here / elsewhere) * thing * (TWO_WORDS if " " in term else 1.0)
     chosen: list[str] = []
     for term in sorted(scores, key=lambda term: (-scores[term], term)):
         stems = {_stem(word) for word in term.split()}
@@ -167,4 +180,4 @@ def _telling(inside: list[set[str]], outside: list[set[str]], most: int = 2) -> 
 
 
 def _stem(word: str) -> str:
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+    return word.removesuffix("s")
