@@ -29,7 +29,11 @@ def main() -> None:
     pairs = [pair for town in arguments.towns for pair in town_pairs(town)]
     encoder = base_encoder(arguments.base, pairs)
     recipe = Recipe(
-        steps=arguments.steps, rows=arguments.rows, learning_rate=arguments.learning_rate, seed=arguments.seed
+        steps=arguments.steps,
+        rows=arguments.rows,
+        learning_rate=arguments.learning_rate,
+        warm_up=min(Recipe.warm_up, arguments.steps // 8),
+        seed=arguments.seed,
     )
     size = sum(weight.numel() for weight in encoder.model.parameters()) / 1e6
     print(f"{len(pairs)} chips, {size:.1f} million parameters, {len(encoder.config.merges or ())} merges", flush=True)
