@@ -78,7 +78,9 @@ def benchmark(
     for index, run in enumerate(runs):
         key = _key(run, panel, city, None if environment is None else environment.encoder)
         if not any(result["key"] == key for result in results):
+            # The name of a result; an older one of this name, under another key, is out of date.
             result = {"model": run.model, "seed": run.seed, "subset": run.subset, "hold_out_stations": run.hold_out}
+            results = [other for other in results if any(other.get(name) != value for name, value in result.items())]
             results.append(result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key})
             _write(out, document | {"results": results})
         report(index + 1, len(runs), f"{run.model}, seed {run.seed}")

@@ -290,6 +290,47 @@ def describe(
 
 
 @app.command()
+def embed(
+    city: CityFolder,
+    encoder: Annotated[
+        str, typer.Option(help="default, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE).")
+    ] = "default",
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Embed what stands around every station of CITY, once; forecasts, neighbours and search reuse it."""
+    from dataclasses import asdict
+
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.environment.embed import embed_city
+
+    with _progress() as report:
+        result = embed_city(City.open(city), encoder, device, report)
+    lines = [
+        f"embeddings of width {result.width}: {len(result.made)} made, {len(result.kept)} kept",
+        f"stations without a chip: {len(result.without_chip)}; without a description: {len(result.without_text)}",
+        *_failures(result.unreadable),
+    ]
+    _print(asdict(result), lines, as_json)
+
+
+@app.command()
+def search(
+    city: CityFolder,
+    text: Annotated[str, typer.Argument(help="What should stand there, such as: stadium.", show_default=False)],
+    top: Annotated[int, typer.Option(min=1, help="How many stations.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find the stations of CITY whose surroundings fit a sentence."""
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.environment.neighbours import search as find
+
+    found = find(City.open(city), text, top)
+    result = {"text": text, "stations": [{"station_id": name, "similarity": fit} for name, fit in found]}
+    _print(result, [f"{name}  {fit:.3f}" for name, fit in found], as_json)
+
+
+@app.command()
 def info(city: CityFolder, as_json: Json = False) -> None:
     """Say what the folder CITY holds and what is missing."""
     from lecdiff_core.city.folder import City

@@ -53,12 +53,15 @@ def test_results_that_are_there_are_not_computed_again(
     assert measured == ["climatology", "seasonal-naive"]
 
 
-def test_other_data_are_measured_anew(little_city: City, tmp_path: Path) -> None:
+def test_other_data_are_measured_anew_and_replace_what_is_out_of_date(little_city: City, tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     backtest.benchmark(little_city, out, models=YARDSTICKS[:1], seeds=1)
     changed = write_city(tmp_path / "changed", little_city.meta, little_city.stations, little_city.traffic * 2)
+    first = json.loads(out.read_text())["results"]
     document = backtest.benchmark(changed, out, models=YARDSTICKS[:1], seeds=1)
-    assert len(document["results"]) == 2
+    assert len(document["results"]) == 1
+    assert document["results"][0]["key"] != first[0]["key"]
+    assert document["results"][0]["mae"] == pytest.approx(2 * first[0]["mae"])
 
 
 def test_a_killed_benchmark_keeps_what_it_has(little_city: City, tmp_path: Path) -> None:
