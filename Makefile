@@ -8,11 +8,14 @@ BIN := $(VENV)/bin
 app: $(VENV)/installed
 	$(BIN)/lecdiff app
 
+# One thread a process: two processes share the cores better than two thread pools fight over them.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/installed-dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
