@@ -6,6 +6,7 @@ As the page: theme, the chosen city, navigation. `lecdiff app` starts it, `strea
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
 from pages.parts import cities, panel, session
@@ -19,11 +20,16 @@ def main() -> None:
     """One run for one visitor."""
     st.set_page_config("LEC-Diff", page_icon="📡", layout="wide")
     st.html(HERE / "assets" / "style.css")
-    # A path other than the file's name: else a tab left open over a restart runs that file alone, without this one.
     network_map = st.Page(
         HERE / "pages" / "network_map.py", title="Network map", icon=":material/map:", url_path="map", default=True
     )
-    page = st.navigation([network_map], position="top")
+    environment = st.Page(
+        HERE / "pages" / "environment.py",
+        title="Environment",
+        icon=":material/satellite_alt:",
+        url_path="environment",
+    )
+    page = st.navigation([network_map, environment], position="top")
     if open_city():
         page.run()
 
@@ -64,4 +70,6 @@ def open_city() -> bool:
 if __name__ == "__main__":
     main()
 else:
+    # `st.navigation` says so, too, but only to a first visitor: his link would lead into a file of pages/ without this one.
+    PagesManager.uses_pages_directory = False
     app = st.App(Path(__file__).resolve(), routes=ROUTES)

@@ -9,6 +9,7 @@ from lecdiff_core.errors import UserError
 from pages.parts import cities, forecasts, loads, panel, session
 from pages.parts import map as station_map
 from pages.parts.formats import moment
+from pages.parts.search import station_box
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
         station_map.caption(city, session.origin())
         choose_time(city)
     with panel_side:
-        search(city)
+        station_box(city)
         chosen = session.station()
         if chosen is None:
             panel.overview(city, session.origin())
@@ -81,28 +82,6 @@ def choose_time(city: City) -> None:
             help=f"The end of the data, {moment(times[-1])}",
             width="stretch",
         )
-
-
-def search(city: City) -> None:
-    """The box that finds a station by its id or name."""
-    st.session_state[session.SEARCH_BOX] = session.station()
-    names = (
-        dict(zip(city.station_ids, city.stations["name"].fillna(""), strict=True)) if "name" in city.stations else {}
-    )
-
-    def found() -> None:
-        session.select(st.session_state[session.SEARCH_BOX], city)
-
-    st.selectbox(
-        "Station",
-        city.station_ids,
-        index=None,
-        key=session.SEARCH_BOX,
-        on_change=found,
-        placeholder="Search a station by id or name, or click one on the map",
-        format_func=lambda station_id: f"{station_id} · {names[station_id]}" if names.get(station_id) else station_id,
-        label_visibility="collapsed",
-    )
 
 
 def warm_up(city: City) -> None:

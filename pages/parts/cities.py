@@ -77,6 +77,13 @@ def places() -> list[Place]:
     return sorted(found, key=lambda place: (place.path != first, place.name.lower(), place.key))
 
 
+def command(step: str, city: City) -> str:
+    """What to type to do a `step` of the command line for the city."""
+    folder = city.path
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return f"lecdiff {step} {shown}"
+
+
 def stamp(*files: Path) -> Stamp:
     """Size and time of change of `files`, by which what was read from them is known to be current."""
     states = [file.stat() for file in files if file.exists()]

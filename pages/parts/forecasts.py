@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -74,10 +73,3 @@ def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, sta
     seconds = time.perf_counter() - begun
     median, low_50, high_50, low_90, high_90 = np.quantile(forecast.samples[:, 0], LEVELS, axis=0)
     return Fan(forecast.timestamps, median, low_50, high_50, low_90, high_90, loaded.device_name, seconds)
-
-
-def command(city: City) -> str:
-    """What to type to get a model for the city."""
-    folder = city.path
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"lecdiff train {shown}"

@@ -12,6 +12,7 @@ import streamlit as st
 import xyzservices.providers
 
 from lecdiff_core.city.folder import City
+from pages.parts.cities import Place
 from pages.parts.formats import escaped
 
 TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; empty = no remote tiles
@@ -94,6 +95,11 @@ def style(city: City, key: str, tiles: Bundle | None) -> str:
     layers += [{"id": name, "type": "raster", "source": name} for name in sources]
     document = json.dumps({"version": 8, "sources": sources, "layers": layers})
     return f"data:application/json;base64,{base64.b64encode(document.encode()).decode()}"
+
+
+def chip_address(place: Place, station_id: str) -> str:
+    """Where the browser gets the chip of a station."""
+    return f"city/{quote(place.key)}/chips/{quote(station_id, safe='')}"
 
 
 def attribution(city: City) -> str:

@@ -4,6 +4,7 @@ The stations come by URL, so that a click sends the browser no more than the map
 """
 
 import math
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import pandas as pd
@@ -29,9 +30,16 @@ TOOLTIP = {
 WORLD = 512  # pixels around the Earth at zoom 0
 
 
-def draw(place: Place, city: City) -> None:
-    """Draw the map; a click on a station chooses it."""
-    key = f"map-{place.key}-{session.map_turn()}"
+def draw(
+    place: Place,
+    city: City,
+    key: str = "map",
+    below: Sequence[pydeck.Layer] = (),
+    whole: bool = False,
+    height: int = HEIGHT,
+) -> None:
+    """Draw the map; a click on a station chooses it. `below`: layers under the stations. `whole`: always the whole city."""
+    key = f"{key}-{place.key}-{session.map_turn()}"
 
     def clicked() -> None:
         picked = st.session_state[key]["selection"]["objects"].get(STATIONS, [])
@@ -39,8 +47,8 @@ def draw(place: Place, city: City) -> None:
             session.select(str(picked[0].get("station_id")), city, from_map=True)
 
     st.pydeck_chart(
-        deck(place, city),
-        height=HEIGHT,
+        deck(place, city, below, None if whole else session.focus()),
+        height=height,
         on_select=clicked,
         selection_mode="single-object",
         key=key,
@@ -48,7 +56,7 @@ def draw(place: Place, city: City) -> None:
     )
 
 
-def deck(place: Place, city: City) -> pydeck.Deck:
+def deck(place: Place, city: City, below: Sequence[pydeck.Layer], focus: tuple[float, float] | None) -> pydeck.Deck:
     """The map's description for the browser."""
     version = city.data_hash[:12]
     address = urlencode({"at": session.origin().isoformat(), "v": version})
@@ -69,8 +77,8 @@ def deck(place: Place, city: City) -> pydeck.Deck:
         highlight_color=[255, 255, 255, 120],
     )
     return pydeck.Deck(
-        layers=[points, *_rings(city)],
-        initial_view_state=pydeck.ViewState(**view(city, session.focus())),
+        layers=[*below, points, *_rings(city)],
+        initial_view_state=pydeck.ViewState(**view(city, focus)),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
         tooltip={"text": "{label}\n{load}", "style": TOOLTIP},

@@ -1,14 +1,12 @@
 """The panel beside the map: the city as a whole, or one station with its chip, its facts and its forecast."""
 
-from urllib.parse import quote
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import charts, forecasts, formats, loads, session
+from pages.parts import charts, cities, description, forecasts, formats, imagery, loads, session, surroundings
 from pages.parts.cities import Place
 from pages.parts.forecasts import Fan
 from pages.parts.formats import escaped
@@ -70,19 +68,33 @@ def overview(city: City, origin: pd.Timestamp) -> None:
 
 def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> None:
     """One station: heading, chip and facts, and the forecast made at `origin`."""
-    _heading(city, station_id)
+    heading(city, station_id)
     known = loads.facts(city, station_id)
-    st.html(f'<div class="lec-card">{_chip(place, city, station_id)}{_facts(_station_facts(city, known))}</div>')
+    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{_facts(_station_facts(city, known))}</div>')
+    _said(city, station_id)
     _forecast(city, station_id, origin, known.capacity)
     _nearest(city, known)
 
 
-def _heading(city: City, station_id: str) -> None:
+def heading(city: City, station_id: str) -> None:
+    """Id and name of the chosen station, and the way back to all stations."""
     title, back = st.columns([5, 2], vertical_alignment="center")
     name = _name(city, station_id)
     title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
     with back.container(horizontal_alignment="right"):
         st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
+
+
+def _said(city: City, station_id: str) -> None:
+    """The first sentence of what was said of the station's chip, and the way to all of it."""
+    try:
+        told = surroundings.descriptions(city, station_id)
+    except UserError:
+        return  # the Environment page tells it
+    first = description.first_sentence(told[0]) if told else ""
+    words, more = st.columns([7, 2], gap="small", vertical_alignment="center")
+    words.html(f'<p class="lec-said">{escaped(first or "No description of its surroundings yet.")}</p>')
+    more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
 
 
 def _name(city: City, station_id: str) -> str:
@@ -92,13 +104,12 @@ def _name(city: City, station_id: str) -> str:
     return "" if pd.isna(name) else str(name)
 
 
-def _chip(place: Place, city: City, station_id: str) -> str:
+def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> str:
+    """The satellite image of a station as HTML, or a word where there is none."""
     if city.chip(station_id) is None:
-        return '<div class="lec-chip lec-empty"><span>No satellite chip of this station yet</span></div>'
-    source = f"city/{quote(place.key)}/chips/{quote(station_id, safe='')}"
-    return (
-        f'<div class="lec-chip"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
-    )
+        return f'<div class="{look} lec-empty"><span>No satellite chip of this station yet</span></div>'
+    source = imagery.chip_address(place, station_id)
+    return f'<div class="{look}"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
 
 
 def _station_facts(city: City, known: loads.Facts) -> dict[str, str]:
@@ -134,7 +145,7 @@ def _forecast(city: City, station_id: str, origin: pd.Timestamp, capacity: float
     st.plotly_chart(figure, key="fan", config=charts.CONFIG, alt=f"Observed and forecast load of station {station_id}")
     if model is None:
         st.info("This city has no trained model yet. To train one:", icon=":material/model_training:")
-        st.code(forecasts.command(city), language=None)
+        st.code(cities.command("train", city), language=None)
     elif fan is None:
         st.warning(f"No forecast: {shown_literally(trouble or '')}", icon=":material/error:")
     else:

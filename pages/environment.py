@@ -1,0 +1,271 @@
+"""Environment: what stands around a station, which stations stand in like surroundings, and search by words."""
+
+import math
+
+import pandas as pd
+import pydeck
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.clusters import Clusters
+from lecdiff_core.errors import UserError
+from pages.parts import charts, cities, description, formats, imagery, likeness, panel, session, surroundings
+from pages.parts import map as station_map
+from pages.parts.cities import Place
+from pages.parts.formats import escaped, literal
+from pages.parts.search import station_box
+
+MAP_HEIGHT = 500
+ALIKE, NEAR = [255, 176, 0, 255], [255, 255, 255, 230]  # lines on the map
+BY_KIND, BY_LOAD = "Kind of surroundings", "Mean load"
+EXAMPLES = "stadium · rail yard beside housing · fields and farmland · river with a bridge"
+Links = tuple[pd.DataFrame, pd.DataFrame]  # lookalikes, nearest on the ground
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    city = cities.open_city(place.path)
+    for notice in session.notices():
+        st.warning(literal(notice), icon=":material/link_off:")
+    chosen = session.station()
+    links, trouble = links_of(city, chosen)
+    station_side, map_side = st.columns(panel.SIDES, gap="medium")
+    with station_side:
+        station_box(city)
+        if chosen is None:
+            begin(city)
+        else:
+            show_station(place, city, chosen)
+    with map_side:
+        show_map(place, city, links)
+    if chosen is not None:
+        show_links(place, city, links, trouble)
+    likeness_side, words_side = st.columns(panel.SIDES, gap="medium")
+    if surroundings.embedded(city):
+        with words_side:
+            search_by_words(place, city)
+        with likeness_side:
+            show_likeness(city)
+    session.write_link(place)
+
+
+def missing(told: str, step: str, city: City) -> None:
+    """Say what there is not yet, and the command that makes it."""
+    st.info(told, icon=":material/hourglass_empty:")
+    st.code(cities.command(step, city), language=None)
+
+
+def links_of(city: City, station_id: str | None) -> tuple[Links | None, str]:
+    """Lookalikes of the station and its nearest, or why there are none."""
+    if station_id is None or not surroundings.embedded(city):
+        return None, ""
+    try:
+        return (surroundings.lookalikes(city, station_id), surroundings.nearest(city, station_id)), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def begin(city: City) -> None:
+    """No station chosen: what this page tells, and what it still lacks."""
+    st.html(
+        "<h2>What stands around a station</h2>"
+        '<p class="lec-told">Choose a station above, on the map, or among the dots below. You see its satellite image, '
+        "what a language model said of it, which sentences were removed and why, and the stations that stand in "
+        "like surroundings. Or search by words for a kind of place.</p>"
+    )
+    if not any(city.chip(station_id) for station_id in city.station_ids):
+        missing("This city has no satellite chips yet. To fetch them:", "imagery", city)
+    elif not any(surroundings.descriptions(city, station_id) for station_id in city.station_ids):
+        missing("No chip of this city has been described yet. To have them described:", "describe", city)
+    if not surroundings.embedded(city):
+        missing("Stations cannot be compared yet. Once chips are there, embed them:", "embed", city)
+
+
+def show_station(place: Place, city: City, station_id: str) -> None:
+    """Chip, description, scores and who wrote it."""
+    panel.heading(city, station_id)
+    image, words = st.columns([5, 7], gap="medium")
+    with image:
+        st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
+        if city.chip(station_id) is None:
+            st.code(cities.command("imagery", city), language=None)
+        st.page_link("pages/network_map.py", label="Its forecast on the network map", icon=":material/show_chart:")
+    with words:
+        show_description(city, station_id)
+
+
+def show_description(city: City, station_id: str) -> None:
+    """What was said of the station's chip, or the command that has it described."""
+    try:
+        told = surroundings.descriptions(city, station_id)
+    except UserError as error:
+        st.warning(f"Descriptions cannot be read. {literal(error)}", icon=":material/error:")
+        return
+    if not told:
+        missing("This station has no description yet. To have it described:", "describe", city)
+        return
+    chosen = told[0]
+    if len(told) > 1:
+        numbers = [one.n for one in told]
+        number = st.segmented_control(
+            "Description", numbers, default=numbers[0], required=True, key=f"description-{station_id}"
+        )
+        chosen = told[numbers.index(number)]
+    st.html(
+        f'{description.text(chosen)}<p class="lec-sub">{description.summary(chosen)}</p>'
+        f"{description.scores(chosen)}{description.source(chosen)}"
+    )
+    if not surroundings.is_of_this_chip(city, chosen):
+        st.caption(":material/info: This was said of another image than the one shown. To renew it:")
+        st.code(cities.command("describe", city), language=None)
+
+
+def show_map(place: Place, city: City, links: Links | None) -> None:
+    """The stations, with lines from the chosen one to those that look alike and to the nearest."""
+    chosen = session.station()
+    lines = _lines(city, chosen, links) if chosen and links else []
+    station_map.draw(place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT)
+    words = (
+        '<span><i style="background:#ffb000"></i>looks alike</span><span><i class="lec-white"></i>nearest on the ground</span>'
+        if links
+        else "<span>Click a station to see which others look alike</span>"
+    )
+    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{imagery.attribution(city)}</div>')
+    imagery.watch(city)
+
+
+def _lines(city: City, station_id: str, links: Links) -> list[pydeck.Layer]:
+    points = dict(zip(city.station_ids, city.stations.geometry, strict=True))
+    here = points[station_id]
+    layers = []
+    for name, found, colour, width in (("near", links[1], NEAR, 2), ("alike", links[0], ALIKE, 3.5)):
+        ends = [points[other] for other in found["station_id"]]
+        shapes = [{"type": "LineString", "coordinates": [[here.x, here.y], [end.x, end.y]]} for end in ends]
+        features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in shapes]
+        layers.append(
+            pydeck.Layer(
+                "GeoJsonLayer",
+                id=f"lines-{name}",
+                data={"type": "FeatureCollection", "features": features},
+                stroked=True,
+                get_line_color=colour,
+                get_line_width=width,
+                line_width_units="'pixels'",
+            )
+        )
+    return layers
+
+
+def show_links(place: Place, city: City, links: Links | None, trouble: str) -> None:
+    """The stations that look alike beside those that are near, as chips to click."""
+    if links is None:
+        if surroundings.embedded(city):
+            st.info(f"No lookalikes. {literal(trouble)}", icon=":material/image_search:")
+        else:
+            missing("Which stations look alike is not known yet. To find out:", "embed", city)
+        return
+    for title, name, found in (
+        ("Looks most alike (likeness 1 = the same, 0 = nothing in common)", "alike", links[0]),
+        ("Nearest on the ground, for comparison", "near", links[1]),
+    ):
+        st.html(f'<p class="lec-sub">{title}</p>')
+        notes = [
+            f"{likeness_of(row.similarity)} · {formats.distance(row.distance_m)}"
+            for row in found.itertuples(index=False)
+        ]
+        chips(place, city, name, found["station_id"].tolist(), notes, surroundings.LOOKALIKES)
+
+
+def likeness_of(similarity: float) -> str:
+    """A cosine similarity as the chips show it; of a station without chip there is none."""
+    return "no chip" if math.isnan(similarity) else f"likeness {similarity:.2f}".replace("-", "−")
+
+
+def chips(place: Place, city: City, name: str, stations: list[str], notes: list[str], columns: int) -> None:
+    """Chips to click, `columns` a row, each with its station and a note."""
+    for start in range(0, len(stations), columns):
+        with st.container(key=f"chips-{name}-{start}"):
+            for side, station_id, note in zip(
+                st.columns(columns, gap="small"), stations[start:], notes[start:], strict=False
+            ):
+                picture = f"![]({imagery.chip_address(place, station_id)}) " if city.chip(station_id) else ""
+                side.button(
+                    f"{picture}**{literal(station_id)}** {literal(note)}",
+                    key=f"chip-{name}-{station_id}",
+                    on_click=session.select,
+                    args=(station_id, city),
+                    width="stretch",
+                )
+
+
+def show_likeness(city: City) -> None:
+    """The flat view of the embeddings; a click on a dot chooses its station."""
+    title, choice = st.columns([3, 4], vertical_alignment="center")
+    title.html('<h3 class="lec-part">All stations by likeness</h3>')
+    with choice.container(horizontal_alignment="right"):
+        by = st.segmented_control(
+            "Colour by",
+            [BY_KIND, BY_LOAD],
+            default=BY_KIND,
+            required=True,
+            key="colour_by",
+            label_visibility="collapsed",
+        )
+    slot = st.container(height=likeness.HEIGHT, border=False)
+    try:
+        with slot, st.spinner("Comparing surroundings"):
+            kinds, places = surroundings.kinds(city)
+    except UserError as error:
+        slot.warning(literal(error), icon=":material/error:")
+        return
+    with slot:
+        _dots(city, kinds, places, by == BY_LOAD)
+    st.html(likeness.legend(city, kinds, by == BY_LOAD))
+    st.html('<p class="lec-sub">Dots that lie close together show surroundings that look alike. Axes have no unit.</p>')
+
+
+def _dots(city: City, kinds: Clusters, places, by_load: bool) -> None:
+    key = f"likeness-{session.map_turn()}"
+
+    def clicked() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points:
+            wanted = points[0].get("customdata")
+            session.select(wanted[0] if isinstance(wanted, list) else wanted, city)
+
+    st.plotly_chart(
+        likeness.chart(city, kinds, places, session.station(), by_load),
+        key=key,
+        on_select=clicked,
+        selection_mode="points",
+        config=charts.CONFIG,
+        alt="Stations placed by the likeness of their surroundings",
+    )
+
+
+def search_by_words(place: Place, city: City) -> None:
+    """The box for words, and the stations whose images fit them best."""
+    st.html('<h3 class="lec-part">Search by words</h3>')
+    words = st.text_input(
+        "What should stand there",
+        key="words",
+        placeholder="stadium, or: rail yard beside housing",
+        max_chars=surroundings.LONGEST_SEARCH,
+        label_visibility="collapsed",
+    ).strip()
+    if not words:
+        st.html(f'<p class="lec-sub">For example: {escaped(EXAMPLES)}</p>')
+        return
+    try:
+        with st.spinner("Searching"):
+            found = surroundings.find(city, words)
+    except UserError as error:
+        st.warning(f"No search by words. {literal(error)}", icon=":material/error:")
+        return
+    st.html(f'<p class="lec-sub">Images that fit “{escaped(words)}” best, the best first</p>')
+    notes = [f"fit {similarity:.2f}" for _, similarity in found]
+    chips(place, city, "found", [station_id for station_id, _ in found], notes, 4)
+
+
+main()

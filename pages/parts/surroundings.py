@@ -1,0 +1,78 @@
+"""What is known of the surroundings of a city's stations: descriptions, lookalikes, kinds, and search by words.
+
+Everything is read once and again only when its file changes. The text encoder is loaded by the first search, not before.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment import neighbours
+from lecdiff_core.environment.clusters import Clusters
+from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.table import TABLE_FILE
+from pages.parts import cities
+from pages.parts.cities import Stamp
+
+LOOKALIKES = 6
+FOUND = 8
+LONGEST_SEARCH = 400
+
+
+def descriptions(city: City, station_id: str) -> list[Description]:
+    """What was said of a station's chip, in order; empty where nothing was. Raises UserError for a damaged file."""
+    file = city.path / FILE_NAME
+    return _descriptions(file, cities.stamp(file)).get(station_id, [])
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _descriptions(file: Path, changed: Stamp) -> dict[str, list[Description]]:  # noqa: ARG001 (part of the key)
+    return current_descriptions(read_descriptions(file))
+
+
+def is_of_this_chip(city: City, description: Description) -> bool:
+    """Whether the chip that was described is the one in the folder."""
+    chip = city.chip(description.station_id)
+    return chip is not None and hashlib.sha256(chip.read_bytes()).hexdigest() == description.image_sha256
+
+
+def embedded(city: City) -> bool:
+    """Whether the city has embeddings."""
+    return (city.path / TABLE_FILE).is_file()
+
+
+def lookalikes(city: City, station_id: str) -> pd.DataFrame:
+    """The stations most alike: station_id, similarity, distance_m. Raises UserError where the station has no chip."""
+    return neighbours.neighbours(city, station_id, LOOKALIKES)
+
+
+def nearest(city: City, station_id: str) -> pd.DataFrame:
+    """The stations nearest on the ground, with the same columns; similarity is NaN where a chip is missing."""
+    return neighbours.nearest_on_ground(city, station_id, LOOKALIKES)
+
+
+def find(city: City, words: str) -> list[tuple[str, float]]:
+    """Stations whose chips fit the words best, with similarity. Raises UserError."""
+    files = [city.path / name for name in (TABLE_FILE, "encoder/config.json", "encoder/model.safetensors")]
+    return _find(city.path, cities.stamp(*files), words[:LONGEST_SEARCH], city)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _find(folder: Path, changed: Stamp, words: str, _city: City) -> list[tuple[str, float]]:  # noqa: ARG001
+    return neighbours.search(_city, words, FOUND)
+
+
+def kinds(city: City) -> tuple[Clusters, np.ndarray]:
+    """Clusters of the stations by their surroundings, and their (N, 2) places in the flat view. Raises UserError."""
+    return _kinds(city.path, cities.stamp(city.path / TABLE_FILE, city.path / FILE_NAME), city)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _kinds(folder: Path, changed: Stamp, _city: City) -> tuple[Clusters, np.ndarray]:  # noqa: ARG001
+    from lecdiff_core.environment.clusters import clusters, projection
+
+    return clusters(_city), projection(_city)
