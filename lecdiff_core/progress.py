@@ -7,5 +7,5 @@ from collections.abc import Callable
 Report = Callable[[float, float, str], None]
 
 
-def silent(done: float, total: float, message: str) -> None:  # noqa: ARG001 (the signature is the protocol)
+def silent(done: float, total: float, message: str) -> None:
     """Report to nobody."""

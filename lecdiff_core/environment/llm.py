@@ -141,6 +141,7 @@ class ChatModel:
             {"type": "text", "text": f"{instruction}\n\n{AS_JSON}"},
             {"type": "image_url", "image_url": {"url": url, "detail": "high"}},
         ]
+        messages: Any = [{"role": "user", "content": content}]
         options: dict[str, Any] = {}
         if structured:
             schema = {"name": "description", "strict": True, "schema": Answer.model_json_schema()}
@@ -150,9 +151,7 @@ class ChatModel:
             }
         try:
             response = self._client.chat.completions.with_raw_response.create(
-                model=self.model,
-                messages=[{"role": "user", "content": content}],
-                **options,  # type: ignore[arg-type]
+                model=self.model, messages=messages, **options
             )
         except (openai.BadRequestError, openai.UnprocessableEntityError):
             if not structured:
