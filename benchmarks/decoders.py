@@ -3,7 +3,8 @@
     python benchmarks/decoders.py
 
 Milan (LECDIFF_REAL_DATA), one seed, the four expanding folds inside the first 80 %, the first four origins of each and 20 samples:
-the autoregressive decoder needs the network once for each step ahead and noise level, one after another.
+the autoregressive decoder needs the network once for each step ahead and noise level, one after another. Both are trained alike,
+shorter than by default (8 epochs of 15 batches).
 """
 
 import json
@@ -37,7 +38,7 @@ def measure(decoder: str, panel: Panel, splits: list[Split]) -> dict[str, Any]:
     for split in splits:
         torch.manual_seed(0)
         model = LecDiff(LecDiffConfig(panel.steps_per_day, decoder=decoder))
-        recipe = replace(RECIPES["default"], validation_samples=10, epochs=10)
+        recipe = replace(RECIPES["default"], rows=100, steps=15, epochs=8, validation_samples=10)
         train(model, panel, split, recipe)
         graph = distance_graph(panel.positions)
         station = np.arange(1, len(panel.station_ids) + 1)

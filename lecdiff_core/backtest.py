@@ -15,6 +15,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, protocol_split, validation_folds
 from lecdiff_core.conformal import ConformalScores, Widening
+from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.graph import distance_graph
@@ -22,7 +23,7 @@ from lecdiff_core.metrics import Scores
 from lecdiff_core.models.catalogue import SLOW, build
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
-from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, choose_device, device_label, train
+from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 PROTOCOL = 1
 SAMPLES = 100

@@ -10,13 +10,13 @@ import torch
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Panel, Windows
+from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, load_model
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
-from lecdiff_core.training import choose_device, device_label
 
 SHOWN = 3  # names given in a notice before "…"
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon

@@ -35,10 +35,11 @@ def train(
     from filelock import FileLock, Timeout
 
     from lecdiff_core.city.windows import Panel, protocol_split
+    from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.table import read_environment
     from lecdiff_core.models.catalogue import SLOW, build
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
-    from lecdiff_core.training import RECIPES, choose_device, device_label
+    from lecdiff_core.training import RECIPES
     from lecdiff_core.training import train as fit
 
     if preset not in PRESETS:

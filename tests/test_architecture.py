@@ -16,7 +16,8 @@ FLOORS = (
     ("environment", "fusion", "diffusion"),
     ("city",),
     ("forecast", "metrics", "conformal"),
-    ("errors", "progress", "assets"),
+    ("devices", "assets"),
+    ("errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.
 ALSO_ALLOWED = {("forecast", "city.storage"), ("fusion", "city.windows"), ("assets", "city.storage")}

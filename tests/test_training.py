@@ -10,10 +10,11 @@ import torch
 from lecdiff_core import jobs
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel, Split, protocol_split
+from lecdiff_core.devices import choose_device
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.protocol import ForecastModel
-from lecdiff_core.training import Blocks, Recipe, choose_device, train
+from lecdiff_core.training import Blocks, Recipe, train
 from tests.conftest import make_city
 
 QUICK = Recipe(epochs=3, steps=3, rows=24, validation_samples=8)

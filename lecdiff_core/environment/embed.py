@@ -26,8 +26,6 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
-    import torch
-
     from lecdiff_core.environment.encoder import Encoder
 
 CACHE_FILE = "embedded.safetensors"
@@ -165,6 +163,7 @@ def _texts(station: str, descriptions: Sequence[Description], digest: str, resul
 def _embed(
     jobs: list[_Job], folder: Path, made: dict[str, _Made], device: str, result: EmbedReport, report: Report
 ) -> None:
+    from lecdiff_core.devices import choose_device
     from lecdiff_core.environment.encoder import Encoder
 
     encoder = Encoder.open(folder, choose_device(device))
@@ -207,21 +206,6 @@ def _rows(encoder: "Encoder", block: list[_Job], result: EmbedReport) -> list[tu
         mean[1] *= bool(job.texts)
         rows.append((job, mean))
     return rows
-
-
-def choose_device(name: str) -> "torch.device":
-    """`auto` is the first GPU where there is one, else the CPU. Raises UserError for a device that is not there."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"{name!r} is not a device; use auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device on this machine; use --device cpu or auto")
-    return device
 
 
 def _table(city: City, made: dict[str, _Made], result: EmbedReport) -> EnvironmentTable:
