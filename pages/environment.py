@@ -56,6 +56,11 @@ def missing(told: str, step: str, city: City) -> None:
     st.code(cities.command(step, city), language=None)
 
 
+def unreadable(error: UserError) -> None:
+    """Say why descriptions cannot be shown."""
+    st.warning(f"Descriptions cannot be read. {literal(error)}", icon=":material/error:")
+
+
 def links_of(city: City, station_id: str | None) -> tuple[Links | None, str]:
     """Lookalikes of the station and its nearest, or why there are none."""
     if station_id is None or not surroundings.embedded(city):
@@ -76,8 +81,12 @@ def begin(city: City) -> None:
     )
     if not any(city.chip(station_id) for station_id in city.station_ids):
         missing("This city has no satellite chips yet. To fetch them:", "imagery", city)
-    elif not any(surroundings.descriptions(city, station_id) for station_id in city.station_ids):
-        missing("No chip of this city has been described yet. To have them described:", "describe", city)
+    else:
+        try:
+            if not surroundings.descriptions(city):
+                missing("No chip of this city has been described yet. To have them described:", "describe", city)
+        except UserError as error:
+            unreadable(error)
     if not surroundings.embedded(city):
         missing("Stations cannot be compared yet. Once chips are there, embed them:", "embed", city)
 
@@ -98,9 +107,9 @@ def show_station(place: Place, city: City, station_id: str) -> None:
 def show_description(city: City, station_id: str) -> None:
     """What was said of the station's chip, or the command that has it described."""
     try:
-        told = surroundings.descriptions(city, station_id)
+        told = surroundings.descriptions(city).get(station_id)
     except UserError as error:
-        st.warning(f"Descriptions cannot be read. {literal(error)}", icon=":material/error:")
+        unreadable(error)
         return
     if not told:
         missing("This station has no description yet. To have it described:", "describe", city)

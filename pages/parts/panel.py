@@ -88,7 +88,7 @@ def heading(city: City, station_id: str) -> None:
 def _said(city: City, station_id: str) -> None:
     """The first sentence of what was said of the station's chip, and the way to all of it."""
     try:
-        told = surroundings.descriptions(city, station_id)
+        told = surroundings.descriptions(city).get(station_id)
     except UserError:
         return  # the Environment page tells it
     first = description.first_sentence(told[0]) if told else ""

@@ -23,10 +23,10 @@ FOUND = 8
 LONGEST_SEARCH = 400
 
 
-def descriptions(city: City, station_id: str) -> list[Description]:
-    """What was said of a station's chip, in order; empty where nothing was. Raises UserError for a damaged file."""
+def descriptions(city: City) -> dict[str, list[Description]]:
+    """What was said of each station's chip; stations without a word are left out. Raises UserError for a damaged file."""
     file = city.path / FILE_NAME
-    return _descriptions(file, cities.stamp(file)).get(station_id, [])
+    return _descriptions(file, cities.stamp(file))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

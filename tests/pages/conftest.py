@@ -8,7 +8,7 @@ import mercantile
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city
+from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city, surround
 
 from lecdiff_core import jobs
 
@@ -28,8 +28,9 @@ def cities_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file.write_bytes(picture((80, 110, 60)))
     chips = flat.path / "imagery" / "chips"
     chips.mkdir(parents=True)
-    for station_id in ids[:-1]:
-        (chips / f"{station_id}.jpg").write_bytes(picture((120, 100, 70)))
+    for row, station_id in enumerate(ids[:-1]):
+        (chips / f"{station_id}.jpg").write_bytes(picture((120, 100, 20 * row)))
+    surround(flat)
     jobs.train(flat, MODEL, device="cpu")
     milan = {"name": "Milan", "timezone": "Europe/Rome", "unit": "", "imagery": "arcgis"}
     small_city(root / "north" / "milan", milan, ids, (9.18, 45.46), [""] * 12)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tile_host import tile_host
-from visitor import HOSTILE_ID, HOSTILE_NAME, MODEL, picture
+from visitor import ENCODER, HOSTILE_ID, HOSTILE_NAME, INJECTION, MODEL, picture
 
 from lecdiff_core.city.folder import City
 from pages.parts.map import WORLD, mercator, view
@@ -114,8 +114,8 @@ class Visitor:
             self.errors.append(text)
 
     def open(self, link: str) -> None:
-        self.page.goto(f"{self.server}/?{link}")
-        self.page.locator(".lec-legend").wait_for()
+        self.page.goto(f"{self.server}/{link}")
+        self.page.locator(".lec-under").wait_for()
 
     def heading(self, text: str):
         return self.page.get_by_role("heading", name=text, exact=True)
@@ -165,7 +165,7 @@ def visit(chromium, server):
 
 
 def test_from_a_click_on_the_map_to_the_forecast_and_on(visit, cities_folder):
-    visitor = visit(f"city=flatland&t={NOON}")
+    visitor = visit(f"?city=flatland&t={NOON}")
     visitor.click_station(City.open(cities_folder / "flatland"), "ST-04")
     page = visitor.page
     page.get_by_text("forecast →").wait_for()
@@ -203,20 +203,21 @@ def move_the_slider(visitor):
     page.get_by_text("Load 12:00–12:30").wait_for()
 
 
-def assert_nothing_is_cut_off(page, height):
+def assert_nothing_is_cut_off(page, height=None):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     cut = page.evaluate(
         "[...document.querySelectorAll('h1, h2, dt, dd, .lec-under span, button p')]"
         ".filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline').map(e => e.innerText)"
     )
     assert cut == []
-    slider = page.locator("[data-testid=stSlider]").bounding_box()
-    assert slider["y"] + slider["height"] <= height
+    if height is not None:
+        slider = page.locator("[data-testid=stSlider]").bounding_box()
+        assert slider["y"] + slider["height"] <= height
 
 
 def test_another_city_lies_on_arcgis_imagery_and_without_it_on_a_plain_ground(visit, tiles, cities_folder):
     tiles.asked.clear()
-    visitor = visit(f"city=north/milan&t={NOON}")
+    visitor = visit(f"?city=north/milan&t={NOON}")
     page = visitor.page
     for _ in range(240):
         if len(tiles.asked) > 4:
@@ -241,7 +242,7 @@ def test_another_city_lies_on_arcgis_imagery_and_without_it_on_a_plain_ground(vi
 
 
 def test_hostile_names_are_shown_as_text(visit, cities_folder):
-    visitor = visit("city=hostile")
+    visitor = visit("?city=hostile")
     page = visitor.page
     visitor.heading(HOSTILE_NAME).wait_for()
     visitor.click_station(City.open(cities_folder / "hostile"), HOSTILE_ID)
@@ -252,6 +253,45 @@ def test_hostile_names_are_shown_as_text(visit, cities_folder):
     page.get_by_role("button", name=HOSTILE_ID).wait_for()
     assert page.locator("img[src=x]").count() == 0
     visitor.shoot("hostile")
+
+
+def test_surroundings_from_the_description_to_a_lookalike_and_to_words(visit):
+    visitor = visit("environment?city=flatland&station=ST-04", 1280, 800)
+    page = visitor.page
+    page.locator("del", has_text="A lake lies in the <i>north</i>.").wait_for()
+    assert page.get_by_text("Removed: claims some water; measured 0%.").is_visible()
+    assert page.get_by_text(INJECTION.strip()).is_visible()
+    alike = page.locator("[class*=st-key-chips-alike]").get_by_role("button", name="ST-05")
+    alike.locator("img").wait_for()
+    page.wait_for_function("[...document.querySelectorAll('button img')].every(e => e.naturalWidth === 256)")
+    assert_nothing_is_cut_off(page)
+    visitor.shoot("environment")
+    alike.click()
+    visitor.heading("ST-05").wait_for()
+    page.get_by_text("measured from the image, no language model").wait_for()
+    page.wait_for_function("new URLSearchParams(location.search).get('station') === 'ST-05'")
+    click_a_dot(page)
+    if ENCODER.is_dir():
+        page.get_by_role("textbox", name="What should stand there").fill("rail yard beside housing")
+        page.keyboard.press("Enter")
+        found = page.locator("[class*=st-key-chips-found] button")
+        found.first.wait_for()
+        wanted = found.last.locator("strong").inner_text()
+        found.last.click()
+        visitor.heading(wanted).wait_for()
+    page.get_by_role("link", name="Its forecast on the network map").click()
+    page.locator("[data-testid=stSlider]").wait_for()
+
+
+def click_a_dot(page):
+    dots = page.locator(".scatterlayer .trace").first.locator("path.point")
+    dots.first.scroll_into_view_if_needed()
+    box = dots.first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator(".hoverlayer").get_by_text("ST-00").wait_for()
+    page.mouse.down()
+    page.mouse.up()
+    page.get_by_role("heading", name="ST-00", exact=True).wait_for()
 
 
 def test_no_address_leads_out_of_the_cities(server):
