@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pydeck
 import streamlit as st
@@ -35,6 +36,7 @@ def main() -> None:
         station_box(city)
         if chosen is None:
             begin(city)
+            examples = st.container()
         else:
             show_station(place, city, chosen)
     with map_side:
@@ -46,14 +48,17 @@ def main() -> None:
         with words_side:
             search_by_words(place, city)
         with likeness_side:
-            show_likeness(city)
+            kinds = show_likeness(city)
+        if chosen is None and kinds:
+            with examples:
+                show_kinds(place, city, *kinds)
     session.write_link(place)
 
 
 def missing(told: str, step: str, city: City) -> None:
     """Say what there is not yet, and the command that makes it."""
     st.info(told, icon=":material/hourglass_empty:")
-    st.code(cities.command(step, city), language=None)
+    st.code(cities.command(step, city), language=None, wrap_lines=True)
 
 
 def unreadable(error: UserError) -> None:
@@ -75,7 +80,7 @@ def begin(city: City) -> None:
     """No station chosen: what this page tells, and what it still lacks."""
     st.html(
         "<h2>What stands around a station</h2>"
-        '<p class="lec-told">Choose a station above, on the map, or among the dots below. You see its satellite image, '
+        '<p class="lec-told">Choose a station above or on the map. You see its satellite image, '
         "what a language model said of it, which sentences were removed and why, and the stations that stand in "
         "like surroundings. Or search by words for a kind of place.</p>"
     )
@@ -98,7 +103,7 @@ def show_station(place: Place, city: City, station_id: str) -> None:
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
         if city.chip(station_id) is None:
-            st.code(cities.command("imagery", city), language=None)
+            st.code(cities.command("imagery", city), language=None, wrap_lines=True)
         st.page_link("pages/network_map.py", label="Its forecast on the network map", icon=":material/show_chart:")
     with words:
         show_description(city, station_id)
@@ -127,7 +132,7 @@ def show_description(city: City, station_id: str) -> None:
     )
     if not surroundings.is_of_this_chip(city, chosen):
         st.caption(":material/info: This was said of another image than the one shown. To renew it:")
-        st.code(cities.command("describe", city), language=None)
+        st.code(cities.command("describe", city), language=None, wrap_lines=True)
 
 
 def show_map(place: Place, city: City, links: Links | None) -> None:
@@ -135,12 +140,14 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
     chosen = session.station()
     lines = _lines(city, chosen, links) if chosen and links else []
     station_map.draw(place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT)
-    words = (
-        '<span><i style="background:#ffb000"></i>looks alike</span><span><i class="lec-white"></i>nearest on the ground</span>'
-        if links
-        else "<span>Click a station to see which others look alike</span>"
-    )
-    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{imagery.attribution(city)}</div>')
+    words = ""
+    if links:
+        words = (
+            '<span><i style="background:#ffb000"></i>looks alike</span>'
+            '<span><i class="lec-white"></i>nearest on the ground</span>'
+        )
+    load = station_map.legend(city, session.origin())
+    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{load}{imagery.attribution(city)}</div>')
     imagery.watch(city)
 
 
@@ -148,7 +155,7 @@ def _lines(city: City, station_id: str, links: Links) -> list[pydeck.Layer]:
     points = dict(zip(city.station_ids, city.stations.geometry, strict=True))
     here = points[station_id]
     layers = []
-    for name, found, colour, width in (("near", links[1], NEAR, 2), ("alike", links[0], ALIKE, 3.5)):
+    for name, found, colour, width in (("near", links[1], NEAR, 5), ("alike", links[0], ALIKE, 2.5)):
         ends = [points[other] for other in found["station_id"]]
         shapes = [{"type": "LineString", "coordinates": [[here.x, here.y], [end.x, end.y]]} for end in ends]
         features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in shapes]
@@ -208,8 +215,19 @@ def chips(place: Place, city: City, name: str, stations: list[str], notes: list[
                 )
 
 
-def show_likeness(city: City) -> None:
-    """The flat view of the embeddings; a click on a dot chooses its station."""
+def show_kinds(place: Place, city: City, kinds: Clusters, places: np.ndarray) -> None:
+    """A typical station of each kind of surroundings: the one in the middle of its dots."""
+    st.html('<p class="lec-sub">Kinds of surroundings in this city, with a typical station of each</p>')
+    typical = []
+    for kind in range(len(kinds.names)):
+        rows = np.flatnonzero(kinds.labels == kind)
+        apart = np.linalg.norm(places[rows] - np.median(places[rows], axis=0), axis=1)
+        typical.append(city.station_ids[rows[int(np.argmin(apart))]])
+    chips(place, city, "kind", typical, list(kinds.names), 5)
+
+
+def show_likeness(city: City) -> tuple[Clusters, np.ndarray] | None:
+    """The flat view of the embeddings; a click on a dot chooses its station. Returns what it shows, None where it cannot."""
     title, choice = st.columns([3, 4], vertical_alignment="center")
     title.html('<h3 class="lec-part">All stations by likeness</h3>')
     with choice.container(horizontal_alignment="right"):
@@ -227,14 +245,15 @@ def show_likeness(city: City) -> None:
             kinds, places = surroundings.kinds(city)
     except UserError as error:
         slot.warning(literal(error), icon=":material/error:")
-        return
+        return None
     with slot:
         _dots(city, kinds, places, by == BY_LOAD)
     st.html(likeness.legend(city, kinds, by == BY_LOAD))
     st.html('<p class="lec-sub">Dots that lie close together show surroundings that look alike. Axes have no unit.</p>')
+    return kinds, places
 
 
-def _dots(city: City, kinds: Clusters, places, by_load: bool) -> None:
+def _dots(city: City, kinds: Clusters, places: np.ndarray, by_load: bool) -> None:
     key = f"likeness-{session.map_turn()}"
 
     def clicked() -> None:

@@ -139,11 +139,12 @@ def _latitude(height: float) -> float:
 
 def caption(city: City, origin: pd.Timestamp) -> None:
     """What stands under the map: legend, attribution, and a word where the satellite tiles cannot be reached."""
-    st.html(f'<div class="lec-under">{_legend(city, origin)}{imagery.attribution(city)}</div>')
+    st.html(f'<div class="lec-under">{legend(city, origin)}{imagery.attribution(city)}</div>')
     imagery.watch(city)
 
 
-def _legend(city: City, origin: pd.Timestamp) -> str:
+def legend(city: City, origin: pd.Timestamp) -> str:
+    """What the colours of the stations mean, as HTML."""
     brightest = loads.top(city)
     ticks = [formats.amount(brightest * part**2, city.meta.unit) for part in (0, 0.5, 1)]
     ticks[-1] = f"≥{formats.THIN}{ticks[-1]}"

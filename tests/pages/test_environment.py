@@ -95,6 +95,14 @@ def test_dots_are_coloured_by_kind_or_by_load(open_page):
     assert "Mean load</span>" in text_of(app)
 
 
+def test_a_typical_station_of_each_kind_leads_in(open_page):
+    app = open_page()
+    kinds = [button for button in app.button if (button.key or "").startswith("chip-kind-")]
+    assert len(kinds) == text_of(app).count("<small>") >= 4
+    kinds[0].click().run()
+    assert link_of(app, "station") == kinds[0].key.removeprefix("chip-kind-")
+
+
 @pytest.mark.skipif(not ENCODER.is_dir(), reason="no encoder is shipped in assets/encoder")
 def test_words_find_stations(open_page):
     app = open_page()
