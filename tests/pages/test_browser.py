@@ -248,7 +248,7 @@ def test_hostile_names_are_shown_as_text(visit, cities_folder):
     visitor.click_station(City.open(cities_folder / "hostile"), HOSTILE_ID)
     assert page.locator(".deck-tooltip").text_content().startswith(HOSTILE_NAME)
     assert page.locator("h2").inner_text() == HOSTILE_ID
-    assert "<b>MB</b>" in page.locator(".ytitle").text_content()
+    assert "<b>MB</b>" in page.locator(".ytitle").first.text_content()
     page.get_by_role("button", name="All stations").click()
     page.get_by_role("button", name=HOSTILE_ID).wait_for()
     assert page.locator("img[src=x]").count() == 0
