@@ -104,6 +104,13 @@ MEASURED = {
         f"median {result['median_ms']:.0f} ms, 95 % within {result['p95_ms']:.0f} ms",
         "click_to_chart.py",
     ),
+    "decoders.json": lambda result: (
+        "Joint against autoregressive decoder, Milan, validation folds",
+        ", ".join(
+            f"{run['decoder']} nCRPS {run['ncrps']:.4f} at {run['sample_seconds']:.2f} s" for run in result["results"]
+        ),
+        "decoders.py",
+    ),
 }
 TABLES = {"accuracy": accuracy_table, "measured": measured_table}
 
