@@ -16,7 +16,7 @@ from lecdiff_core.city.storage import replacing
 from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, protocol_split, validation_folds
 from lecdiff_core.conformal import ConformalScores, Widening
 from lecdiff_core.devices import choose_device, device_label
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import Scores
@@ -64,8 +64,7 @@ def benchmark(
         raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
     chosen = models or DEFAULT_MODELS
     where = choose_device(device)
-    environment = read_environment(city)
-    panel = Panel.of(city, None if environment is None else environment.rows(city.station_ids))
+    panel, encoder = read_panel(city)
     subset = any(model in SLOW for model in chosen)
     runs = [
         Run(model, seed, part, hold_out_stations, subset_only)
@@ -77,7 +76,7 @@ def benchmark(
     results = _read_results(out)
     document = {"city": city.meta.name, "protocol": PROTOCOL, "part": part, "device": device_label(where)}
     for index, run in enumerate(runs):
-        key = _key(run, panel, city, None if environment is None else environment.encoder)
+        key = _key(run, panel, city, encoder)
         if not any(result["key"] == key for result in results):
             # The name of a result; an older one of this name, under another key, is out of date.
             result = {"model": run.model, "seed": run.seed, "subset": run.subset, "hold_out_stations": run.hold_out}

@@ -11,7 +11,7 @@ import torch
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Panel, Windows
 from lecdiff_core.devices import choose_device, device_label
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
@@ -25,12 +25,11 @@ BATCH_VALUES = 40_000_000  # context values held at once when a forecast is cont
 class Forecaster:
     """One model on one city, loaded once and asked many times; safe to share between threads."""
 
-    def __init__(self, city: City, model: ForecastModel, config: CheckpointConfig, device: torch.device) -> None:
-        environment = read_environment(city)
-        self.city, self.config, self.device = city, config, device
+    def __init__(
+        self, city: City, panel: Panel, model: ForecastModel, config: CheckpointConfig, device: torch.device
+    ) -> None:
+        self.city, self.panel, self.config, self.device = city, panel, config, device
         self.model = model.to(device).eval()
-        rows = None if environment is None else environment.rows(city.station_ids)
-        self.panel = Panel.of(city, rows)
         self.graph = distance_graph(self.panel.positions)
         trained = {name: index for index, name in enumerate(config.station_ids, start=1)}
         self.station = np.array([trained.get(name, 0) for name in city.station_ids])
@@ -41,9 +40,9 @@ class Forecaster:
         """Load a saved model. Raises UserError where it is missing, damaged, or made for another interval, unit or encoder."""
         folder = city.model_folder(model)
         loaded, config = load_model(folder)
-        environment = read_environment(city) if config.encoder is not None else None
-        check_fits(loaded, config, city, None if environment is None else environment.encoder, folder)
-        return cls(city, loaded, config, choose_device(device))
+        panel, encoder = read_panel(city)
+        check_fits(loaded, config, city, encoder, folder)
+        return cls(city, panel, loaded, config, choose_device(device))
 
     @property
     def horizon(self) -> int:

@@ -34,9 +34,9 @@ def train(
     """
     from filelock import FileLock, Timeout
 
-    from lecdiff_core.city.windows import Panel, protocol_split
+    from lecdiff_core.city.windows import protocol_split
     from lecdiff_core.devices import choose_device, device_label
-    from lecdiff_core.environment.table import read_environment
+    from lecdiff_core.environment.table import read_panel
     from lecdiff_core.models.catalogue import SLOW, build
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
     from lecdiff_core.training import RECIPES
@@ -48,8 +48,7 @@ def train(
         raise UserError(f"the paper preset is a form of lec-diff; {model!r} has only the default preset")
     name = "lec-diff-paper" if preset == "paper" else model
     where = choose_device(device)
-    environment = read_environment(city)
-    panel = Panel.of(city, None if environment is None else environment.rows(city.station_ids))
+    panel, encoder = read_panel(city)
     untrained = build(name, panel, seed)
     folder = city.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +65,7 @@ def train(
                 interval=city.meta.interval,
                 unit=city.meta.unit,
                 station_ids=list(city.station_ids),
-                encoder=None if environment is None else environment.encoder,
+                encoder=encoder,
                 data_hash=city.data_hash,
                 seed=seed,
                 weights_sha256="",

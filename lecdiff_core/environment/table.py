@@ -10,6 +10,7 @@ from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.windows import Panel
 from lecdiff_core.errors import UserError
 
 TABLE_FILE = "environment.safetensors"
@@ -58,6 +59,14 @@ def read_environment(city: City) -> EnvironmentTable | None:
         raise UserError(
             f"{file}: damaged or not an embedding table ({error}); make it anew with `lecdiff embed`"
         ) from error
+
+
+def read_panel(city: City) -> tuple[Panel, str | None]:
+    """The city's panel with the embeddings it has, and the hash of their encoder (None = it has none)."""
+    table = read_environment(city)
+    if table is None:
+        return Panel.of(city), None
+    return Panel.of(city, table.rows(city.station_ids)), table.encoder
 
 
 def write_environment(city: City, table: EnvironmentTable) -> Path:
