@@ -13,17 +13,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe_machine
+from record import record
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.serve import FIRST_VARIABLE
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
-RESULTS = Path(__file__).resolve().parent / "results" / "click_to_chart.json"
 
 
 def click(app: AppTest, station_id: str) -> float:
@@ -70,11 +68,8 @@ def main() -> None:
         "p95_ms": round(1000 * float(np.quantile(seconds, 0.95))),
         "last_forecast": made_in(app),
         "load_average": round(load, 1),  # of the machine over the minute before: 0 to its cores is quiet
-        "machine": describe_machine(),
     }
-    with replacing(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    record("click_to_chart", result)
 
 
 if __name__ == "__main__":

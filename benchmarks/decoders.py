@@ -7,7 +7,6 @@ the autoregressive decoder needs the network once for each step ahead and noise 
 shorter than by default (8 epochs of 15 batches).
 """
 
-import json
 import os
 import tempfile
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from forecasting import milan
-from machine import describe_machine
+from record import record
 
 from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES
 from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, validation_folds
@@ -29,7 +28,6 @@ from lecdiff_core.models.protocol import RowNoise
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "decoders.json"
 
 
 def measure(decoder: str, panel: Panel, splits: list[Split]) -> dict[str, Any]:
@@ -63,10 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         panel = Panel.of(milan(Path(folder) / "milan", data))
     results = [measure(decoder, panel, validation_folds(panel.steps)) for decoder in ("joint", "autoregressive")]
-    document = {"city": "Milan", "part": "validation", "results": results, "machine": describe_machine()}
-    RESULT.write_text(json.dumps(document, indent=1) + "\n")
-    for result in results:
-        print({name: value for name, value in result.items() if name != "ncrps_by_day"})
+    record("decoders", {"city": "Milan", "part": "validation", "results": results})
 
 
 if __name__ == "__main__":

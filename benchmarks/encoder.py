@@ -25,8 +25,8 @@ import geopandas
 import numpy as np
 import pandas as pd
 import torch
-from machine import describe_machine
 from PIL import Image
+from record import record
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.metrics import accuracy_score, f1_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
@@ -34,7 +34,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.contrastive import Pair, Recipe, train_encoder
 from lecdiff_core.environment.describe import refine_city
 from lecdiff_core.environment.description import (
@@ -54,7 +53,6 @@ from lecdiff_core.environment.offline import OFFLINE_MODEL
 from lecdiff_core.environment.table import read_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "benchmarks" / "results" / "encoder.json"
 QUERIES = ("stadium", "rail yard beside housing", "dense housing", "farmland", "industrial halls", "river")
 HELD_OUT = 20  # Milan cells
 FOLDS = 5
@@ -85,11 +83,8 @@ def main() -> None:
         ),
         "milan": milan(folder),
         "threads": arguments.threads,
-        "machine": describe_machine(),
     }
-    with replacing(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(json.dumps(result, indent=1, ensure_ascii=False))
+    record("encoder", result)
 
 
 def chip_of(city: City, station: str) -> Image.Image:

@@ -7,7 +7,6 @@ to `benchmarks/results/import.json`:
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -19,11 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-from machine import describe_machine
+from record import record
 
-from lecdiff_core.city.storage import replacing
-
-RESULTS = Path(__file__).resolve().parent / "results" / "import.json"
 TIMEZONE, INTERVAL = "Asia/Shanghai", "30min"
 
 
@@ -80,11 +76,8 @@ def main() -> None:
         "seconds": round(float(np.median([seconds for seconds, _ in runs])), 1),
         "seconds_of_runs": [round(seconds, 1) for seconds, _ in runs],
         "peak_resident_gib": round(max(peak for _, peak in runs), 2),
-        "machine": describe_machine(),
     }
-    with replacing(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    record("import", result)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,14 @@ product of the shipped encoder's width and one thread as for all, with random em
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe_machine
+from record import record
 
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.neighbours import nearest
 
-RESULTS = Path(__file__).resolve().parent / "results" / "neighbours.json"
 STATIONS = (1_000, 8_000, 100_000)
 K, QUERIES, SEED = 10, 100, 0
 
@@ -30,11 +26,8 @@ def main() -> None:
         "what": f"nearest(): exact search for the {K} nearest of N embeddings of width {width}, {QUERIES} queries",
         "target": "100,000 stations in under 50 ms",
         "milliseconds": {str(stations): measure(stations, width) for stations in STATIONS},
-        "machine": describe_machine(),
     }
-    with replacing(RESULTS) as unfinished:
-        unfinished.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    print(json.dumps(result, indent=1))
+    record("neighbours", result)
 
 
 def measure(stations: int, width: int) -> dict[str, Any]:

@@ -13,10 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from machine import describe_machine
-
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "training_scale.json"
+from record import record
 
 
 def one_epoch(folder: Path) -> None:
@@ -63,10 +60,8 @@ def main() -> None:
         "stations": chosen.stations,
         "days": chosen.days,
         **figures,
-        "machine": describe_machine(),
     }
-    RESULT.write_text(json.dumps(document, indent=1) + "\n")
-    print(RESULT.read_text())
+    record("training_scale", document)
 
 
 if __name__ == "__main__":

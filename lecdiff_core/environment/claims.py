@@ -16,7 +16,6 @@ from lecdiff_core.environment.evidence import REGIONS
 Pattern = re.Pattern[str]
 
 LIMITS: tuple[str, ...] = ("none", "few", "all", "most", "some")
-QUANTITIES: tuple[str, ...] = (*LIMITS, "part")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class ClaimRules:
 
 @dataclass(frozen=True)
 class Claim:
-    """`quantity` (one of `QUANTITIES`) of a subject in a region of `evidence.REGIONS`.
+    """`quantity` (one of `LIMITS`, or "part") of a subject in a region of `evidence.REGIONS`.
 
     `part`: the part of the region (0…1) that is claimed, where `quantity` is "part". `confined`: there and hardly elsewhere.
     `or_in`: other regions of a list ("in the south and west"); the claim stands where one of them bears it out.
