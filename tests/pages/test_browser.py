@@ -277,7 +277,7 @@ def test_surroundings_from_the_description_to_a_lookalike_and_to_words(visit):
         found = page.locator("[class*=st-key-chips-found] button")
         found.first.wait_for()
         wanted = found.last.locator("strong").inner_text()
-        found.last.click()
+        found.filter(has=page.locator("strong", has_text=wanted)).click()  # more may have come behind it since
         visitor.heading(wanted).wait_for()
     page.get_by_role("link", name="Its forecast on the network map").click()
     page.locator("[data-testid=stSlider]").wait_for()
