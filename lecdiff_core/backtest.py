@@ -90,7 +90,7 @@ def benchmark(
 def measure(run: Run, panel: Panel, device: torch.device, report: Report = silent) -> dict[str, Any]:
     """Train and score one run: all that a benchmark file says of it."""
     splits = [protocol_split(panel.steps)] if run.part == "test" else validation_folds(panel.steps)
-    scores = Scores()
+    scores = Scores(stations=_told_apart(run, panel))
     conformal_scores = Scores()
     train_seconds, sample_seconds, parameters = 0.0, [], 0
     _reset_peak(device)
@@ -108,6 +108,18 @@ def measure(run: Run, panel: Panel, device: torch.device, report: Report = silen
         "sample_seconds": round(float(np.median(sample_seconds)), 4),
         "peak_mb": round(_peak_mb(device), 1),
     }
+
+
+def _told_apart(run: Run, panel: Panel) -> tuple[str, ...]:
+    """Ids of the measured stations, whose scores are kept one by one: of the first seed, which is enough for a map."""
+    if run.seed:
+        return ()
+    return tuple(panel.station_ids[index] for index in _measured(run, len(panel.station_ids)))
+
+
+def _measured(run: Run, count: int) -> np.ndarray:
+    """Indices of the stations that a run is scored on."""
+    return held_out_stations(count, run.hold_out) if run.hold_out else np.arange(count)
 
 
 def held_out_stations(count: int, share: float) -> np.ndarray:
@@ -146,7 +158,7 @@ def _score(
     windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
     every = panel.steps_per_day // ORIGINS_A_DAY
     samples = SLOW_SAMPLES if run.subset else SAMPLES
-    measured = held_out_stations(len(station), run.hold_out) if run.hold_out else np.arange(len(station))
+    measured = _measured(run, len(station))
 
     def forecast(origin: int) -> np.ndarray:
         labels = (f"{origin}|{name}" for name in panel.station_ids)

@@ -67,6 +67,11 @@ class Scores:
     pit: np.ndarray = field(default_factory=lambda: np.zeros(PIT_BINS))
     by_hour: np.ndarray = field(default_factory=lambda: np.zeros((24, 3)))
     by_day: dict[str, np.ndarray] = field(default_factory=dict)
+    stations: tuple[str, ...] = ()  # ids of the N stations of every window, where their scores are to be told apart
+    by_station: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_station = np.zeros((len(self.stations), 2))
 
     def add(self, observed: np.ndarray, samples: np.ndarray, hours: np.ndarray, day: str) -> None:
         """Add one window: observed (N, H), samples (S, N, H), hour of day of each step (H,), the day it is counted to."""
@@ -93,6 +98,8 @@ class Scores:
             np.add.at(self.by_hour[:, column], hours, part.sum(0))
         self.by_day.setdefault(day, np.zeros(2))
         self.by_day[day] += scores.sum(), volume.sum()
+        if self.stations:
+            self.by_station += np.stack([scores.sum(1), volume.sum(1)], axis=1)
 
     def summary(self) -> dict[str, object]:
         """All scores as plain numbers, named as in a benchmark file."""
@@ -117,4 +124,11 @@ class Scores:
                 }
                 for hour in hours
             },
-        }
+        } | self._of_stations()
+
+    def _of_stations(self) -> dict[str, object]:
+        """`ncrps_by_station`, to four digits, of the stations with any traffic; nothing where they are not told apart."""
+        if not self.stations:
+            return {}
+        pairs = zip(self.stations, self.by_station.tolist(), strict=True)
+        return {"ncrps_by_station": {name: round(score / volume, 4) for name, (score, volume) in pairs if volume > 0}}

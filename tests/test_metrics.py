@@ -91,3 +91,18 @@ def test_paired_difference_uses_the_days_both_have() -> None:
     mean, error = paired_difference({"a": 1.0, "b": 2.0, "c": 9.0}, {"a": 0.5, "b": 1.0})
     assert mean == pytest.approx(0.75)
     assert error == pytest.approx(np.std([0.5, 1.0], ddof=1) / np.sqrt(2))
+
+
+def test_scores_by_station_add_up_to_the_whole() -> None:
+    rng = np.random.default_rng(3)
+    observed, samples = rng.uniform(1, 5, (3, 4)), rng.uniform(1, 5, (20, 3, 4))
+    observed[2] = np.nan
+    scores = Scores(stations=("a", "b", "c"))
+    for shift in (0.0, 1.0):
+        scores.add(observed + shift, samples, np.arange(4), "2025-01-01")
+    summary = scores.summary()
+    by_station = summary["ncrps_by_station"]
+    assert list(by_station) == ["a", "b"]  # nothing was observed of c
+    volume = (2 * observed + 1)[:2].sum(1)
+    assert np.average(list(by_station.values()), weights=volume) == pytest.approx(summary["ncrps"], abs=1e-4)
+    assert "ncrps_by_station" not in Scores().summary()
