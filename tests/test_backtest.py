@@ -36,6 +36,8 @@ def test_the_file_has_the_promised_form(little_city: City, tmp_path: Path) -> No
         assert result.keys() >= FIELDS
         assert set(result["conformal"]) == {"coverage_50", "coverage_90", "ncrps"}
         assert 0 < result["ncrps"] < 1
+        by_station = result.get("ncrps_by_station", {})
+        assert set(by_station) == (set() if result["seed"] else set(little_city.station_ids))
 
 
 def test_results_that_are_there_are_not_computed_again(
