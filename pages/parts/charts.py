@@ -3,40 +3,16 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import streamlit as st
 
 from lecdiff_core.city.folder import City
 from pages.parts import formats
+from pages.parts.colours import ink
 from pages.parts.forecasts import Fan
 
 HISTORY = pd.Timedelta("2D")
 FAR_ABOVE = 1.6  # times the highest traffic: where a capacity is not drawn any more
 BELOW = {"xref": "container", "x": 0.01, "yref": "container", "y": 0, "yanchor": "bottom"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
-
-
-# Okabe and Ito's colours, which colour-blind eyes tell apart; `bands` are the opacities of the 90 % and the 50 % interval.
-LIGHT = {
-    "past": "#44545f",
-    "forecast": "0,114,178",
-    "bands": ".18 .38",
-    "since": "#d55e00",
-    "line": "#17242d",
-    "grid": "#e4eaee",
-}
-DARK = {
-    "past": "#c7d3da",
-    "forecast": "86,180,233",
-    "bands": ".26 .48",
-    "since": "#e69f00",
-    "line": "#e6edf1",
-    "grid": "#2a3842",
-}
-
-
-def ink() -> dict[str, str]:
-    """Colours of lines, bands and text on the visitor's theme."""
-    return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def fan_chart(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None, capacity: float | None) -> go.Figure:

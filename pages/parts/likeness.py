@@ -5,30 +5,23 @@ import plotly.graph_objects as go
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.clusters import Clusters
-from pages.parts import charts, formats, loads
+from pages.parts import colours, formats, loads
 from pages.parts.formats import escaped
 
 HEIGHT = 440
 MANY = 2000  # stations from which the graphics card draws them
-# Okabe and Ito's colours, and two more for a ninth and a tenth kind, that read on light and on dark ground.
-KINDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#8a7fd6", "#7f8c96", "#a0522d")
-
-
-def colour(kind: int) -> str:
-    """The colour of a kind of surroundings."""
-    return KINDS[kind % len(KINDS)]
 
 
 def chart(city: City, kinds: Clusters, places: np.ndarray, chosen: str | None, by_load: bool) -> go.Figure:
     """(N, 2) `places` of the stations, coloured by kind or by mean load, the chosen one in a ring."""
     seen = np.flatnonzero(np.isfinite(places).all(1)).tolist()
-    ink = charts.ink()["line"]
+    ink = colours.ink()["line"]
     mean = city.traffic.mean().to_numpy()
     if by_load:
-        shades = loads.colours(loads.level(mean, float(np.nanmax(mean)) or 1.0))[seen]
+        shades = colours.shades(loads.level(mean, float(np.nanmax(mean)) or 1.0), colours.LOAD)[seen]
         fill = [f"rgb({red},{green},{blue})" for red, green, blue, _ in shades.tolist()]
     else:
-        fill = [colour(kind) for kind in kinds.labels[seen]]
+        fill = [colours.kind(kind) for kind in kinds.labels[seen]]
     points = {
         "type": "scattergl" if len(seen) > MANY else "scatter",
         "x": places[seen, 0],
@@ -77,11 +70,11 @@ def legend(city: City, kinds: Clusters, by_load: bool) -> str:
         ticks = "".join(
             f"<span>{escaped(formats.amount(highest * part**2, city.meta.unit))}</span>" for part in (0, 0.5, 1)
         )
-        scale = f'<div style="background:linear-gradient(90deg,{",".join(loads.PALETTE)})"></div><p>{ticks}</p>'
+        scale = f'<div style="background:{colours.gradient(colours.LOAD)}"></div><p>{ticks}</p>'
         return f'<div class="lec-legend"><span>Mean load</span><div class="lec-scale">{scale}</div></div>'
     counts = [int((kinds.labels == kind).sum()) for kind in range(len(kinds.names))]
     entries = "".join(
-        f'<span><i style="background:{colour(kind)}"></i>{escaped(name)} <small>{count:,}</small></span>'
+        f'<span><i style="background:{colours.kind(kind)}"></i>{escaped(name)} <small>{count:,}</small></span>'
         for kind, (name, count) in enumerate(zip(kinds.names, counts, strict=True))
     )
     return f'<div class="lec-kinds">{entries}</div>'

@@ -1,4 +1,4 @@
-"""What is known of stations' traffic without any model: the load at a time, its colour, and the facts of a station."""
+"""What is known of stations' traffic without any model: load at a time, its level on the map's scale, facts of a station."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,9 +9,6 @@ from pyproj import Geod
 
 from lecdiff_core.city.folder import City
 
-# Plasma without its darkest end: even in lightness, safe for colour-blind eyes, and of no hue that aerial imagery has.
-PALETTE = ("#3b049a", "#7201a8", "#a62098", "#cc4778", "#e76f5a", "#f89441", "#fdc527", "#f0f921")
-NO_DATA = (150, 160, 168, 130)
 SMALLEST, LARGEST = 5.0, 11.0  # radius of a station on the map, pixels
 BRIGHTEST = 0.995  # quantile of all loads at which the colours end
 NEAREST = 3
@@ -68,15 +65,6 @@ def at(city: City, origin: pd.Timestamp) -> np.ndarray:
 def level(loads: np.ndarray, brightest: float) -> np.ndarray:
     """(N,) loads on the scale of the colours, 0 to 1: the square root, as traffic is heavy-tailed."""
     return np.sqrt(np.clip(loads / brightest, 0, 1))
-
-
-def colours(levels: np.ndarray) -> np.ndarray:
-    """(N, 4) RGBA of each level; levels that are missing come out grey and see-through."""
-    stops = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in PALETTE])
-    places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(np.nan_to_num(levels), places, stops[:, channel]) for channel in range(3)]
-    shades = np.column_stack([*channels, np.full(len(levels), 235)])
-    return np.where(np.isnan(levels)[:, None], NO_DATA, np.round(shades)).astype(int)
 
 
 def sizes(levels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import formats, imagery, loads, session
+from pages.parts import colours, formats, imagery, loads, session
 from pages.parts.cities import Place
 
 STATIONS = "stations"
@@ -152,7 +152,7 @@ def legend(city: City, origin: pd.Timestamp) -> str:
     return (
         '<div class="lec-legend">'
         f"<span>Load {start:%H:%M}–{origin:%H:%M}</span>"
-        f'<div class="lec-scale"><div style="background:linear-gradient(90deg,{",".join(loads.PALETTE)})"></div>'
+        f'<div class="lec-scale"><div style="background:{colours.gradient(colours.LOAD)}"></div>'
         f"<p>{''.join(f'<span>{formats.escaped(tick)}</span>' for tick in ticks)}</p></div>"
         '<span class="lec-none"><i></i>no data</span>'
         "</div>"

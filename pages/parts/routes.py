@@ -18,7 +18,7 @@ from starlette.routing import Route
 from lecdiff_core.city.folder import CHIP_SUFFIXES, City
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
-from pages.parts import cities, formats, loads
+from pages.parts import cities, colours, formats, loads
 
 KEPT = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TILE_SUFFIXES = (*CHIP_SUFFIXES, ".jpeg")
@@ -79,7 +79,7 @@ def _rows(city: City, origin: pd.Timestamp) -> list[dict]:
         city.stations.geometry.x.round(6),
         city.stations.geometry.y.round(6),
         values.tolist(),
-        loads.colours(levels).tolist(),
+        colours.shades(levels, colours.LOAD).tolist(),
         loads.sizes(levels).round(1).tolist(),
         strict=True,
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from visitor import small_city
 
-from pages.parts import loads
+from pages.parts import colours, loads
 
 FLAT = {"name": "Flat", "timezone": "UTC", "unit": "MB"}
 
@@ -40,15 +40,15 @@ def test_the_load_at_a_time_is_that_of_the_interval_before(city):
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_more_load_is_never_darker_nor_smaller(levels):
     levels = np.sort(np.array(levels))
-    shades = loads.colours(levels)
+    shades = colours.shades(levels, colours.LOAD)
     brightness = shades[:, :3] @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(brightness) >= -1).all() and (np.diff(loads.sizes(levels)) >= 0).all()
     assert shades.min() >= 0 and shades.max() <= 255
 
 
 def test_missing_loads_are_grey_and_see_through():
-    shades = loads.colours(np.array([np.nan, 0.5]))
-    assert tuple(shades[0]) == loads.NO_DATA and shades[1, 3] > 200
+    shades = colours.shades(np.array([np.nan, 0.5]), colours.LOAD)
+    assert tuple(shades[0]) == colours.NO_DATA and shades[1, 3] > 200
 
 
 def test_facts_of_a_station(city):
