@@ -1,12 +1,14 @@
 """The measurement protocol (version 1): every model on the same windows, scored alike, results kept and not computed twice."""
 
+import copy
 import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +43,18 @@ class Run:
     part: str
     hold_out: float
     subset: bool  # only the windows that slow models are measured on
+    history_hours: int | None = None  # how much of each station's past is known when it is measured; None = all
+
+
+class Fitted(NamedTuple):
+    """A trained model, the indices of the stations it was trained on, and the seconds it took."""
+
+    model: ForecastModel
+    stations: np.ndarray
+    seconds: float
+
+
+Fit = Callable[[Run, Panel, Split, torch.device, Report], Fitted]
 
 
 def benchmark(
@@ -50,6 +64,7 @@ def benchmark(
     models: tuple[str, ...] | None = None,
     seeds: int = 3,
     hold_out_stations: float = 0.0,
+    history_hours: int | None = None,
     device: str = "auto",
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -57,17 +72,20 @@ def benchmark(
 
     part: "validation" (four expanding folds inside the first 80 %, for choosing) or "test" (for the table).
     hold_out_stations: share of stations left out of training altogether and measured alone.
+    history_hours: forecasts are calibrated and measured with only so much past of every station; training sees all of it.
     """
     if part not in ("validation", "test"):
         raise UserError(f"--part must be validation or test, not {part!r}")
     if not 0 <= hold_out_stations < 1:
         raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
+    if history_hours is not None and history_hours < 1:
+        raise UserError(f"--history-hours must be at least 1, not {history_hours}")
     chosen = models or DEFAULT_MODELS
     where = choose_device(device)
     panel, encoder = read_panel(city)
     subset = any(model in SLOW for model in chosen)
     runs = [
-        Run(model, seed, part, hold_out_stations, subset_only)
+        Run(model, seed, part, hold_out_stations, subset_only, history_hours)
         for subset_only in ([False, True] if subset else [False])
         for model in chosen
         if subset_only or model not in SLOW
@@ -76,10 +94,16 @@ def benchmark(
     results = _read_results(out)
     document = {"city": city.meta.name, "protocol": PROTOCOL, "part": part, "device": device_label(where)}
     for index, run in enumerate(runs):
-        key = _key(run, panel, city, encoder)
+        key = result_key(run, panel, city, encoder)
         if not any(result["key"] == key for result in results):
             # The name of a result; an older one of this name, under another key, is out of date.
-            result = {"model": run.model, "seed": run.seed, "subset": run.subset, "hold_out_stations": run.hold_out}
+            result = {
+                "model": run.model,
+                "seed": run.seed,
+                "subset": run.subset,
+                "hold_out_stations": run.hold_out,
+                "history_hours": run.history_hours,
+            }
             results = [other for other in results if any(other.get(name) != value for name, value in result.items())]
             results.append(result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key})
             _write(out, document | {"results": results})
@@ -87,15 +111,20 @@ def benchmark(
     return document | {"results": results}
 
 
-def measure(run: Run, panel: Panel, device: torch.device, report: Report = silent) -> dict[str, Any]:
-    """Train and score one run: all that a benchmark file says of it."""
+def measure(
+    run: Run, panel: Panel, device: torch.device, report: Report = silent, fit: Fit | None = None
+) -> dict[str, Any]:
+    """Train and score one run: all that a benchmark file says of it.
+
+    fit: how a model is trained, where one training is measured in several ways; else `fitted`.
+    """
     splits = [protocol_split(panel.steps)] if run.part == "test" else validation_folds(panel.steps)
     scores = Scores(stations=_told_apart(run, panel))
     conformal_scores = Scores()
     train_seconds, sample_seconds, parameters = 0.0, [], 0
     _reset_peak(device)
     for split in splits:
-        model, trained_on, trained_seconds = _fitted(run, panel, split, device, report)
+        model, trained_on, trained_seconds = (fit or fitted)(run, panel, split, device, report)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         train_seconds += trained_seconds
         sample_seconds += _score(run, model, panel, split, trained_on, device, scores, conformal_scores)
@@ -127,10 +156,8 @@ def held_out_stations(count: int, share: float) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(count)[: round(share * count)])
 
 
-def _fitted(
-    run: Run, panel: Panel, split: Split, device: torch.device, report: Report
-) -> tuple[ForecastModel, np.ndarray, float]:
-    """A model trained on a split, the indices of the stations it was trained on, and the seconds it took."""
+def fitted(run: Run, panel: Panel, split: Split, device: torch.device, report: Report = silent) -> Fitted:
+    """Train a run's model on a split; nothing depends on the run's `history_hours`."""
     count = len(panel.station_ids)
     trained_on = np.setdiff1d(np.arange(count), held_out_stations(count, run.hold_out))
     known = panel.select(trained_on) if run.hold_out else panel
@@ -138,7 +165,7 @@ def _fitted(
     started = time.perf_counter()
     recipe = RECIPES["paper" if run.model in SLOW else "default"]
     train(model, known, split, recipe, run.seed, device, report=report)
-    return model, trained_on, time.perf_counter() - started
+    return Fitted(model, trained_on, time.perf_counter() - started)
 
 
 def _score(
@@ -155,7 +182,10 @@ def _score(
     graph = distance_graph(panel.positions)
     station = np.zeros(len(panel.station_ids), dtype=int)
     station[trained_on] = np.arange(1, len(trained_on) + 1)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+    history = None if run.history_hours is None else run.history_hours * panel.steps_per_day // 24
+    if history is not None:
+        model = _recalibrated(model, panel.select(trained_on), split, history, device)
+    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, history)
     every = panel.steps_per_day // ORIGINS_A_DAY
     samples = SLOW_SAMPLES if run.subset else SAMPLES
     measured = _measured(run, len(station))
@@ -185,6 +215,19 @@ def _score(
     return seconds
 
 
+def _recalibrated(
+    model: ForecastModel, known: Panel, split: Split, history: int, device: torch.device
+) -> ForecastModel:
+    """A copy of a model, calibrated on validation windows with as short a history as it is to be measured on."""
+    graph = distance_graph(known.positions)
+    station = np.arange(1, len(known.station_ids) + 1)
+    windows = Windows(known, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, history)
+    origins = origins_within(split.validation, model.horizon, known.steps_per_day // ORIGINS_A_DAY)
+    model = copy.deepcopy(model)
+    model.calibrate(batch.to(device) for batch in windows.batches(origins, 1))
+    return model
+
+
 def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[float, float]:
     """Mean over days of the difference of two `ncrps_by_day`, and its standard error."""
     days = sorted(mine.keys() & other.keys())
@@ -194,11 +237,12 @@ def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
-def _key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
+def result_key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
     """Changes when a result could: config, recipe number, training recipe, protocol, data, encoder, run."""
     model = build(run.model, panel, seed=0)
     recipe = asdict(RECIPES["paper" if run.model in SLOW else "default"]) if model.trainable else None
-    parts = [asdict(run), model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, encoder]
+    said = {name: value for name, value in asdict(run).items() if value is not None}
+    parts = [said, model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, encoder]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ notices to stderr.
 
 import json
 import math
+import os
 import shlex
 import sys
 import time
@@ -118,6 +119,7 @@ def import_(
     on_unknown: Annotated[
         Literal["error", "drop"], typer.Option(help="Stations without traffic, traffic without station.")
     ] = "error",
+    name: Annotated[str | None, typer.Option(help="Name of the city; else the folder's.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
@@ -137,6 +139,7 @@ def import_(
             coordinates,
             on_duplicate,
             on_unknown,
+            name,
             report=report,
         )
     _print(result.model_dump(mode="json"), result.lines(), as_json)
@@ -215,6 +218,9 @@ def benchmark(
     models: Annotated[str, typer.Option(metavar="all|A,B", help="Names of models.")] = "all",
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
+    history_hours: Annotated[
+        int | None, typer.Option(help="Measure with only so much past of every station; else all.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure models by the protocol and write the results; stopped half-way, the same command goes on."""
@@ -224,7 +230,7 @@ def benchmark(
     opened = City.open(city)
     chosen = None if models == "all" else [name.strip() for name in models.split(",")]
     with _progress() as report:
-        document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, report=report)
+        document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report)
     _print(document, _results_table(document["results"]), as_json)
 
 
@@ -408,7 +414,15 @@ def _results_table(results: list[dict[str, Any]]) -> list[str]:
 
 @contextmanager
 def _progress() -> Iterator[Report]:
-    """A report that draws a bar with the time left on stderr; where that is no terminal, a line now and then."""
+    """A report that draws a bar with the time left on stderr; where that is no terminal, a line now and then.
+
+    In a background job it writes the file that the job's process names.
+    """
+    from lecdiff_core import background
+
+    if file := os.environ.get(background.PROGRESS_VARIABLE):
+        yield background.report_to(Path(file))
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -3,11 +3,17 @@
 Each does the whole step on a city folder, so that both do the very same thing.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ValidationError
+
+from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
+from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -17,6 +23,49 @@ if TYPE_CHECKING:
     from lecdiff_core.forecast import Forecast
 
 PRESETS = ("default", "paper")
+TRAINING_FILE, TRAINING_LOCK = ".training.json", ".training.lock"  # in models/
+
+
+class Training(BaseModel):
+    """A training at work on a city folder, whoever started it."""
+
+    model: str
+    process: Process
+    began: float  # seconds since 1970
+
+    def __str__(self) -> str:
+        minutes = (time.time() - self.began) / 60
+        return f"process {self.process.pid} has been training {self.model} for {minutes:.0f} minutes"
+
+
+def training_now(folder: Path) -> Training | None:
+    """The training that is at work on a city folder now."""
+    try:
+        training = Training.model_validate_json((folder / "models" / TRAINING_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return training if training.process.alive() else None
+
+
+@contextmanager
+def _only_training(folder: Path, model: str) -> Iterator[None]:
+    """Hold the city's models: two trainings at a time would write over one another. Raises UserError."""
+    from filelock import FileLock, Timeout
+
+    lock, file = FileLock(folder / "models" / TRAINING_LOCK, timeout=0), folder / "models" / TRAINING_FILE
+    try:
+        lock.acquire()
+    except Timeout:
+        other = training_now(folder) or "another process is training"
+        raise UserError(f"{folder}: {other} on this city; wait for it to end, or stop it") from None
+    try:
+        with replacing(file) as unfinished:
+            training = Training(model=model, process=Process.this(), began=time.time())
+            unfinished.write_text(training.model_dump_json(), encoding="utf-8")
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        lock.release()
 
 
 def train(
@@ -32,8 +81,6 @@ def train(
     `preset="paper"` is saved as `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the
     metrics that are saved beside the weights.
     """
-    from filelock import FileLock, Timeout
-
     from lecdiff_core.city.windows import protocol_split
     from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.table import read_panel
@@ -54,28 +101,25 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "unfinished.safetensors"
     recipe = RECIPES["paper" if name in SLOW else "default"]
-    try:
-        with FileLock(city.path / "models" / ".training.lock", timeout=0):
-            log = fit(untrained, panel, protocol_split(panel.steps), recipe, seed, where, checkpoint, report)
-            config = CheckpointConfig(
-                format_version=FORMAT_VERSION,
-                model=name,
-                recipe=untrained.recipe,
-                settings=untrained.settings(),
-                interval=city.meta.interval,
-                unit=city.meta.unit,
-                station_ids=list(city.station_ids),
-                encoder=encoder,
-                data_hash=city.data_hash,
-                seed=seed,
-                weights_sha256="",
-            )
-            parameters = sum(parameter.numel() for parameter in untrained.parameters())
-            metrics = log | {"parameters": parameters, "device": device_label(where)}
-            save_model(folder, untrained.cpu(), config, metrics)
-            checkpoint.unlink(missing_ok=True)
-    except Timeout as error:
-        raise UserError(f"{city.path}: another training is running on this city; wait for it or stop it") from error
+    with _only_training(city.path, name):
+        log = fit(untrained, panel, protocol_split(panel.steps), recipe, seed, where, checkpoint, report)
+        config = CheckpointConfig(
+            format_version=FORMAT_VERSION,
+            model=name,
+            recipe=untrained.recipe,
+            settings=untrained.settings(),
+            interval=city.meta.interval,
+            unit=city.meta.unit,
+            station_ids=list(city.station_ids),
+            encoder=encoder,
+            data_hash=city.data_hash,
+            seed=seed,
+            weights_sha256="",
+        )
+        parameters = sum(parameter.numel() for parameter in untrained.parameters())
+        metrics = log | {"parameters": parameters, "device": device_label(where)}
+        save_model(folder, untrained.cpu(), config, metrics)
+        checkpoint.unlink(missing_ok=True)
     return metrics
 
 
@@ -103,6 +147,7 @@ def benchmark(
     models: Sequence[str] | None = None,
     seeds: int = 3,
     hold_out_stations: float = 0.0,
+    history_hours: int | None = None,
     device: str = "auto",
     report: Report = silent,
 ) -> dict[str, Any]:
@@ -110,4 +155,4 @@ def benchmark(
     from lecdiff_core.backtest import benchmark as measure
 
     chosen = None if models is None else tuple(models)
-    return measure(city, out, part, chosen, seeds, hold_out_stations, device, report)
+    return measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report)

@@ -1,13 +1,17 @@
 """The benchmark: its file, its resuming, its protocol."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lecdiff_core import backtest, training
 from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.windows import protocol_split
+from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 
 YARDSTICKS = ("seasonal-naive", "climatology")
@@ -86,6 +90,37 @@ def test_lec_diff_and_held_out_stations(little_city: City, tmp_path: Path) -> No
     assert 0 < document["results"][0]["ncrps"] < 2
 
 
+def test_with_a_short_history_nothing_older_counts(little_city: City, tmp_path: Path) -> None:
+    traffic = little_city.traffic.copy()
+    traffic.iloc[: int(0.7 * len(traffic)) - 24] *= 7
+    changed = write_city(tmp_path / "changed", little_city.meta, little_city.stations, traffic)
+
+    def scores(city: City, history_hours: int | None) -> dict[str, float]:
+        out = tmp_path / f"{city.path.name}-{history_hours}.json"
+        document = backtest.benchmark(city, out, models=("adaptive-climatology",), seeds=1, history_hours=history_hours)
+        result = document["results"][0]
+        assert result["history_hours"] == history_hours
+        return result["ncrps_by_day"]
+
+    assert scores(little_city, 24) == scores(changed, 24)
+    assert scores(little_city, None) != scores(changed, None)
+    assert scores(little_city, None) != scores(little_city, 24)
+
+
+def test_one_training_can_be_measured_with_several_histories(little_city: City) -> None:
+    panel, _ = read_panel(little_city)
+    run = backtest.Run("lec-diff", 0, "test", 0.0, False)
+    trained = backtest.fitted(run, panel, protocol_split(panel.steps), torch.device("cpu"))
+    temperature = trained.model.temperature.item()
+    short, whole = (
+        backtest.measure(replace(run, history_hours=hours), panel, torch.device("cpu"), fit=lambda *_: trained)
+        for hours in (24, None)
+    )
+    alone = backtest.measure(run, panel, torch.device("cpu"))
+    assert whole["ncrps"] == alone["ncrps"] != short["ncrps"]
+    assert trained.model.temperature.item() == temperature
+
+
 def test_the_validation_part_never_reads_the_last_fifth(little_city: City, tmp_path: Path) -> None:
     traffic = little_city.traffic.copy()
     traffic.iloc[int(0.8 * len(traffic)) :] = 1e6
@@ -109,6 +144,7 @@ def test_held_out_stations_are_the_same_for_every_seed() -> None:
     [
         ({"part": "all"}, "--part"),
         ({"hold_out_stations": 1.0}, "--hold-out-stations"),
+        ({"history_hours": 0}, "--history-hours"),
         ({"models": ("oracle",)}, "oracle"),
     ],
 )

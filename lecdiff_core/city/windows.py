@@ -188,6 +188,7 @@ class Windows:
     """Cuts batches from a panel: `context` steps before an origin, `horizon` steps from it on.
 
     `graph` is over the panel's stations; `station` gives their rows in a model's station table (default: all unknown).
+    `history`: how many steps of the context are known; those before are missing, as for stations that are so young.
     """
 
     def __init__(
@@ -198,9 +199,11 @@ class Windows:
         context: int,
         horizon: int,
         station: np.ndarray | None = None,
+        history: int | None = None,
     ) -> None:
         self.panel = panel
         self.context, self.horizon = context, horizon
+        self.history = context if history is None else min(history, context)
         self.edge_index, self.edge_weight = edge_index, edge_weight
         self.values = torch.tensor(panel.values)
         self.environment = None if panel.environment is None else torch.as_tensor(panel.environment)
@@ -238,7 +241,7 @@ class Windows:
         )
 
     def _past(self, origin: int) -> Tensor:
-        past = self.values[:, max(0, origin - self.context) : origin]
+        past = self.values[:, max(0, origin - self.history) : origin]
         return torch.nn.functional.pad(past, (self.context - past.shape[1], 0), value=torch.nan)
 
     def _future(self, origin: int) -> Tensor:

@@ -71,6 +71,14 @@ def test_what_lies_before_the_data_is_missing(windows: Windows) -> None:
     np.testing.assert_array_equal(past[0, :, 62:], windows.panel.values[:, :10])
 
 
+def test_what_is_older_than_the_history_is_missing(windows: Windows) -> None:
+    young = Windows(windows.panel, windows.edge_index, windows.edge_weight, context=72, horizon=24, history=24)
+    past = young.batch(np.array([100, 10])).past
+    assert past[:, :, :48].isnan().all()
+    np.testing.assert_array_equal(past[0, :, 48:], windows.panel.values[:, 76:100])
+    np.testing.assert_array_equal(past[1, :, 62:], windows.panel.values[:, :10])
+
+
 @pytest.mark.parametrize("origin", [0, -5, 241])
 def test_an_origin_outside_the_data_is_refused(windows: Windows, origin: int) -> None:
     with pytest.raises(UserError, match="origin"):
