@@ -8,15 +8,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Each floor may import from its own and from those after it.
 FLOORS = (
+    ("worker",),
     ("cli",),
-    ("jobs",),
+    ("jobs", "background"),
     ("backtest", "surges", "demo", "serve"),
     ("training", "forecaster"),
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
     ("forecast", "metrics", "conformal"),
-    ("devices", "assets"),
+    ("devices", "assets", "processes"),
     ("errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.

@@ -154,7 +154,10 @@ def test_never_two_trainings_at_once(little_city: City) -> None:
     from filelock import FileLock
 
     (little_city.path / "models").mkdir()
-    with FileLock(little_city.path / "models" / ".training.lock"), pytest.raises(UserError, match="another training"):
+    with (
+        FileLock(little_city.path / "models" / ".training.lock"),
+        pytest.raises(UserError, match="another process is training"),
+    ):
         jobs.train(little_city, "climatology")
 
 

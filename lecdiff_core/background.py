@@ -1,0 +1,360 @@
+"""Steps run in the background: a command of `lecdiff` in a process of its own, told of in the city folder alone.
+
+CITY/jobs/ID/ holds what was asked (job.json), who does it (process.json), how far it is (progress.json), what it says (log,
+result.json) and how it ended (outcome.json). Whoever reads the folder knows the job: another tab, or a server that was
+started later. A step that was cut off resumes by running the same command again; what it had finished is in the city folder.
+
+Nothing secret is written there: keys reach a job through the environment only.
+"""
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import psutil
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lecdiff_core.city.storage import below, replacing
+from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import training_now
+from lecdiff_core.processes import Process
+from lecdiff_core.progress import Report
+
+STEPS = ("import", "imagery", "describe", "embed", "train", "forecast", "benchmark", "surges")
+FOLDER = "jobs"
+INPUT = "input"  # files that were given to a job; removed when it is done
+ORDER_FILE, PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE = "job.json", "process.json", "progress.json", "outcome.json"
+LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
+PROGRESS_VARIABLE = "LECDIFF_PROGRESS_FILE"  # a step writes its progress to the file that this names
+INTERRUPTED = 130
+GRACE = 10.0  # seconds that a step has to stop by itself
+SECONDS_BETWEEN_WRITES = 0.5
+TIME_TO_JUDGE = 3.0  # seconds of progress before the time left is told
+LONGEST_TAIL = 64 * 1024
+
+State = Literal["running", "done", "stopped", "failed", "died"]
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Order(BaseModel):
+    """What was asked: a command of `lecdiff` and its options, without the city."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: str
+    options: list[str]
+    asked_at: datetime
+
+
+class Progress(BaseModel):
+    """How far a step is; `seconds_left` is None while nobody can tell."""
+
+    done: float
+    total: float
+    message: str
+    seconds_left: float | None
+    at: datetime
+
+    @property
+    def share(self) -> float:
+        """0 … 1."""
+        return min(1.0, max(0.0, self.done / self.total)) if self.total > 0 else 0.0
+
+
+class Outcome(BaseModel):
+    """How a job ended: the command's exit status."""
+
+    status: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as its folder tells it now."""
+
+    folder: Path
+    order: Order
+    process: Process | None
+    progress: Progress | None
+    outcome: Outcome | None
+    state: State
+
+    @property
+    def id(self) -> str:
+        """Name of the job's folder; later jobs sort after earlier ones."""
+        return self.folder.name
+
+    @property
+    def city(self) -> Path:
+        """The city folder it works on; for an import it may not be a city yet."""
+        return self.folder.parent.parent
+
+    @property
+    def step(self) -> str:
+        """The command."""
+        return self.order.step
+
+    @property
+    def command(self) -> str:
+        """The same as one would type it."""
+        return shlex.join(["lecdiff", self.step, str(self.city), *self.order.options])
+
+    def log(self, lines: int = 200) -> str:
+        """The end of what it said."""
+        try:
+            with (self.folder / LOG_FILE).open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - LONGEST_TAIL))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def problem(self) -> str:
+        """Why it failed, in the words of the step; empty where it did not, or ended by a bug, which is in the log."""
+        if self.outcome is None or self.outcome.status != 2:
+            return ""
+        last = next((line for line in reversed(self.log().splitlines()) if line.strip()), "")
+        return last.removeprefix("lecdiff: ")
+
+    def result(self) -> dict[str, Any]:
+        """What the command printed as JSON; empty where it has not."""
+        try:
+            found = json.loads((self.folder / RESULT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+# ---- what a folder tells
+
+
+def jobs(city: Path) -> list[Job]:
+    """The jobs of a city folder, the newest first."""
+    folders = sorted((city / FOLDER).glob(f"[!.]*/{ORDER_FILE}"), reverse=True)
+    return [job for file in folders if (job := read_job(file.parent)) is not None]
+
+
+def find(city: Path, job_id: str) -> Job:
+    """One job. Raises UserError where there is none of that id."""
+    folder = below(city / FOLDER, job_id)
+    job = read_job(folder) if folder.parent == (city / FOLDER).resolve() else None
+    if job is None:
+        raise UserError(f"there is no job {job_id!r} in {city.name} any more")
+    return job
+
+
+def running(city: Path, step: str) -> Job | None:
+    """The job that does this step now."""
+    return next((job for job in jobs(city) if job.step == step and job.state == "running"), None)
+
+
+def read_job(folder: Path) -> Job | None:
+    """The job in a folder; None where the folder holds none."""
+    order = _read(folder / ORDER_FILE, Order)
+    if order is None or order.step not in STEPS:
+        return None
+    process = _read(folder / PROCESS_FILE, Process)
+    alive = _just_started(folder) if process is None else process.alive()
+    # Read after the process was looked at: a step that ends in between has left its outcome by now.
+    outcome = _read(folder / OUTCOME_FILE, Outcome)
+    return Job(folder, order, process, _read(folder / PROGRESS_FILE, Progress), outcome, _state(alive, outcome))
+
+
+def _just_started(folder: Path) -> bool:
+    """Whether a job without a process is about to get one."""
+    with suppress(OSError):
+        return time.time() - (folder / ORDER_FILE).stat().st_mtime < GRACE
+    return False
+
+
+def _state(alive: bool, outcome: Outcome | None) -> State:
+    if outcome is None:
+        return "running" if alive else "died"
+    return "done" if outcome.status == 0 else "stopped" if outcome.status == INTERRUPTED else "failed"
+
+
+def _read(file: Path, kind: type[Record]) -> Record | None:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _write(file: Path, record: BaseModel) -> None:
+    with replacing(file) as unfinished:
+        unfinished.write_text(record.model_dump_json() + "\n", encoding="utf-8")
+
+
+# ---- what a person does
+
+
+def new_folder(city: Path) -> Path:
+    """A folder for a job to come, whose files can be laid into its `input`; it counts as a job only once it is started."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    folder = Path(city).resolve() / FOLDER / f"{stamp}-{secrets.token_hex(3)}"
+    (folder / INPUT).mkdir(parents=True)
+    return folder
+
+
+def start(city: Path, step: str, options: Sequence[str] = (), folder: Path | None = None) -> Job:
+    """Run `lecdiff STEP CITY OPTIONS` in the background; relative paths in the options count from the job's folder.
+
+    folder: where the job's input lies already, from `new_folder`. Earlier jobs of the same step, which have ended, are
+    forgotten. Raises UserError where the step is at work on this city already, or would disturb one that is.
+    """
+    if step not in STEPS:
+        raise UserError(f"{step!r} cannot run in the background; the steps are {', '.join(STEPS)}")
+    city = Path(city).resolve()
+    with _starting(city, step):
+        for job in jobs(city):
+            if job.step == step:
+                shutil.rmtree(job.folder, ignore_errors=True)
+        folder = folder or new_folder(city)
+        return _launch(folder, Order(step=step, options=list(options), asked_at=datetime.now(UTC)))
+
+
+def resume(job: Job) -> Job:
+    """Run the same command again; what the step had finished is not done twice. Raises UserError as `start` does."""
+    with _starting(job.city, job.step):
+        return _launch(job.folder, find(job.city, job.id).order)
+
+
+def cancel(job: Job, grace: float = GRACE) -> Job:
+    """Stop a job as Ctrl-C does; after `grace` seconds end its processes. Returns the job as it is then."""
+    with _alone(job.city):
+        process = find(job.city, job.id).process
+    if process is not None:
+        _signal(process, signal.SIGTERM)
+        if not _gone(process, grace):
+            _signal(process, signal.SIGKILL)
+            _gone(process, grace)
+    with _alone(job.city):
+        if find(job.city, job.id).state == "died":
+            _write(job.folder / OUTCOME_FILE, Outcome(status=INTERRUPTED, at=datetime.now(UTC)))
+        return find(job.city, job.id)
+
+
+def forget(job: Job) -> None:
+    """Remove a job that has ended, and the folder of an import that never became a city. Raises UserError while it runs."""
+    with _alone(job.city):
+        if find(job.city, job.id).state == "running":
+            raise UserError(f"{job.step} is still running on {job.city.name}; stop it first")
+        shutil.rmtree(job.folder)
+        left = {entry.name for entry in (*job.city.iterdir(), *(job.city / FOLDER).iterdir())}
+        if left <= {FOLDER, LOCK_FILE}:
+            shutil.rmtree(job.city)
+
+
+@contextmanager
+def _alone(city: Path) -> Iterator[None]:
+    """Only one at a time starts, resumes or removes jobs of a city."""
+    try:
+        (city / FOLDER).mkdir(parents=True, exist_ok=True)
+        with FileLock(city / FOLDER / LOCK_FILE, timeout=GRACE):
+            yield
+    except Timeout:
+        raise UserError(f"another job of {city.name} is just being started; try again") from None
+    except OSError as error:
+        raise UserError(f"cannot write {city / FOLDER}: {error.strerror}") from error
+
+
+@contextmanager
+def _starting(city: Path, step: str) -> Iterator[None]:
+    """Nothing else starts meanwhile, and nothing runs that the step would disturb."""
+    with _alone(city):
+        for job in jobs(city):
+            if job.state == "running" and (job.step == step or "import" in (job.step, step)):
+                raise UserError(f"{job.step} is running on {city.name} already; wait for it to end, or stop it")
+        if step == "train" and (other := training_now(city)) is not None:
+            raise UserError(f"{city.name}: {other}; wait for it to end, or stop it")
+        yield
+
+
+def _launch(folder: Path, order: Order) -> Job:
+    """Start the process of a job and write down which one it is. It outlives this process and its terminal."""
+    for name in (PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE):
+        (folder / name).unlink(missing_ok=True)
+    _write(folder / ORDER_FILE, order)
+    # -P: nothing that lies in the job's folder is ever taken for a module.
+    words = [sys.executable, "-P", "-m", "lecdiff_core.worker", str(folder)]
+    package = str(Path(__file__).resolve().parents[1])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with (folder / RESULT_FILE).open("wb") as result, (folder / LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603 (a list of words, all of them ours)
+            words,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=result,
+            stderr=log,
+            start_new_session=True,
+        )
+    with suppress(psutil.NoSuchProcess):
+        _write(folder / PROCESS_FILE, Process.of(process.pid))
+    threading.Thread(target=process.wait, daemon=True).start()  # collects it when it ends
+    return find(folder.parent.parent, folder.name)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    """Send a signal to the process and all that it started, if it is still the one that is meant."""
+    with suppress(ProcessLookupError):
+        if process.alive() and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+
+
+def _gone(process: Process, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while process.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# ---- what the job's own process writes
+
+
+def end(folder: Path, status: int) -> None:
+    """Write down how a job ended; what was given to it is no longer needed once it is done."""
+    _write(folder / OUTCOME_FILE, Outcome(status=status, at=datetime.now(UTC)))
+    if status == 0:
+        shutil.rmtree(folder / INPUT, ignore_errors=True)
+
+
+def report_to(file: Path) -> Report:
+    """A report that keeps the present progress in `file`, at most twice a second."""
+    written, first = 0.0, (0.0, 0.0, 0.0)  # when and with what the present stage began: seconds, done, total
+
+    def report(done: float, total: float, message: str) -> None:
+        nonlocal written, first
+        now = time.monotonic()
+        if total != first[2] or done < first[1] or not written:
+            first = (now, done, total)
+        if now - written < SECONDS_BETWEEN_WRITES and done < total:
+            return
+        written = now
+        left = _seconds_left(now - first[0], done - first[1], total - done)
+        progress = Progress(done=done, total=total, message=message, seconds_left=left, at=datetime.now(UTC))
+        with suppress(UserError):  # a full disk is told by the step itself
+            _write(file, progress)
+
+    return report
+
+
+def _seconds_left(seconds: float, done: float, ahead: float) -> float | None:
+    return seconds * ahead / done if seconds >= TIME_TO_JUDGE and done > 0 else None
