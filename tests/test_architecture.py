@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     ("worker",),
     ("cli",),
-    ("jobs", "background"),
+    ("jobs", "background", "steps"),
     ("backtest", "surges", "demo", "serve"),
     ("training", "forecaster"),
     ("models",),

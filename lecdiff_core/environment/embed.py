@@ -95,6 +95,12 @@ def embed_city(city: City, encoder: str = "default", device: str = "auto", repor
     return result
 
 
+def stations_to_embed(city: City, encoder: str) -> list[str]:
+    """Stations whose chip or texts are new, or could not be read, since the encoder of this identity was last at work."""
+    cache = city.path / "encoder" / CACHE_FILE
+    return [job.station for job in _jobs(city, _read_cache(cache, encoder), EmbedReport())]
+
+
 def _install(encoder: str, folder: Path) -> str:
     """Put the encoder's files into the city folder and return its identity; nothing is downloaded twice."""
     from lecdiff_core.environment.encoder import (

@@ -56,7 +56,7 @@ def save_model(folder: Path, model: ForecastModel, config: CheckpointConfig, met
 
 def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     """Read a model. Raises UserError where it is missing, of another version, truncated or tampered with."""
-    config = _read_config(folder)
+    config = read_config(folder)
     weights_file = folder / WEIGHTS_FILE
     try:
         weights = weights_file.read_bytes()
@@ -79,7 +79,8 @@ def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     return model.eval(), config
 
 
-def _read_config(folder: Path) -> CheckpointConfig:
+def read_config(folder: Path) -> CheckpointConfig:
+    """What config.json of a saved model says. Raises UserError where it is missing, damaged or of another version."""
     file = folder / CONFIG_FILE
     if not file.is_file():
         raise UserError(f"{folder}: no trained model here; make it with `lecdiff train`")

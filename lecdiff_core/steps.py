@@ -1,0 +1,260 @@
+"""The steps from chips to surges: what a city folder has of each, what it lacks, and what was made from older data."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lecdiff_core.city.folder import STATIONS_FILE, TRAFFIC_FILE, City, named
+from lecdiff_core.environment.description import FILE_NAME as DESCRIPTIONS_FILE
+from lecdiff_core.environment.description import current_descriptions, read_descriptions
+from lecdiff_core.environment.embed import stations_to_embed
+from lecdiff_core.environment.table import TABLE_FILE, read_environment
+from lecdiff_core.errors import UserError
+
+LEAST_DAYS = 20  # to train and to measure on: the validation tenth must hold a whole day
+SURGES_FILE = "surges.parquet"
+BENCHMARKS = "benchmarks"  # results of this city, a file a part of the data
+State = Literal["missing", "partial", "done", "outdated"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step on one city. `told`: what there is, in words. `needs`: what must come first; empty where it can start."""
+
+    name: str
+    state: State
+    told: str
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model in the folder. `fit`: what keeps it from being this city's, in words; empty where nothing does."""
+
+    name: str
+    fit: str
+    usable: bool
+    validation_crps: float | None = None  # over the traffic's sum; None for a formula, which is not trained
+    parameters: int | None = None
+    seconds: float | None = None
+    device: str = ""
+    seed: int | None = None
+
+
+def steps(city: City) -> dict[str, Step]:
+    """Every step after the import, by its name, in the order in which they are done."""
+    models = saved_models(city)
+    chips = {station: chip for station in city.station_ids if (chip := city.chip(station)) is not None}
+    found = [
+        _imagery(city, len(chips)),
+        _describe(city, chips),
+        _embed(city, len(chips)),
+        _train(city, models),
+        _forecast(city, models),
+        _benchmark(city),
+        _surges(city, models),
+    ]
+    return {step.name: step for step in found}
+
+
+def benchmark_file(city: Path, part: str) -> Path:
+    """Where the measurements of a part of the city's data lie."""
+    return city / BENCHMARKS / f"{part}.json"
+
+
+def forecast_file(city: Path, model: str) -> Path:
+    """Where the next 24 hours lie, forecast by a model."""
+    return city / "forecasts" / f"{model}.parquet"
+
+
+# ---- surroundings
+
+
+def _imagery(city: City, chips: int) -> Step:
+    count = len(city.station_ids)
+    told = (
+        f"{chips:,} of {count:,} stations have a satellite chip." if chips else "No station has a satellite chip yet."
+    )
+    return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told)
+
+
+def _describe(city: City, chips: dict[str, Path]) -> Step:
+    needs = "" if chips else "satellite chips"
+    try:
+        said = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
+    except UserError as error:
+        return Step("describe", "missing", f"Descriptions cannot be read: {error}", needs)
+    described = {station: said[station] for station in chips if station in said}
+    if not described:
+        return Step("describe", "missing", "No chip has been described yet.", needs)
+    digests = {station: hashlib.sha256(chips[station].read_bytes()).hexdigest() for station in described}
+    stale = [name for name, those in described.items() if all(one.image_sha256 != digests[name] for one in those)]
+    writers = named(sorted({one.model for those in described.values() for one in those}))
+    told = f"{len(described):,} of {len(chips):,} chips are described, by {writers}."
+    if stale:
+        return Step("describe", "outdated", f"{told} {len(stale):,} of an older image.", needs)
+    return Step("describe", "done" if len(described) == len(chips) else "partial", told, needs)
+
+
+def _embed(city: City, chips: int) -> Step:
+    needs = "" if chips else "satellite chips"
+    try:
+        table = read_environment(city)
+    except UserError as error:
+        return Step("embed", "missing", f"Embeddings cannot be read: {error}", needs)
+    if table is None:
+        return Step("embed", "missing", "No station has been embedded yet.", needs)
+    count = sum(map(bool, table.image_sha256))
+    told = f"{count:,} of {len(city.station_ids):,} stations are embedded."
+    try:
+        waiting = stations_to_embed(city, table.encoder)
+    except UserError:
+        waiting = []  # told by the descriptions' own step
+    if waiting:
+        return Step("embed", "outdated", f"{told} {len(waiting):,} have a new image or description since.", needs)
+    return Step("embed", "done", told, needs)
+
+
+# ---- models
+
+
+def saved_models(city: City) -> list[SavedModel]:
+    """The models of the folder, with what their training said and whether they are made for this city."""
+    names = city.models()
+    if not names:
+        return []
+    from lecdiff_core.models.checkpoint import METRICS_FILE, read_config
+
+    encoder = _encoder(city)
+    found = []
+    for name in names:
+        folder = city.model_folder(name)
+        try:
+            config = read_config(folder)
+        except UserError as error:
+            found.append(SavedModel(name, str(error), usable=False))
+            continue
+        metrics = _json(folder / METRICS_FILE)
+        scores = metrics.get("validation_crps") or []
+        model = SavedModel(
+            name,
+            fit="",
+            usable=True,
+            validation_crps=min(scores) if scores else None,
+            parameters=metrics.get("parameters"),
+            seconds=metrics.get("seconds") or None,
+            device=str(metrics.get("device") or ""),
+            seed=config.seed,
+        )
+        made_for = (config.interval, config.unit, config.encoder or encoder)
+        found.append(_fitted(model, city, made_for, set(config.station_ids), config.data_hash, encoder))
+    return found
+
+
+def _fitted(
+    model: SavedModel,
+    city: City,
+    made_for: tuple[str, str, str | None],
+    trained_on: set[str],
+    data_hash: str,
+    encoder: str | None,
+) -> SavedModel:
+    """The model with what keeps it from being this city's."""
+    of_city = (city.meta.interval, city.meta.unit, encoder)
+    for what, one, other in zip(("the interval", "the unit", "embeddings"), made_for, of_city, strict=True):
+        if one != other:
+            detail = "of another encoder" if what == "embeddings" else f"{one or 'none'}"
+            return replace(model, usable=False, fit=f"made for {what} {detail}: train it anew")
+    strangers = len(set(city.station_ids) - trained_on)
+    if strangers:
+        return replace(
+            model, fit=f"trained on other stations: {strangers:,} of {len(city.station_ids):,} are new to it"
+        )
+    return model if data_hash == city.data_hash else replace(model, fit="trained on other data than the city has now")
+
+
+def _encoder(city: City) -> str | None:
+    try:
+        table = read_environment(city)
+    except UserError:
+        return None
+    return table.encoder if table else None
+
+
+def _train(city: City, models: list[SavedModel]) -> Step:
+    days = len(city.traffic) / city.steps_per_day
+    needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
+    if not models:
+        return Step("train", "missing", "No model has been trained yet.", needs)
+    fitting = [model.name for model in models if not model.fit]
+    if not fitting:
+        return Step(
+            "train", "outdated", f"{named([m.name for m in models])}: trained on other data or stations.", needs
+        )
+    return Step("train", "done", f"Trained on the data as they are: {named(fitting)}.", needs)
+
+
+# ---- what models say
+
+
+def _forecast(city: City, models: list[SavedModel]) -> Step:
+    files = {model.name: forecast_file(city.path, model.name) for model in models if model.usable}
+    there = {name: file for name, file in files.items() if file.is_file()}
+    needs = "" if files else "a trained model"
+    if not there:
+        return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
+    current = [name for name, file in there.items() if not _older(file, city, [name])]
+    told = f"The 24 hours after the data, forecast by {named(current or list(there))}."
+    return Step("forecast", "done" if current else "outdated", told, needs)
+
+
+def _benchmark(city: City) -> Step:
+    days = len(city.traffic) / city.steps_per_day
+    needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
+    files = {part: benchmark_file(city.path, part) for part in ("validation", "test")}
+    told, outdated = [], False
+    for part, file in files.items():
+        measured = list(dict.fromkeys(str(result.get("model")) for result in _json(file).get("results", [])))
+        if measured:
+            told.append(f"On the {part} part: {named(measured, 6)}.")
+            outdated |= _older(file, city, [])
+    if not told:
+        return Step("benchmark", "missing", "No model has been measured on this city yet.", needs)
+    return Step("benchmark", "outdated" if outdated else "done", " ".join(told), needs)
+
+
+def _surges(city: City, models: list[SavedModel]) -> Step:
+    usable = [model.name for model in models if model.usable]
+    needs = "" if usable else "a trained model"
+    file = city.path / SURGES_FILE
+    if not file.is_file():
+        return Step("surges", "missing", "Surges have not been looked for yet.", needs)
+    if _older(file, city, usable[:1] if len(usable) == 1 else []):
+        return Step("surges", "outdated", "Surges were looked for before the data or the model changed.", needs)
+    return Step("surges", "done", "Surges were looked for in the data as they are.", needs)
+
+
+def _older(file: Path, city: City, models: list[str]) -> bool:
+    """Whether a file was made before the data, or one of these models, were last written."""
+    sources = [city.path / TRAFFIC_FILE, city.path / STATIONS_FILE]
+    sources += [city.model_folder(name) / "config.json" for name in models]
+    return any(source.stat().st_mtime_ns > file.stat().st_mtime_ns for source in sources if source.is_file())
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def sources(city: Path) -> list[Path]:
+    """The files and folders on whose change `steps` may say something else."""
+    models = sorted((city / "models").glob("[!.]*/config.json"))
+    parts = [benchmark_file(city, part) for part in ("validation", "test")]
+    named_files = ("city.toml", STATIONS_FILE, TRAFFIC_FILE, DESCRIPTIONS_FILE, TABLE_FILE, SURGES_FILE)
+    folders = [city / "imagery" / "chips", city / "forecasts", city / "encoder"]
+    return [*(city / name for name in named_files), *folders, *models, *parts]

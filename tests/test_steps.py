@@ -1,0 +1,133 @@
+"""What a city folder is said to have, to lack, and to have from older data."""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lecdiff_core import jobs
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.description import Description, Sentence, write_descriptions
+from lecdiff_core.environment.table import EnvironmentTable, write_environment
+from lecdiff_core.steps import benchmark_file, forecast_file, saved_models, sources, steps
+from tests.conftest import make_city
+
+
+def picture(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), (shade, 80, 80)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def draw(city: City, station: str, shade: int) -> str:
+    """Give a station a chip; returns its digest."""
+    file = city.path / "imagery" / "chips" / f"{station}.jpg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(picture(shade))
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def tell(city: City, digests: dict[str, str]) -> None:
+    write_descriptions(
+        city.path / "descriptions.jsonl",
+        [
+            Description(
+                station_id=station,
+                n=1,
+                text="A field.",
+                sentences=[Sentence(text="A field.")],
+                model="painter",
+                prompt_version="standard-1-00000000",
+                image_sha256=digest,
+            )
+            for station, digest in digests.items()
+        ],
+    )
+
+
+def test_surroundings_from_nothing_to_done_to_outdated(little_city: City) -> None:
+    found = steps(little_city)
+    assert list(found) == ["imagery", "describe", "embed", "train", "forecast", "benchmark", "surges"]
+    assert {step.state for step in found.values()} == {"missing"}
+    assert {name for name, step in found.items() if step.needs} == {"describe", "embed", "forecast", "surges"}
+    digests = {station: draw(little_city, station, 10) for station in little_city.station_ids[:-1]}
+    found = steps(little_city)
+    assert (found["imagery"].state, found["imagery"].told) == ("partial", "11 of 12 stations have a satellite chip.")
+    assert found["describe"].needs == "" == found["embed"].needs
+    last = little_city.station_ids[-1]
+    digests[last] = draw(little_city, last, 10)
+    tell(little_city, dict(list(digests.items())[:5]))
+    found = steps(little_city)
+    assert found["imagery"].state == "done"
+    assert (found["describe"].state, found["describe"].told) == ("partial", "5 of 12 chips are described, by painter.")
+    tell(little_city, digests)
+    assert steps(little_city)["describe"].state == "done"
+    draw(little_city, "S03", 200)
+    assert steps(little_city)["describe"].told.endswith("1 of an older image.")
+    assert steps(little_city)["describe"].state == "outdated"
+    rows = np.eye(12, dtype=np.float32)
+    write_environment(
+        little_city, EnvironmentTable(little_city.station_ids, rows, rows, rows, "invented", tuple(digests.values()))
+    )
+    embedded = steps(little_city)["embed"]
+    assert embedded.state == "outdated" and "12 have a new image or description" in embedded.told
+
+
+def test_models_that_fit_and_that_do_not(little_city: City, tmp_path: Path) -> None:
+    jobs.train(little_city, "climatology", device="cpu")
+    (model,) = saved_models(little_city)
+    assert (model.name, model.fit, model.usable, model.validation_crps) == ("climatology", "", True, None)
+    found = steps(little_city)
+    assert found["train"].state == "done" and found["forecast"].needs == "" == found["surges"].needs
+    more = make_city(tmp_path / "more", stations=14)
+    (more.path / "models").symlink_to(little_city.path / "models")
+    assert saved_models(more)[0].fit == "trained on other stations: 2 of 14 are new to it"
+    assert steps(more)["train"].state == "outdated"
+    changed = make_city(little_city.path, seed=3)
+    assert saved_models(changed)[0].fit == "trained on other data than the city has now"
+    other = make_city(little_city.path, unit="GB")
+    assert saved_models(other)[0].fit == "made for the unit MB: train it anew"
+    assert not saved_models(other)[0].usable and steps(other)["forecast"].needs == "a trained model"
+    (little_city.path / "models" / "climatology" / "config.json").write_text("<b>")
+    (damaged,) = saved_models(little_city)
+    assert not damaged.usable and "cannot be read" in damaged.fit
+
+
+def test_what_models_say_is_outdated_when_the_model_is_newer(little_city: City) -> None:
+    jobs.train(little_city, "climatology", device="cpu")
+    before = set(sources(little_city.path))
+    for file, content in (
+        (forecast_file(little_city.path, "climatology"), "x"),
+        (little_city.path / "surges.parquet", "x"),
+        (benchmark_file(little_city.path, "validation"), json.dumps({"results": [{"model": "climatology"}]})),
+    ):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+        assert file in before or file.parent in before
+    found = steps(little_city)
+    assert {found[name].state for name in ("forecast", "benchmark", "surges")} == {"done"}
+    assert found["benchmark"].told == "On the validation part: climatology."
+    later = (little_city.path / "surges.parquet").stat().st_mtime + 10
+    os.utime(little_city.path / "models" / "climatology" / "config.json", (later, later))
+    found = steps(little_city)
+    assert {name for name, step in found.items() if step.state == "outdated"} == {"forecast", "surges"}
+    os.utime(little_city.path / "traffic.parquet", (later, later))
+    assert steps(little_city)["benchmark"].state == "outdated"
+
+
+@pytest.mark.parametrize("name", ["descriptions.jsonl", "environment.safetensors", "benchmarks/test.json"])
+def test_damaged_files_are_told_and_no_error(little_city: City, name: str) -> None:
+    file = little_city.path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"\xff{}\n{}\n")
+    assert set(steps(little_city)) >= {"describe", "embed", "benchmark"}
+
+
+def test_a_short_history_is_said_before_the_training(tmp_path: Path) -> None:
+    found = steps(make_city(tmp_path / "short", days=9))
+    assert found["train"].needs == "20 days of traffic; there are 9" == found["benchmark"].needs
