@@ -22,7 +22,7 @@ from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import Scores
-from lecdiff_core.models.catalogue import SLOW, build
+from lecdiff_core.models.catalogue import SLOW, build, entry, runnable, seen
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
@@ -32,6 +32,7 @@ SAMPLES = 100
 SLOW_SAMPLES, SLOW_ORIGINS, SLOW_SEEDS = 20, 4, 1
 YARDSTICKS = ("seasonal-naive", "climatology", "adaptive-climatology")
 DEFAULT_MODELS = ("lec-diff", *YARDSTICKS)
+ALL_MODELS = ("all",)  # in place of names: every model that the city can be measured with
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def benchmark(
 
     part: "validation" (four expanding folds inside the first 80 %, for choosing) or "test" (for the table).
     hold_out_stations: share of stations left out of training altogether and measured alone.
+    models: names, ALL_MODELS, or None for the quick ones.
     history_hours: forecasts are calibrated and measured with only so much past of every station; training sees all of it.
     """
     if part not in ("validation", "test"):
@@ -80,9 +82,8 @@ def benchmark(
         raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
     if history_hours is not None and history_hours < 1:
         raise UserError(f"--history-hours must be at least 1, not {history_hours}")
-    chosen = models or DEFAULT_MODELS
+    chosen = runnable(city) if models == ALL_MODELS else models or DEFAULT_MODELS
     where = choose_device(device)
-    panel, encoder = read_panel(city)
     subset = any(model in SLOW for model in chosen)
     runs = [
         Run(model, seed, part, hold_out_stations, subset_only, history_hours)
@@ -94,6 +95,7 @@ def benchmark(
     results = _read_results(out)
     document = {"city": city.meta.name, "protocol": PROTOCOL, "part": part, "device": device_label(where)}
     for index, run in enumerate(runs):
+        panel, encoder = read_panel(city, entry(run.model).embedding)
         key = result_key(run, panel, city, encoder)
         if not any(result["key"] == key for result in results):
             # The name of a result; an older one of this name, under another key, is out of date.
@@ -158,13 +160,13 @@ def held_out_stations(count: int, share: float) -> np.ndarray:
 
 def fitted(run: Run, panel: Panel, split: Split, device: torch.device, report: Report = silent) -> Fitted:
     """Train a run's model on a split; nothing depends on the run's `history_hours`."""
+    panel = seen(run.model, panel)
     count = len(panel.station_ids)
     trained_on = np.setdiff1d(np.arange(count), held_out_stations(count, run.hold_out))
     known = panel.select(trained_on) if run.hold_out else panel
     model = build(run.model, known, run.seed)
     started = time.perf_counter()
-    recipe = RECIPES["paper" if run.model in SLOW else "default"]
-    train(model, known, split, recipe, run.seed, device, report=report)
+    train(model, known, split, RECIPES[entry(run.model).recipe], run.seed, device, report=report)
     return Fitted(model, trained_on, time.perf_counter() - started)
 
 
@@ -179,6 +181,7 @@ def _score(
     conformal_scores: Scores,
 ) -> list[float]:
     """Add the windows of the reported part to `scores`, plain and widened; returns the seconds each took."""
+    panel = seen(run.model, panel)
     graph = distance_graph(panel.positions)
     station = np.zeros(len(panel.station_ids), dtype=int)
     station[trained_on] = np.arange(1, len(trained_on) + 1)
@@ -238,11 +241,15 @@ def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[
 
 
 def result_key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
-    """Changes when a result could: config, recipe number, training recipe, protocol, data, encoder, run."""
+    """Changes when a result could: config, recipe number, training recipe, protocol, data, embeddings seen, run."""
+    panel = seen(run.model, panel)
     model = build(run.model, panel, seed=0)
-    recipe = asdict(RECIPES["paper" if run.model in SLOW else "default"]) if model.trainable else None
+    recipe = asdict(RECIPES[entry(run.model).recipe]) if model.trainable else None
+    embeddings = (
+        None if panel.environment is None else [encoder, hashlib.sha256(panel.environment.tobytes()).hexdigest()]
+    )
     said = {name: value for name, value in asdict(run).items() if value is not None}
-    parts = [said, model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, encoder]
+    parts = [said, model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, embeddings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

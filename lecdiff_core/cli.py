@@ -215,7 +215,9 @@ def benchmark(
     part: Annotated[
         Literal["validation", "test"], typer.Option(help="validation: for choosing; test: the table.")
     ] = "test",
-    models: Annotated[str, typer.Option(metavar="all|A,B", help="Names of models.")] = "all",
+    models: Annotated[
+        str | None, typer.Option(metavar="all|A,B", help="Names of models; else lec-diff and the yardsticks.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
     history_hours: Annotated[
@@ -228,7 +230,7 @@ def benchmark(
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
-    chosen = None if models == "all" else [name.strip() for name in models.split(",")]
+    chosen = None if models is None else [name.strip() for name in models.split(",")]
     with _progress() as report:
         document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report)
     _print(document, _results_table(document["results"]), as_json)

@@ -15,6 +15,7 @@ from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.models.catalogue import entry, seen
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, load_model
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
@@ -40,9 +41,9 @@ class Forecaster:
         """Load a saved model. Raises UserError where it is missing, damaged, or made for another interval, unit or encoder."""
         folder = city.model_folder(model)
         loaded, config = load_model(folder)
-        panel, encoder = read_panel(city)
+        panel, encoder = read_panel(city, entry(config.model).embedding)
         check_fits(loaded, config, city, encoder, folder)
-        return cls(city, panel, loaded, config, choose_device(device))
+        return cls(city, seen(config.model, panel), loaded, config, choose_device(device))
 
     @property
     def horizon(self) -> int:

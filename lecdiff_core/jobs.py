@@ -84,7 +84,7 @@ def train(
     from lecdiff_core.city.windows import protocol_split
     from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.table import read_panel
-    from lecdiff_core.models.catalogue import SLOW, build
+    from lecdiff_core.models.catalogue import build, entry, seen
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
     from lecdiff_core.training import RECIPES
     from lecdiff_core.training import train as fit
@@ -95,14 +95,16 @@ def train(
         raise UserError(f"the paper preset is a form of lec-diff; {model!r} has only the default preset")
     name = "lec-diff-paper" if preset == "paper" else model
     where = choose_device(device)
-    panel, encoder = read_panel(city)
+    chosen = entry(name)
+    panel, encoder = read_panel(city, chosen.embedding)
+    panel = seen(name, panel)
     untrained = build(name, panel, seed)
     folder = city.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "unfinished.safetensors"
-    recipe = RECIPES["paper" if name in SLOW else "default"]
     with _only_training(city.path, name):
-        log = fit(untrained, panel, protocol_split(panel.steps), recipe, seed, where, checkpoint, report)
+        split, recipe = protocol_split(panel.steps), RECIPES[chosen.recipe]
+        log = fit(untrained, panel, split, recipe, seed, where, checkpoint, report)
         config = CheckpointConfig(
             format_version=FORMAT_VERSION,
             model=name,
@@ -111,7 +113,7 @@ def train(
             interval=city.meta.interval,
             unit=city.meta.unit,
             station_ids=list(city.station_ids),
-            encoder=encoder,
+            encoder=None if panel.environment is None else encoder,
             data_hash=city.data_hash,
             seed=seed,
             weights_sha256="",

@@ -24,7 +24,7 @@ FIELDS = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backtest, "SAMPLES", 20)
-    for name in ("default", "paper"):
+    for name in training.RECIPES:
         monkeypatch.setitem(training.RECIPES, name, training.Recipe(epochs=1, steps=2, rows=12, validation_samples=4))
 
 

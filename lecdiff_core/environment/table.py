@@ -61,12 +61,15 @@ def read_environment(city: City) -> EnvironmentTable | None:
         ) from error
 
 
-def read_panel(city: City) -> tuple[Panel, str | None]:
-    """The city's panel with the embeddings it has, and the hash of their encoder (None = it has none)."""
+def read_panel(city: City, kind: str = FORECASTER_INPUT) -> tuple[Panel, str | None]:
+    """The city's panel with the embeddings it has of a kind (image, text, unified), and the hash of their encoder.
+
+    Both are None where the city has none.
+    """
     table = read_environment(city)
     if table is None:
         return Panel.of(city), None
-    return Panel.of(city, table.rows(city.station_ids)), table.encoder
+    return Panel.of(city, table.rows(city.station_ids, kind)), table.encoder
 
 
 def write_environment(city: City, table: EnvironmentTable) -> Path:

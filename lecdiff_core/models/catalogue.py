@@ -1,30 +1,73 @@
 """All models by name: how each is built for a city, and built again from its saved settings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
+from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel
+from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
+from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.protocol import ForecastModel
+from lecdiff_core.models.stgcn import Stgcn
+from lecdiff_core.models.stid import Stid
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
+
+SHUFFLE_SEED = 0
 
 
 class Entry(NamedTuple):
-    """build(panel) makes an untrained model for a city; restore(settings) makes the same one from what was saved."""
+    """One model of the catalogue.
+
+    build(panel) makes an untrained model for a city; restore(settings) makes the same one from what was saved.
+    view(panel) is what the model gets to see of a city's panel, in training and ever after.
+    embedding: which of a city's embeddings the panel is read with (environment/table.py).
+    recipe: how it is trained (training.RECIPES).
+    """
 
     build: Callable[[Panel], ForecastModel]
     restore: Callable[[dict[str, Any]], ForecastModel]
+    view: Callable[[Panel], Panel]
+    embedding: str = FORECASTER_INPUT
+    recipe: str = "default"
+
+
+def _whole(panel: Panel) -> Panel:
+    return panel
+
+
+def _embedded(panel: Panel) -> Panel:
+    """The panel as it is, which must have embeddings."""
+    if panel.environment is None:
+        raise UserError(
+            "this model measures what embeddings give, and the city has none: make them with `lecdiff embed`"
+        )
+    return panel
+
+
+def _without_environment(panel: Panel) -> Panel:
+    return replace(panel, environment=None)
+
+
+def _shuffled_environment(panel: Panel) -> Panel:
+    """Every station with the embedding of another: the same permutation whatever the model's seed."""
+    panel = _embedded(panel)
+    assert panel.environment is not None
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(panel.environment))
+    return replace(panel, environment=panel.environment[order])
 
 
 def _environment_width(panel: Panel) -> int:
     return 0 if panel.environment is None else panel.environment.shape[1]
 
 
-def _lec_diff(panel: Panel) -> LecDiff:
-    return LecDiff(LecDiffConfig(panel.steps_per_day, environment_width=_environment_width(panel)))
+def _config(panel: Panel) -> LecDiffConfig:
+    return LecDiffConfig(panel.steps_per_day, environment_width=_environment_width(panel))
 
 
 def _paper(panel: Panel) -> LecDiff:
@@ -35,19 +78,61 @@ def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
     return LecDiff(LecDiffConfig(**settings | {"memory_days": tuple(settings["memory_days"])}))
 
 
+def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
+    """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form."""
+    return Entry(lambda panel: LecDiff(replace(_config(panel), **form)), _restore_lec_diff, view, embedding)
+
+
+def _plain(make: type[ForecastModel], recipe: str = "network", **form: Any) -> Entry:
+    """A model whose settings are the arguments of its constructor, the steps of a day first."""
+    return Entry(
+        lambda panel: make(panel.steps_per_day, **form),
+        lambda saved: make(**saved),
+        _without_environment,
+        recipe=recipe,
+    )
+
+
+def _with_stations(make: type[ForecastModel], recipe: str = "network", **form: Any) -> Entry:
+    """The same, for a model with a station table."""
+    return Entry(
+        lambda panel: make(panel.steps_per_day, stations=len(panel.station_ids), **form),
+        lambda saved: make(**saved),
+        _without_environment,
+        recipe=recipe,
+    )
+
+
 MODELS: dict[str, Entry] = {
-    "lec-diff": Entry(_lec_diff, _restore_lec_diff),
-    "lec-diff-paper": Entry(_paper, _restore_lec_diff),
-    "seasonal-naive": Entry(lambda panel: SeasonalNaive(panel.steps_per_day), lambda saved: SeasonalNaive(**saved)),
-    "climatology": Entry(
-        lambda panel: Climatology(panel.steps_per_day, len(panel.station_ids)), lambda saved: Climatology(**saved)
-    ),
-    "adaptive-climatology": Entry(
-        lambda panel: AdaptiveClimatology(panel.steps_per_day), lambda saved: AdaptiveClimatology(**saved)
-    ),
+    "lec-diff": _lec_diff(),
+    "lec-diff-paper": Entry(_paper, _restore_lec_diff, _whole, recipe="paper"),
+    "drop-sgf": _lec_diff(graph_layers=0),
+    "drop-gei": _lec_diff(_without_environment),
+    "shuffled-gei": _lec_diff(_shuffled_environment),
+    "lec-diff-image": _lec_diff(_embedded, "image"),
+    "lec-diff-text": _lec_diff(_embedded, "text"),
+    "lec-diff-unified": _lec_diff(_embedded, "unified"),
+    "lec-diff-ar": _lec_diff(decoder="autoregressive")._replace(recipe="step by step"),
+    "lstm": _plain(Lstm),
+    "lstm+prior": _plain(Lstm, "network+prior", prior=True),
+    "stgcn": _plain(Stgcn),
+    "stgcn+prior": _plain(Stgcn, "network+prior", prior=True),
+    "stid": _with_stations(Stid),
+    "stid+prior": _with_stations(Stid, "network+prior", prior=True),
+    "seasonal-naive": _plain(SeasonalNaive),
+    "climatology": _with_stations(Climatology),
+    "adaptive-climatology": _plain(AdaptiveClimatology),
 }
 # Too slow for a whole test table on a small machine: measured on part of it (measurement protocol, version 1).
-SLOW = ("lec-diff-paper",)
+SLOW = ("lec-diff-paper", "lec-diff-ar")
+# What measures the part of the environment: only for cities with embeddings.
+OF_ENVIRONMENT = ("drop-gei", "shuffled-gei", "lec-diff-image", "lec-diff-text", "lec-diff-unified")
+
+
+def runnable(city: City) -> tuple[str, ...]:
+    """Names of all models that a city can be measured with."""
+    embedded = read_environment(city) is not None
+    return tuple(name for name in MODELS if embedded or name not in OF_ENVIRONMENT)
 
 
 def entry(name: str) -> Entry:
@@ -63,3 +148,8 @@ def build(name: str, panel: Panel, seed: int) -> ForecastModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return chosen.build(panel)
+
+
+def seen(name: str, panel: Panel) -> Panel:
+    """What a model gets to see of a city's panel."""
+    return entry(name).view(panel)

@@ -1,0 +1,81 @@
+"""What each model of the catalogue gets to see of a city."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.table import EnvironmentTable, read_panel, write_environment
+from lecdiff_core.errors import UserError
+from lecdiff_core.models.catalogue import MODELS, OF_ENVIRONMENT, SLOW, build, entry, runnable, seen
+from lecdiff_core.models.lecdiff import LecDiff
+from lecdiff_core.training import RECIPES
+from tests.models.test_all_models import panel
+
+KINDS = ("image", "text", "unified")
+
+
+def embed(city: City) -> EnvironmentTable:
+    """Give a city random embeddings, of another width for each kind."""
+    rng = np.random.default_rng(0)
+    count = len(city.station_ids)
+    made = {kind: rng.standard_normal((count, 3 + index)).astype(np.float32) for index, kind in enumerate(KINDS)}
+    table = EnvironmentTable(city.station_ids, **made, encoder="abc", image_sha256=("",) * count)
+    write_environment(city, table)
+    return table
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_recipe_and_a_view_that_changes_nothing_but_the_environment(name: str) -> None:
+    assert entry(name).recipe in RECIPES
+    given, view = panel(), seen(name, panel())
+    np.testing.assert_array_equal(view.values, given.values)
+    assert (view.station_ids, view.holidays) == (given.station_ids, given.holidays)
+
+
+def test_ablations_are_names_of_the_catalogue() -> None:
+    assert {*OF_ENVIRONMENT, *SLOW} <= MODELS.keys()
+
+
+def test_drop_gei_and_the_baselines_see_no_environment() -> None:
+    for name in ("drop-gei", "lstm", "stgcn", "stid", "climatology"):
+        assert seen(name, panel()).environment is None, name
+    assert seen("lec-diff", panel()).environment is panel().environment
+
+
+def test_shuffled_gei_gives_every_seed_the_same_wrong_environment() -> None:
+    environment = panel().environment
+    shuffled = seen("shuffled-gei", panel()).environment
+    assert environment is not None
+    assert shuffled is not None
+    assert sorted(map(tuple, shuffled)) == sorted(map(tuple, environment))
+    assert not np.array_equal(shuffled, environment)
+    np.testing.assert_array_equal(shuffled, seen("shuffled-gei", panel()).environment)
+
+
+@pytest.mark.parametrize("name", ["shuffled-gei", "lec-diff-text"])
+def test_what_measures_embeddings_is_refused_without_them(name: str) -> None:
+    with pytest.raises(UserError, match="lecdiff embed"):
+        seen(name, panel(with_environment=False))
+
+
+def test_drop_sgf_forecasts_every_station_alone() -> None:
+    model = build("drop-sgf", panel(), seed=0)
+    assert isinstance(model, LecDiff)
+    assert model.hops == 0
+    assert model.config == replace(build("lec-diff", panel(), seed=0).config, graph_layers=0)  # type: ignore[attr-defined]
+
+
+def test_a_city_without_embeddings_runs_all_but_what_measures_them(little_city: City) -> None:
+    assert set(runnable(little_city)) == MODELS.keys() - set(OF_ENVIRONMENT)
+    embed(little_city)
+    assert set(runnable(little_city)) == MODELS.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_embedding_has_its_model(little_city: City, kind: str) -> None:
+    table = embed(little_city)
+    read, encoder = read_panel(little_city, entry(f"lec-diff-{kind}").embedding)
+    assert encoder == "abc"
+    np.testing.assert_array_equal(read.environment, getattr(table, kind))
