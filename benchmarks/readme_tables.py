@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lecdiff_core.backtest import paired_difference
+from lecdiff_core.results import paired_difference
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

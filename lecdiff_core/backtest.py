@@ -231,15 +231,6 @@ def _recalibrated(
     return model
 
 
-def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[float, float]:
-    """Mean over days of the difference of two `ncrps_by_day`, and its standard error."""
-    days = sorted(mine.keys() & other.keys())
-    difference = np.array([mine[day] - other[day] for day in days])
-    if len(difference) < 2:
-        return (float(difference.mean()) if len(difference) else float("nan")), float("nan")
-    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
-
-
 def result_key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
     """Changes when a result could: config, recipe number, training recipe, protocol, data, embeddings seen, run."""
     panel = seen(run.model, panel)

@@ -16,7 +16,7 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "metrics", "conformal"),
+    ("forecast", "metrics", "conformal", "results"),
     ("devices", "assets", "processes"),
     ("errors", "progress"),
 )

@@ -5,7 +5,6 @@ import pytest
 import scoringrules
 from scipy import stats
 
-from lecdiff_core.backtest import paired_difference
 from lecdiff_core.conformal import ConformalScores, Widening
 from lecdiff_core.metrics import Scores, crps, energy_score, interval_score
 
@@ -85,12 +84,6 @@ def test_widening_keeps_the_median_and_the_order() -> None:
     np.testing.assert_allclose(np.median(widened, axis=0), np.median(samples, axis=0))
     np.testing.assert_array_equal(widened.argsort(0)[20:], samples.argsort(0)[20:])
     assert (widened >= 0).all()
-
-
-def test_paired_difference_uses_the_days_both_have() -> None:
-    mean, error = paired_difference({"a": 1.0, "b": 2.0, "c": 9.0}, {"a": 0.5, "b": 1.0})
-    assert mean == pytest.approx(0.75)
-    assert error == pytest.approx(np.std([0.5, 1.0], ddof=1) / np.sqrt(2))
 
 
 def test_scores_by_station_add_up_to_the_whole() -> None:

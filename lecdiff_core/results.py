@@ -1,0 +1,234 @@
+"""Benchmark files read back: models with their seeds, and verdicts. README's tables and the accuracy page share it.
+
+A benchmark file is what `lecdiff benchmark` writes; benchmarks/results holds those of the committed tables, and below `peers` the
+results of other libraries on the same windows.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lecdiff_core.errors import UserError
+
+OURS = "lec-diff"
+LABELS = {
+    "lec-diff": "LEC-Diff",
+    "lec-diff-paper": "LEC-Diff, the paper's form",
+    "lec-diff-ar": "Autoregressive decoder",
+    "drop-sgf": "Drop SGF (no graph)",
+    "drop-gei": "Drop GEI (no surroundings)",
+    "shuffled-gei": "Shuffled GEI (another station's surroundings)",
+    "lec-diff-image": "Image embedding alone",
+    "lec-diff-text": "Text embedding alone",
+    "lec-diff-unified": "Image + text embedding",
+    "lstm": "LSTM",
+    "stgcn": "STGCN",
+    "stid": "STID",
+    "lstm+prior": "LSTM + seasonal mean",
+    "stgcn+prior": "STGCN + seasonal mean",
+    "stid+prior": "STID + seasonal mean",
+    "wavenet": "WaveNet",
+    "tmaf": "TMAF",
+    "timegrad": "TimeGrad",
+    "deepar": "DeepAR (GluonTS)",
+    "patchtst": "PatchTST (GluonTS)",
+    "lightgbm": "LightGBM quantiles",
+    "statsforecast": "Statistical (statsforecast)",
+    "adaptive-climatology": "Adaptive climatology",
+    "climatology": "Climatology",
+    "seasonal-naive": "Same time yesterday",
+}
+# LEC-Diff with something taken out or exchanged.
+ABLATIONS = (
+    "drop-sgf",
+    "drop-gei",
+    "shuffled-gei",
+    "lec-diff-image",
+    "lec-diff-text",
+    "lec-diff-unified",
+    "lec-diff-ar",
+)
+CITIES = ("milan", "nanjing", "demo")  # of the committed tables
+
+
+class Calibrated(BaseModel):
+    """Scores after split-conformal widening."""
+
+    coverage_50: float
+    coverage_90: float
+    ncrps: float
+
+
+class HourScore(BaseModel):
+    """Scores of one hour of the day."""
+
+    ncrps: float
+    nmae: float
+
+
+class Result(BaseModel):
+    """One model and seed on one city, as a benchmark file holds it; what a file may lack is empty here."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model: str
+    seed: int = 0
+    subset: bool = False  # only the windows that slow models are measured on
+    hold_out_stations: float = 0.0
+    history_hours: int | None = None
+    mae: float
+    rmse: float
+    ncrps: float
+    ncrps_by_day: dict[str, float]
+    coverage_50: float
+    coverage_90: float
+    conformal: Calibrated | None = None
+    interval_score_90: float | None = None
+    energy_score: float | None = None
+    pit: list[float] = []
+    by_hour: dict[int, HourScore] = {}
+    ncrps_by_station: dict[str, float] = {}
+    parameters: int | None = None
+    train_seconds: float | None = None
+    sample_seconds: float | None = None
+    peak_mb: float | None = None
+
+
+class Benchmark(BaseModel):
+    """A benchmark file."""
+
+    city: str
+    part: str
+    device: str = ""
+    results: list[Result]
+
+
+@dataclass(frozen=True)
+class Model:
+    """All seeds of one model under the same conditions."""
+
+    name: str
+    runs: tuple[Result, ...]
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return LABELS.get(self.name, self.name)
+
+    def mean(self, score: str) -> float:
+        """A score's mean over seeds; NaN where a seed lacks it."""
+        return float(np.mean([np.nan if (value := getattr(run, score)) is None else value for run in self.runs]))
+
+    def spread(self, score: str) -> float | None:
+        """A score's standard deviation over seeds; None for a single seed."""
+        values = [getattr(run, score) for run in self.runs]
+        return float(np.std(values, ddof=1)) if len(values) > 1 and None not in values else None
+
+    def widened(self, score: str) -> float | None:
+        """A score after conformal widening, mean over seeds; None where it was not measured."""
+        values = [getattr(run.conformal, score) for run in self.runs if run.conformal]
+        return float(np.mean(values)) if values else None
+
+    @property
+    def by_day(self) -> dict[str, float]:
+        """nCRPS of the days that all seeds have, mean over seeds."""
+        days = sorted(set.intersection(*(set(run.ncrps_by_day) for run in self.runs)))
+        return {day: float(np.mean([run.ncrps_by_day[day] for run in self.runs])) for day in days}
+
+    @property
+    def by_hour(self) -> dict[int, float]:
+        """nCRPS of each hour of the day that all seeds have, mean over seeds."""
+        hours = sorted(set.intersection(*(set(run.by_hour) for run in self.runs)))
+        return {hour: float(np.mean([run.by_hour[hour].ncrps for run in self.runs])) for hour in hours}
+
+    @property
+    def by_station(self) -> dict[str, float]:
+        """nCRPS of each station, of the first seed that has them."""
+        return next((run.ncrps_by_station for run in self.runs if run.ncrps_by_station), {})
+
+    @property
+    def pit(self) -> np.ndarray:
+        """Shares of the observations by their rank in the forecast, (bins,), mean over seeds; empty where not measured."""
+        shares = [run.pit for run in self.runs if run.pit]
+        return np.mean(shares, axis=0) if shares and len({len(share) for share in shares}) == 1 else np.empty(0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One model against another by the paired test of the measurement protocol.
+
+    difference, error: mean over days of the difference in nCRPS, and its standard error.  change: of the whole nCRPS, relative
+    to the other's; negative is better.
+    """
+
+    outcome: Literal["win", "tie", "loss"]
+    difference: float
+    error: float
+    change: float
+
+
+def read_benchmark(file: Path) -> Benchmark:
+    """A benchmark file. Raises UserError with file and place where it is none."""
+    document = read_json(file)
+    try:
+        return Benchmark.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise UserError(f"{file.name}: not a benchmark file ({place}: {first['msg'].lower()}); measure anew") from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises UserError where it holds something else."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{file.name}: holds no JSON object; measure anew")
+    return document
+
+
+def read_committed(folder: Path, city: str) -> Benchmark | None:
+    """A city of the committed tables, with the results of other libraries; None where it was not measured."""
+    files = [file for file in (folder / f"{city}.json", folder / "peers" / f"{city}.json") if file.is_file()]
+    if not files:
+        return None
+    read = [read_benchmark(file) for file in files]
+    return read[0].model_copy(update={"results": [result for part in read for result in part.results]})
+
+
+def models(
+    results: Iterable[Result], subset: bool = False, hold_out_stations: float = 0.0, history_hours: int | None = None
+) -> dict[str, Model]:
+    """The models measured under these conditions, by name, the best nCRPS first."""
+    runs: dict[str, list[Result]] = {}
+    for result in results:
+        conditions = (result.subset, result.hold_out_stations, result.history_hours)
+        if conditions == (subset, hold_out_stations, history_hours):
+            runs.setdefault(result.model, []).append(result)
+    found = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
+    return {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}
+
+
+def verdict(mine: Model, other: Model) -> Verdict:
+    """Mine against the other: more than two standard errors of the paired daily difference is a win or a loss, else a tie."""
+    difference, error = paired_difference(mine.by_day, other.by_day)
+    change = mine.mean("ncrps") / other.mean("ncrps") - 1
+    if not abs(difference) > 2 * error:  # also where a single day gives no error
+        return Verdict("tie", difference, error, change)
+    return Verdict("win" if difference < 0 else "loss", difference, error, change)
+
+
+def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[float, float]:
+    """Mean over days of the difference of two `ncrps_by_day`, and its standard error."""
+    days = sorted(mine.keys() & other.keys())
+    difference = np.array([mine[day] - other[day] for day in days])
+    if len(difference) < 2:
+        return (float(difference.mean()) if len(difference) else float("nan")), float("nan")
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
