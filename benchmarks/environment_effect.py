@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from record import RESULTS, record
 
-from lecdiff_core.backtest import PROTOCOL, Run, fitted, measure, paired_difference, result_key
+from lecdiff_core.backtest import PROTOCOL, Run, fitted, measure, result_key
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.demo import DEMO_CITY
 from lecdiff_core.devices import device_label
 from lecdiff_core.environment.table import read_panel
+from lecdiff_core.results import paired_difference
 
 NAME = "environment_effect"
 MODELS = ("lec-diff", "shuffled-gei", "drop-gei", "seasonal-naive")
