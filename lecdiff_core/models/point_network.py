@@ -1,10 +1,10 @@
-"""What the networks that forecast one number a step share: their inputs, their two forms and their loss.
+"""What the networks that forecast one number a step share: their two forms and their loss.
 
 Each is a body that says something of every step ahead (lstm.py, stgcn.py, stid.py), in one of two forms. Plain, it gives the
 traffic itself, on the scale of the station's mean. With `prior`, it stands around LEC-Diff's learned seasonal mean: it mixes
 the seasonal kernels and corrects their mean in units of its square root, and starts from that mean alone.
 
-Letters as in city/windows.py; K seasonal kernels, J days the body reads step by step.
+Letters as in models/inputs.py; K seasonal kernels.
 """
 
 from typing import Any, NamedTuple
@@ -16,12 +16,19 @@ from torch.nn.functional import silu, softplus
 from lecdiff_core.city.windows import Batch
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, FLOOR, calendar_features
 from lecdiff_core.fusion.season import Season, SeasonalMean
+from lecdiff_core.models.inputs import (
+    COVARIATE_WIDTH,
+    HISTORY_DAYS,
+    LARGEST,
+    History,
+    covariates,
+    day_calendar,
+    history,
+    same_slots,
+)
 from lecdiff_core.models.protocol import PointModel
 
-HISTORY_DAYS = 28
 MEMORY_DAYS = (1.5, 7.0, 21.0)  # initial memory of each seasonal kernel, as in LEC-Diff
-SAME_SLOT_DAYS = (1, 2, 3, 4, 5, 6, 7, 14, 21, 28)  # how many days before a step ahead its own slot is looked up
-LARGEST = 10.0  # inputs are clamped there, in units of a station's mean
 UNIT = 0.5413  # softplus(UNIT) = 1: an untrained network forecasts the station's mean
 
 
@@ -29,9 +36,10 @@ class Inputs(NamedTuple):
     """What a body sees of B windows, on the scale of each station's mean; nothing is NaN.
 
     scale: (B, N, 1).  season: of that scale, None in the plain form.
-    recent: (B, N, P, recent_width) the last day: traffic, the same slot a day and a week before, whether it is missing, clock.
-    lags: (B, N, H, days) traffic at the slot of each step ahead on past days (SAME_SLOT_DAYS).
-    ahead: (B, N, H, ahead_width) each step ahead: lags, whether they were observed and of the same kind of day, their mean, clock.
+    recent: (B, N, P, recent_width) the last day: traffic, the same slot a day and a week before, whether it is missing, clock;
+    with a season its mean and the deviation from it.
+    lags: (B, N, H, J) traffic at the slot of each step ahead on past days.
+    ahead: (B, N, H, ahead_width) the covariates of each step ahead, how far ahead it is, and what a season says of it.
     """
 
     scale: Tensor
@@ -42,10 +50,7 @@ class Inputs(NamedTuple):
 
 
 class PointNetwork(PointModel):
-    """Base of the networks: a body gives (B, N, H, outputs), this class makes traffic of it and trains it.
-
-    stations: rows of a station table, for the body that has one.
-    """
+    """Base of the networks: a body gives (B, N, H, outputs), this class makes traffic of it and trains it."""
 
     def __init__(self, steps_per_day: int, prior: bool) -> None:
         super().__init__()
@@ -55,7 +60,7 @@ class PointNetwork(PointModel):
         kernels = len(MEMORY_DAYS)
         self.outputs = 1 + kernels if prior else 1
         self.recent_width = 4 + CALENDAR_WIDTH + (2 if prior else 0)
-        self.ahead_width = 3 * len(SAME_SLOT_DAYS) + 2 + CALENDAR_WIDTH + (1 + kernels if prior else 0)
+        self.ahead_width = COVARIATE_WIDTH + 1 + (1 + kernels if prior else 0)
         if prior:
             self.season = SeasonalMean(steps_per_day, HISTORY_DAYS, 1, MEMORY_DAYS)
             self.gate = nn.Parameter(torch.zeros(kernels))
@@ -88,36 +93,25 @@ class PointNetwork(PointModel):
         return corrected * inputs.scale
 
     def inputs(self, batch: Batch) -> Inputs:
-        """Scale the past and lay out what is known of the last day and of each step ahead."""
-        scale = batch.past.nanmean(dim=2, keepdim=True).nan_to_num(0.0).clamp_min(1e-6)
-        scaled = batch.past / scale
-        season = self.season(scaled, batch) if self.prior else None
-        days = scaled.unflatten(2, (-1, self.steps_per_day))
-        usual = days.nanmean(dim=2).nan_to_num(1.0)
-        filled = torch.where(days.isfinite(), days, usual[:, :, None]).clamp_max(LARGEST)
-        back = [-day for day in SAME_SLOT_DAYS]
-        lags = filled[:, :, back].transpose(2, 3)
-        recent = self._recent(batch, filled, days, season)
-        ahead = self._ahead(batch, lags, days[:, :, back].transpose(2, 3), usual.clamp_max(LARGEST), season)
-        return Inputs(scale, season, recent, lags, ahead)
+        """Lay out what is known of the last day and of each step ahead."""
+        past = history(batch, self.steps_per_day)
+        season = self.season(past.scaled, batch) if self.prior else None
+        recent, ahead = self._recent(batch, past, season), self._ahead(batch, past, season)
+        return Inputs(past.scale, season, recent, same_slots(past), ahead)
 
-    def _recent(self, batch: Batch, filled: Tensor, days: Tensor, season: Season | None) -> Tensor:
-        latest = filled[:, :, -1]
-        series = [latest, filled[:, :, -2], filled[:, :, -8], (~days[:, :, -1].isfinite()).float()]
+    def _recent(self, batch: Batch, past: History, season: Season | None) -> Tensor:
+        latest = past.filled[:, :, -1]
+        series = [latest, past.filled[:, :, -2], past.filled[:, :, -8], (~past.days[:, :, -1].isfinite()).float()]
         if season is not None:
             centre = season.past.mean(2)[..., -self.steps_per_day :].clamp_max(LARGEST)
             series += [centre, (latest - centre) / (centre + FLOOR).sqrt()]
-        clock = calendar_features(batch.past_calendar, self.steps_per_day)[:, None, -self.steps_per_day :]
+        clock = calendar_features(day_calendar(batch, self.steps_per_day, back=1), self.steps_per_day)[:, None]
         return torch.cat([torch.stack(series, dim=3), clock.expand(-1, latest.shape[1], -1, -1)], dim=3)
 
-    def _ahead(self, batch: Batch, lags: Tensor, raw: Tensor, usual: Tensor, season: Season | None) -> Tensor:
-        kinds = batch.past_calendar.day_type.unflatten(1, (-1, self.steps_per_day))
-        kinds = kinds[:, [-day for day in SAME_SLOT_DAYS]].transpose(1, 2)
-        same_kind = (kinds == batch.future_calendar.day_type[..., None]).float()
-        clock = calendar_features(batch.future_calendar, self.steps_per_day)
-        progress = torch.linspace(0, 1, self.horizon, device=lags.device)[:, None].expand(*clock.shape[:2], 1)
-        shared = torch.cat([same_kind, progress, clock], dim=2)[:, None].expand(-1, lags.shape[1], -1, -1)
-        parts = [lags, raw.isfinite().float(), usual[..., None], shared]
+    def _ahead(self, batch: Batch, past: History, season: Season | None) -> Tensor:
+        known = covariates(batch, past)
+        progress = torch.linspace(0, 1, self.horizon, device=known.device)[:, None]
+        parts = [known, progress.expand(*known.shape[:3], 1)]
         if season is not None:
             kernels = season.future.transpose(2, 3)
             centre = kernels.mean(3, keepdim=True)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from lecdiff_core.city.windows import DAY_TYPES, Batch
-from lecdiff_core.models.point_network import SAME_SLOT_DAYS, Inputs, PointNetwork
+from lecdiff_core.models.inputs import SAME_SLOT_DAYS
+from lecdiff_core.models.point_network import Inputs, PointNetwork
 
 HISTORY_WIDTH = 64
 IDENTITY_WIDTH = 16
