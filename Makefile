@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test test-all check format clean
+PEERS := .venv-peers
+
+.PHONY: app test test-all check format peers clean
 
 app: $(VENV)/installed
 	$(BIN)/lecdiff app
@@ -26,6 +28,20 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Other libraries' models by the measurement protocol, in their own environment; what is measured already is kept.
+PEER_FILES := benchmarks/results/partial/peers
+PROCESSES ?= 1
+
+peers: $(VENV)/installed $(PEERS)/installed
+	$(BIN)/python benchmarks/peer_windows.py
+	$(PEERS)/bin/python benchmarks/peers/forecast.py $(PEER_FILES) --processes $(PROCESSES)
+	$(BIN)/python benchmarks/peer_scores.py
+
+$(PEERS)/installed: constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --requirement constraints-peers.txt
+	touch $@
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
@@ -36,4 +52,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache dist build

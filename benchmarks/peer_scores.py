@@ -1,0 +1,97 @@
+"""Score the peers' samples as every other model's, into results/peers/CITY.json, a file like results/CITY.json.
+
+    python benchmarks/peer_scores.py [milan nanjing demo] [--of FOLDER] [--to FOLDER]
+
+Reads what benchmarks/peer_windows.py and benchmarks/peers/forecast.py wrote. Every run is scored whole and, the first seed, on the
+subset that the slow models are measured on. Results whose samples lie here no more are kept as they are.
+"""
+
+import argparse
+import hashlib
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peers.exchange import Known, read_city, read_samples
+
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.conformal import ConformalScores
+from lecdiff_core.metrics import Scores
+
+RESULTS = Path(__file__).resolve().parent / "results"
+FOLDER = RESULTS / "partial" / "peers"
+SLOW_SAMPLES, SLOW_ORIGINS = 20, 4  # as in lecdiff_core.backtest, which takes long to import
+COSTS = ("parameters", "train_seconds", "sample_seconds", "peak_mb")
+NOTES = ("device", "settings", "trials", "budget_seconds", "libraries")
+
+
+def score(
+    city: Known, about: dict[str, Any], samples: dict[str, np.ndarray], seed: int, subset: bool
+) -> dict[str, Any]:
+    """Scores of samples (O, S, N, H) at the origins of the validation and the test part, plain and widened."""
+    origins, count = (SLOW_ORIGINS, SLOW_SAMPLES) if subset else (None, None)
+    calibration = ConformalScores.empty()
+    for origin, drawn in zip(about["origins"]["validation"][:origins], samples["validation"], strict=False):
+        calibration.add(city.values[:, origin : origin + city.horizon], drawn[:count])
+    widening = calibration.widening()
+    scores = Scores(stations=() if seed else tuple(about["stations"]))
+    widened = Scores()
+    for origin, drawn in zip(about["origins"]["test"][:origins], samples["test"], strict=False):
+        observed = city.values[:, origin : origin + city.horizon]
+        hours = city.slot[origin : origin + city.horizon] * 24 // city.steps_per_day
+        day = (datetime.fromisoformat(city.start) + timedelta(days=1) * origin // city.steps_per_day).date().isoformat()
+        scores.add(observed, drawn[:count], hours, day)
+        widened.add(observed, widening.apply(drawn[:count]), hours, day)
+    conformal = widened.summary()
+    return scores.summary() | {"conformal": {name: conformal[name] for name in ("coverage_50", "coverage_90", "ncrps")}}
+
+
+def city_results(folder: Path) -> list[dict[str, Any]]:
+    """All results whose samples lie in a city's folder, made from its present data."""
+    city, about = read_city(folder)
+    results = []
+    for file in sorted(folder.glob("*-*.json")):
+        samples, log = read_samples(folder, file.stem)
+        if log["data_hash"] != about["data_hash"]:
+            continue
+        for subset in (False, True) if log["seed"] == 0 else (False,):
+            run = {"model": log["model"], "seed": log["seed"], "subset": subset, "hold_out_stations": 0.0}
+            parts = [run, log["recipe"], log["settings"], about["protocol"], about["data_hash"]]
+            key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+            costs = {name: log[name] for name in (*COSTS, *NOTES) if name in log}
+            results.append(run | score(city, about, samples, log["seed"], subset) | costs | {"key": key})
+    return results
+
+
+def keep(out: Path, about: dict[str, Any], results: list[dict[str, Any]]) -> None:
+    """Write results into a city's file; those of other runs that it holds stay."""
+    name = ("model", "seed", "subset")
+    new = {tuple(result[part] for part in name) for result in results}
+    old = json.loads(out.read_text("utf-8"))["results"] if out.is_file() else []
+    results = [result for result in old if tuple(result[part] for part in name) not in new] + results
+    results.sort(key=lambda result: (result["subset"], result["model"], result["seed"]))
+    document = {"city": about["city"], "protocol": about["protocol"], "part": "test", "device": "CPU, 1 thread"}
+    with replacing(out) as unfinished:
+        unfinished.write_text(json.dumps(document | {"results": results}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Score the cities named on the command line, or all that are there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cities", nargs="*")
+    parser.add_argument("--of", type=Path, default=FOLDER)
+    parser.add_argument("--to", type=Path, default=RESULTS / "peers")
+    chosen = parser.parse_args()
+    for name in chosen.cities or sorted(file.parent.name for file in chosen.of.glob("*/about.json")):
+        results = city_results(chosen.of / name)
+        if results:
+            keep(chosen.to / f"{name}.json", json.loads((chosen.of / name / "about.json").read_text("utf-8")), results)
+        for result in results:
+            subset = " (subset)" if result["subset"] else ""
+            print(f"{name}: {result['model']:14} seed {result['seed']}{subset}  ncrps {result['ncrps']:.4f}")
+
+
+if __name__ == "__main__":
+    main()
