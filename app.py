@@ -29,7 +29,10 @@ def main() -> None:
         icon=":material/satellite_alt:",
         url_path="environment",
     )
-    page = st.navigation([network_map, environment], position="top")
+    accuracy = st.Page(
+        HERE / "pages" / "accuracy.py", title="Accuracy", icon=":material/query_stats:", url_path="accuracy"
+    )
+    page = st.navigation([network_map, environment, accuracy], position="top")
     if open_city():
         page.run()
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -108,6 +108,74 @@ class Benchmark(BaseModel):
     results: list[Result]
 
 
+class SamplerRun(BaseModel):
+    """One city, sampler and number of steps. evaluations: calls of the network for a sample."""
+
+    city: str
+    sampler: str
+    steps: int
+    evaluations: int
+    ncrps: float
+
+
+class SamplerStudy(BaseModel):
+    """nCRPS against denoising steps, on validation data. sampler, steps: the default."""
+
+    sampler: str
+    steps: int
+    results: list[SamplerRun]
+
+    def default(self, city: str) -> SamplerRun | None:
+        """The run of a city with the default sampler and steps."""
+        return next((run for run in self._of(city, self.sampler) if run.steps == self.steps), None)
+
+    def most(self, city: str) -> SamplerRun | None:
+        """The run of a city with the default sampler and the most steps."""
+        return max(self._of(city, self.sampler), key=lambda run: run.steps, default=None)
+
+    def curves(self, city: str) -> dict[str, list[tuple[int, float]]]:
+        """Evaluations and nCRPS of each sampler, by evaluations."""
+        samplers = dict.fromkeys(run.sampler for run in self.results if run.city == city)
+        return {name: sorted((run.evaluations, run.ncrps) for run in self._of(city, name)) for name in samplers}
+
+    def _of(self, city: str, sampler: str) -> list[SamplerRun]:
+        return [run for run in self.results if (run.city, run.sampler) == (city, sampler)]
+
+
+class LatencyRun(BaseModel):
+    """Time and memory of one forecast of a whole network. whole: measured as it is, not worked out from a part of it."""
+
+    model: str
+    device: str
+    stations: int
+    seconds: float
+    us_per_station_step: float
+    peak_mb: float | None = None
+    whole: bool = True
+
+
+class LatencyStudy(BaseModel):
+    """Latency against network size: `samples` futures of `steps` steps for every station."""
+
+    samples: int
+    steps: int
+    results: list[LatencyRun]
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+class Conditions(NamedTuple):
+    """What a comparison holds fixed; the names are those of `Result`."""
+
+    subset: bool = False
+    hold_out_stations: float = 0.0
+    history_hours: int | None = None
+
+
+WHOLE = Conditions()  # every station in training, all that is known of it, every window
+
+
 @dataclass(frozen=True)
 class Model:
     """All seeds of one model under the same conditions."""
@@ -174,24 +242,28 @@ class Verdict:
 
 def read_benchmark(file: Path) -> Benchmark:
     """A benchmark file. Raises UserError with file and place where it is none."""
-    document = read_json(file)
+    return _read(file, Benchmark)
+
+
+def read_sampler_study(file: Path) -> SamplerStudy:
+    """What benchmarks/samplers.py wrote. Raises UserError with file and place where it is something else."""
+    return _read(file, SamplerStudy)
+
+
+def read_latency_study(file: Path) -> LatencyStudy:
+    """What benchmarks/latency.py wrote. Raises UserError with file and place where it is something else."""
+    return _read(file, LatencyStudy)
+
+
+def _read(file: Path, form: type[Form]) -> Form:
     try:
-        return Benchmark.model_validate(document)
+        return form.model_validate(json.loads(file.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
-        raise UserError(f"{file.name}: not a benchmark file ({place}: {first['msg'].lower()}); measure anew") from error
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UserError where it holds something else."""
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{file.name}: holds no JSON object; measure anew")
-    return document
+        raise UserError(f"{file.name}: not such a result ({place}: {first['msg'].lower()}); measure anew") from error
 
 
 def read_committed(folder: Path, city: str) -> Benchmark | None:
@@ -203,14 +275,11 @@ def read_committed(folder: Path, city: str) -> Benchmark | None:
     return read[0].model_copy(update={"results": [result for part in read for result in part.results]})
 
 
-def models(
-    results: Iterable[Result], subset: bool = False, hold_out_stations: float = 0.0, history_hours: int | None = None
-) -> dict[str, Model]:
+def models(results: Iterable[Result], conditions: Conditions = WHOLE) -> dict[str, Model]:
     """The models measured under these conditions, by name, the best nCRPS first."""
     runs: dict[str, list[Result]] = {}
     for result in results:
-        conditions = (result.subset, result.hold_out_stations, result.history_hours)
-        if conditions == (subset, hold_out_stations, history_hours):
+        if conditions == (result.subset, result.hold_out_stations, result.history_hours):
             runs.setdefault(result.model, []).append(result)
     found = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
     return {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}

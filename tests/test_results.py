@@ -11,6 +11,7 @@ from lecdiff_core.assets import results_folder
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import (
     CITIES,
+    Conditions,
     Model,
     Result,
     models,
@@ -76,8 +77,8 @@ def test_models_under_other_conditions_are_kept_apart_and_the_best_comes_first()
     ]
     results = [Result.model_validate(row) for row in rows]
     assert [(model.name, len(model.runs)) for model in models(results).values()] == [("lec-diff", 2), ("stid", 1)]
-    assert set(models(results, hold_out_stations=0.2, history_hours=24)) == {"lec-diff"}
-    assert not models(results, hold_out_stations=0.2)
+    assert set(models(results, Conditions(hold_out_stations=0.2, history_hours=24))) == {"lec-diff"}
+    assert not models(results, Conditions(hold_out_stations=0.2))
 
 
 def test_other_libraries_stand_beside_a_citys_own_results(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_other_libraries_stand_beside_a_citys_own_results(tmp_path: Path) -> Non
     ("text", "place"),
     [
         ("shopping list", "Expecting value"),
-        ("[]", "no JSON object"),
+        ("[]", "the whole: input should be a valid dictionary"),
         ("{}", "city"),
         (json.dumps({"city": "x", "part": "test", "results": [result() | {"ncrps": "much"}]}), "results.0.ncrps"),
         (json.dumps({"city": "x", "part": "test", "results": [{"model": "stid"}]}), "results.0.mae"),

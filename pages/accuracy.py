@@ -1,0 +1,359 @@
+"""Accuracy: how good the forecasts are, against which others, whether their intervals hold, and how long they take."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from lecdiff_core import results
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from lecdiff_core.results import ABLATIONS, CITIES, OURS, Benchmark, Conditions, LatencyStudy, Model, SamplerStudy
+from pages.parts import accuracy_charts, cities, findings, measured, missing, session
+from pages.parts.charts import CONFIG
+from pages.parts.formats import escaped, literal
+
+HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
+YARDSTICK = "seasonal-naive"
+SHOWN_HOURS = 4  # models in the chart by hour
+T = TypeVar("T")
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    city = cities.open_city(place.path)
+    for notice in session.notices():
+        st.warning(literal(notice), icon=":material/link_off:")
+    introduce()
+    shown = choose(city, sources(city))
+    if shown is not None:
+        show_results(shown)
+    show_studies()
+    session.write_link(place)
+
+
+def introduce() -> None:
+    """What is measured, in two sentences."""
+    st.html(
+        "<h2>How good the forecasts are</h2>"
+        '<p class="lec-told">Every model forecasts the same days, which none of them was trained on: 24 hours ahead, '
+        'every 6 hours. <span title="Continuous ranked probability score over the sum of the traffic (nCRPS)">The '
+        "<b>error</b> says how far the forecast distribution lies from what came, as a share of the traffic</span>; lower "
+        'is better. A difference of no more than <span title="of the paired difference per day">two standard errors</span> '
+        "is called a tie.</p>"
+    )
+
+
+def read(what: str, reading: Callable[[], T]) -> T | None:
+    """Measurements, or a word on why they cannot be shown."""
+    try:
+        return reading()
+    except UserError as error:
+        st.warning(f"{what} cannot be shown. {literal(error)}", icon=":material/error:")
+        return None
+
+
+# ---- which city
+
+
+def sources(city: City) -> dict[str, Benchmark]:
+    """Every city with results, the open one first, by a name for people."""
+    found = {}
+    own = read("The results of this city", lambda: measured.of_city(city))
+    if own and own.results:
+        found[city.meta.name] = own
+    for name in CITIES:
+        benchmark = read(f"The shipped results of {name}", partial(measured.shipped, name))
+        if benchmark and benchmark.results and benchmark is not own:
+            found.setdefault(benchmark.city, benchmark)
+    return found
+
+
+def choose(city: City, found: dict[str, Benchmark]) -> Benchmark | None:
+    """The results that are shown; says what the open city lacks."""
+    if city.meta.name not in found:
+        missing.offer(
+            "No model has been measured on this city yet; below are the cities measured before. To measure this one:",
+            "benchmark",
+            city,
+        )
+    if not found:
+        st.info("There are no results to show.", icon=":material/query_stats:")
+        return None
+    names = list(found)
+    chosen = names[0]
+    if len(names) > 1:
+        chosen = st.segmented_control(
+            "Measured on", names, default=names[0], required=True, key=f"measured-{session.place().key}"
+        )
+    return found[chosen]
+
+
+# ---- one city
+
+
+def show_results(benchmark: Benchmark) -> None:
+    """All that was measured on one city."""
+    models = results.models(benchmark.results)
+    if not models:
+        st.info("Only parts of this city were measured; see below.", icon=":material/query_stats:")
+    else:
+        show_models(models)
+        focus = models.get(OURS) or next(iter(models.values()))
+        show_calibration(focus)
+        hour_side, station_side = st.columns(2, gap="large")
+        with hour_side:
+            show_hours(models, focus)
+        with station_side:
+            show_unseen(benchmark, focus)
+    show_slow(benchmark)
+    st.html(
+        f'<p class="lec-made">Measured on the {escaped(benchmark.part)} part'
+        f"{', ' + escaped(benchmark.device) if benchmark.device else ''}. Where several seeds were trained, ± is their standard "
+        "deviation.</p>"
+    )
+
+
+def figure(title: str, chart: go.Figure, sentence: str, key: str) -> None:
+    """A chart under its title, and what it means."""
+    st.html(f'<h3 class="lec-part">{escaped(title)}</h3><p class="lec-told">{escaped(sentence)}</p>')
+    st.plotly_chart(chart, key=key, config=CONFIG, alt=f"{title}. {sentence}")
+
+
+def show_models(models: dict[str, Model]) -> None:
+    """All models against one another, LEC-Diff with its parts changed beside them, and every figure in a table."""
+    ours = models.get(OURS)
+    whole = [model for name, model in models.items() if name not in ABLATIONS]
+    changed = [model for name, model in models.items() if name in ABLATIONS]
+    left, right = st.columns(2, gap="large") if ours and changed else (st.container(), None)
+    with left:
+        figure("Against other models", accuracy_charts.ranking(whole, ours), findings.standing(models), "ranking")
+    if right and ours:
+        with right:
+            rows = sorted([ours, *changed], key=lambda model: model.mean("ncrps"))
+            figure(
+                "What each part is worth",
+                accuracy_charts.ranking(rows, ours),
+                findings.ablations(ours, changed),
+                "ablations",
+            )
+    with st.expander("All figures"):
+        st.dataframe(table(models), hide_index=True, column_config=columns(), key="figures")
+
+
+def table(models: dict[str, Model]) -> pd.DataFrame:
+    """Every model's scores, mean over seeds, with LEC-Diff's verdict against it."""
+    ours = models.get(OURS)
+    rows = []
+    for model in models.values():
+        spread = model.spread("ncrps")
+        said = results.verdict(ours, model) if ours and model is not ours else None
+        rows.append(
+            {
+                "Model": model.label,
+                "Error": 100 * model.mean("ncrps"),
+                "± seeds": None if spread is None else 100 * spread,
+                "MAE": model.mean("mae"),
+                "RMSE": model.mean("rmse"),
+                "in 50 %": 100 * model.mean("coverage_50"),
+                "in 90 %": 100 * model.mean("coverage_90"),
+                "in 90 %, stretched": None if (widened := model.widened("coverage_90")) is None else 100 * widened,
+                "LEC-Diff's error beside it": None if said is None else 100 * said.change,
+                "Verdict": "" if said is None else findings.OUTCOMES[said.outcome],
+                "Seeds": len(model.runs),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def columns() -> dict[str, Any]:
+    """How the table's columns are written, and what they mean."""
+    number = st.column_config.NumberColumn
+    return {
+        "Error": number(
+            format="%.2f %%", help="nCRPS: continuous ranked probability score over the sum of the traffic"
+        ),
+        "± seeds": number(format="%.2f", help="Standard deviation over seeds, in the same unit"),
+        "MAE": number(format="%.4g", help="Mean absolute error of the median, in the city's unit"),
+        "RMSE": number(format="%.4g", help="Root mean squared error of the mean, in the city's unit"),
+        "in 50 %": number(format="%.0f %%", help="Observations inside the 50 % interval; 50 % is right"),
+        "in 90 %": number(format="%.0f %%", help="Observations inside the 90 % interval; 90 % is right"),
+        "in 90 %, stretched": number(
+            format="%.0f %%", help="The same after split-conformal widening on the validation part"
+        ),
+        "LEC-Diff's error beside it": number(format="%+.1f %%", help="Below zero: LEC-Diff's error is lower"),
+    }
+
+
+def show_calibration(model: Model) -> None:
+    """Whether intervals hold what they promise."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        figure(
+            f"Do the intervals hold? ({model.label})",
+            accuracy_charts.reliability(model),
+            findings.calibration(model),
+            "reliability",
+        )
+    if model.pit.size:
+        with right:
+            figure(
+                "Where observations fall in the forecast",
+                accuracy_charts.pit_histogram(model.pit),
+                findings.ranks(model.pit),
+                "pit",
+            )
+
+
+def show_hours(models: dict[str, Model], focus: Model) -> None:
+    """Error by hour of day: of LEC-Diff, the best others and the simplest."""
+    if not focus.by_hour:
+        return
+    others = [model for name, model in models.items() if model is not focus and name not in ABLATIONS and model.by_hour]
+    best = [model for model in others if model.name != YARDSTICK][: SHOWN_HOURS - 2]
+    shown = [focus, *best, *(model for model in others if model.name == YARDSTICK)]
+    figure("Error by hour of day", accuracy_charts.by_hour(shown), findings.hours(focus), "hours")
+
+
+def show_unseen(benchmark: Benchmark, seen: Model) -> None:
+    """Stations that training never saw: with their whole history, and with the last day of it alone."""
+    settings = {
+        "all stations in training": results.WHOLE,
+        "stations never seen": Conditions(hold_out_stations=HELD_OUT),
+        "never seen, only a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
+    }
+    found = {name: results.models(benchmark.results, setting) for name, setting in settings.items()}
+    there = [name for name in settings if seen.name in found[name]]
+    if len(there) < 2:
+        return
+    order = [seen.name, *(name for name in found[there[-1]] if name != seen.name and name not in ABLATIONS)][
+        :SHOWN_HOURS
+    ]
+    bars = {results.LABELS.get(name, name): [found[condition].get(name) for condition in there] for name in order}
+    told = findings.unseen(
+        seen,
+        [
+            (words, found[name][seen.name])
+            for name, words in (
+                ("stations never seen", "for stations that training never saw"),
+                ("never seen, only a day of history", "where only a day of their history is known"),
+            )
+            if seen.name in found[name]
+        ],
+    )
+    figure("Stations never seen in training", accuracy_charts.conditions(there, bars), told, "unseen")
+
+
+def show_slow(benchmark: Benchmark) -> None:
+    """Models too slow to be measured in full, and the others on the same few forecasts."""
+    models = results.models(benchmark.results, Conditions(subset=True))
+    if len(models) < 2:
+        return
+    with st.expander("Models too slow to be measured in full"):
+        whole = [model for name, model in models.items() if name not in ABLATIONS]
+        figure(
+            "On the first four forecasts, 20 sampled futures each, one seed",
+            accuracy_charts.ranking(whole, models.get(OURS)),
+            findings.standing(models),
+            "slow",
+        )
+
+
+# ---- studies
+
+
+def show_studies() -> None:
+    """What was measured once, on cities of the project's own choice."""
+    effect = read("What surroundings add", measured.surroundings)
+    steps = read("The study of denoising steps", measured.samplers)
+    network = read("Latency against network size", measured.latency)
+    shows: list[Callable[[], None]] = []
+    if effect and results.models(effect.results):
+        shows.append(lambda: show_surroundings(effect))
+    if steps and steps.results:
+        shows.append(lambda: show_denoising(steps))
+    if network and network.results:
+        shows.append(lambda: show_latency(network))
+    if not shows:
+        return
+    st.html("<h2>What was studied besides</h2>")
+    for start in range(0, len(shows), 2):
+        for side, show in zip(st.columns(2, gap="large"), shows[start : start + 2], strict=False):
+            with side:
+                show()
+
+
+def show_surroundings(effect: Benchmark) -> None:
+    """LEC-Diff with a station's surroundings, another's, and none."""
+    names = [name for name in (OURS, "shuffled-gei", "drop-gei") if name in results.models(effect.results)]
+    settings = {
+        "whole history": results.WHOLE,
+        "a day of history": Conditions(history_hours=SHORT_HISTORY),
+        "never seen": Conditions(hold_out_stations=HELD_OUT),
+        "never seen, a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
+    }
+    found = {name: results.models(effect.results, setting) for name, setting in settings.items()}
+    there = [name for name, models in found.items() if models]
+    words = {OURS: "the station's surroundings", "shuffled-gei": "another station's", "drop-gei": "none"}
+    bars = {words[name]: [found[condition].get(name) for condition in there] for name in names}
+    sentence = _worth_of_surroundings(
+        {condition: found[condition] for condition in dict.fromkeys((there[0], there[-1]))}
+    )
+    figure(f"What surroundings add ({effect.city})", accuracy_charts.conditions(there, bars), sentence, "surroundings")
+
+
+def _worth_of_surroundings(found: dict[str, dict[str, Model]]) -> str:
+    """What knowing them is worth under each condition."""
+    told = []
+    for condition, models in found.items():
+        others = [models[name] for name in ("drop-gei", "shuffled-gei") if name in models]
+        if OURS in models and others:
+            spoken = f"stations {condition}" if condition.startswith("never") else f"the {condition}"
+            told.append(findings.surroundings(models[OURS], others, spoken))
+    return " ".join(told) or "Knowing the surroundings was not measured against not knowing them."
+
+
+def show_denoising(study: SamplerStudy) -> None:
+    """Error against denoising steps, for each sampler."""
+    names = list(dict.fromkeys(run.city for run in study.results))
+    title = "How many denoising steps are needed"
+    city = names[0]
+    if len(names) > 1:
+        city = st.segmented_control("Steps measured on", names, default=city, required=True, key="steps-city")
+    default, most = study.default(city), study.most(city)
+    if default is None or most is None:
+        return
+    told = findings.denoising(
+        default.sampler, default.steps, default.evaluations, default.ncrps, most.ncrps, most.steps
+    )
+    chart = accuracy_charts.denoising(study.curves(city), (default.evaluations, default.ncrps))
+    figure(f"{title} ({city}, validation days)", chart, told, "denoising")
+
+
+def show_latency(study: LatencyStudy) -> None:
+    """Seconds for a forecast of all stations against their number."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for run in study.results:
+        worked_out = "" if run.whole else ", worked out from a part"
+        name = f"{results.LABELS.get(run.model, run.model)}, {run.device}{worked_out}"
+        series.setdefault(name, []).append((run.stations, run.seconds))
+    ours = [run for run in study.results if run.model == OURS]
+    if not ours:
+        return
+    largest = max(ours, key=lambda run: (run.device.startswith("CPU"), run.stations))
+    rates = {run.model: run for run in study.results if run.model != OURS and run.device == largest.device}
+    beside = [
+        (f"{results.LABELS.get(name, name)} takes", run.us_per_station_step / largest.us_per_station_step)
+        for name, run in rates.items()
+    ]
+    told = findings.latency(largest.stations, largest.seconds, largest.device, beside)
+    figure(
+        "How long a forecast takes", accuracy_charts.latency({k: sorted(v) for k, v in series.items()}), told, "latency"
+    )
+
+
+main()

@@ -1,0 +1,195 @@
+"""What the accuracy page says in words: sentences made from the figures beside them, which stay true when those change."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lecdiff_core.results import ABLATIONS, OURS, Model, Verdict, verdict
+from pages.parts.formats import share
+
+TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
+NEXT_TO_NOTHING = 0.005  # relative change that is called no change
+OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
+# What each ablation leaves out or puts in place, as a subject for a sentence.
+TAKEN_OUT = {
+    "drop-sgf": "the graph that ties stations together",
+    "drop-gei": "what is known of the surroundings",
+    "shuffled-gei": "the right surroundings instead of another station's",
+    "lec-diff-image": "the chosen embedding instead of the image's alone",
+    "lec-diff-text": "the chosen embedding instead of the text's alone",
+    "lec-diff-unified": "the chosen embedding instead of image and text together",
+    "lec-diff-ar": "denoising the whole day at once instead of step by step",
+}
+
+
+def percent(part: float) -> str:
+    """A relative change as per cent with one decimal, without its sign."""
+    return f"{100 * abs(part):.1f}\N{NARROW NO-BREAK SPACE}%"
+
+
+def standing(models: Mapping[str, Model]) -> str:
+    """How LEC-Diff stands against all other models."""
+    others = [model for name, model in models.items() if name != OURS and name not in ABLATIONS]
+    ours = models.get(OURS)
+    if ours is None:
+        best = others[0] if others else next(iter(models.values()))
+        return f"{best.label} has the lowest error of those measured here; LEC-Diff itself was not measured."
+    if not others:
+        return "Only LEC-Diff was measured here, so there is nothing to compare it with."
+    verdicts = [verdict(ours, other) for other in others]
+    return f"{_against_the_best(others[0], verdicts[0])} {_tally(verdicts)}"
+
+
+def _against_the_best(best: Model, said: Verdict) -> str:
+    if said.change == 0:
+        return f"LEC-Diff and {best.label} have the same error."
+    below = said.change < 0
+    place = "LEC-Diff has the lowest error" if below else f"{best.label} has the lowest error"
+    beside = f"{percent(said.change)} below the next best, {best.label}" if below else None
+    rest = beside or f"LEC-Diff's is {percent(said.change)} above it"
+    meaning = {
+        "win": "day by day the lead is clear",
+        "loss": "day by day it is clearly behind",
+        "tie": "over the few days measured this is a tie",
+    }[said.outcome]
+    return f"{place}, {rest}; {meaning}."
+
+
+def _tally(verdicts: Sequence[Verdict]) -> str:
+    counts = {outcome: sum(one.outcome == outcome for one in verdicts) for outcome in ("win", "tie", "loss")}
+    plurals = {"win": "wins", "tie": "ties", "loss": "losses"}
+    parts = [f"{count} {name if count == 1 else plurals[name]}" for name, count in counts.items() if count]
+    number = len(verdicts)
+    return f"Against {'the one other model' if number == 1 else f'all {number} other models'}: {joined(parts)}."
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Words in a row: a, b and c."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))
+
+
+def ablations(ours: Model, without: Sequence[Model]) -> str:
+    """What each part of LEC-Diff is worth here."""
+    worth: dict[str, list[str]] = {"win": [], "tie": [], "loss": []}
+    for model in without:
+        said = verdict(ours, model)
+        change = f" ({percent(1 / (1 + said.change) - 1)})" if said.outcome != "tie" else ""
+        worth[said.outcome].append(f"{TAKEN_OUT.get(model.name, model.label)}{change}")
+    sentences = []
+    if worth["win"]:
+        sentences.append(f"The forecasts get better by {joined(worth['win'])}.")
+    if worth["loss"]:
+        sentences.append(f"They would be better without {joined(worth['loss'])}.")
+    if worth["tie"]:
+        sentences.append(f"No difference that these days could tell comes from {joined(worth['tie'])}.")
+    return " ".join(sentences)
+
+
+def calibration(model: Model) -> str:
+    """Whether the intervals hold what they promise."""
+    half, most = model.mean("coverage_50"), model.mean("coverage_90")
+    said = (
+        f"Of what was observed, {share(half)} fell inside the 50\N{NARROW NO-BREAK SPACE}% interval and {share(most)} inside the "
+        f"90\N{NARROW NO-BREAK SPACE}% interval: {_kept(half - 0.5, most - 0.9)}."
+    )
+    widened = model.widened("coverage_50"), model.widened("coverage_90")
+    if None not in widened:
+        said += f" Stretched by what validation days showed, {share(widened[0])} and {share(widened[1])}."  # type: ignore[arg-type]
+    return said
+
+
+def _kept(half: float, most: float) -> str:
+    if max(abs(half), abs(most)) <= TOLERANCE:
+        return "the intervals keep their promise"
+    off = [
+        f"the {name} interval is too {'wide' if miss > 0 else 'narrow'}"
+        for name, miss in (("inner", half), ("outer", most))
+        if abs(miss) > TOLERANCE
+    ]
+    return joined(off)
+
+
+def ranks(pit: np.ndarray) -> str:
+    """Where the observations fell among the sampled futures."""
+    edge = max(1, len(pit) // 10)
+    low, high = pit[:edge].sum(), pit[-edge:].sum()
+    expected = edge / len(pit)
+    tails = {"low": low / expected - 1, "high": high / expected - 1}
+    if max(map(abs, tails.values())) <= 0.2:
+        return "Observations fall evenly among the sampled futures, as they should: all bars are about as high as the line."
+    words = [
+        f"{'more' if excess > 0 else 'fewer'} {name} values came than forecast"
+        for name, excess in tails.items()
+        if abs(excess) > 0.2
+    ]
+    return f"With perfect forecasts all bars would reach the line; here {joined(words)}."
+
+
+def hours(model: Model) -> str:
+    """When forecasts are good and when they are not."""
+    by_hour = model.by_hour
+    best, worst = min(by_hour, key=by_hour.__getitem__), max(by_hour, key=by_hour.__getitem__)
+    return (
+        f"{model.label} errs least from {best}:00 to {best + 1}:00 ({percent(by_hour[best])} of the traffic) and most from "
+        f"{worst}:00 to {worst + 1}:00 ({percent(by_hour[worst])})."
+    )
+
+
+def stations(errors: Mapping[str, float]) -> str:
+    """How errors spread over the stations."""
+    values = np.array(list(errors.values()))
+    worst = max(errors, key=errors.__getitem__)
+    return (
+        f"Half of the {len(values):,} stations have an error below {percent(float(np.median(values)))} of their traffic, "
+        f"nine in ten below {percent(float(np.quantile(values, 0.9)))}; {worst} has the highest, {percent(errors[worst])}."
+    )
+
+
+def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
+    """What a forecast costs of a station that training never saw."""
+    parts = []
+    for condition, model in others:
+        change = model.mean("ncrps") / seen.mean("ncrps") - 1
+        worse = "higher" if change > 0 else "lower"
+        much = "about the same" if abs(change) < NEXT_TO_NOTHING else f"{percent(change)} {worse}"
+        parts.append(f"{much} {condition}")
+    return f"Compared with all stations in training, LEC-Diff's error is {joined(parts)}."
+
+
+def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
+    """Whether knowing the surroundings lowers the error under a condition."""
+    parts = []
+    for other in others:
+        said = verdict(true, other)
+        against = {"drop-gei": "not knowing them", "shuffled-gei": "being told another station's"}.get(
+            other.name, other.label
+        )
+        change = f"{percent(said.change)} {'lower' if said.change < 0 else 'higher'} than {against}"
+        parts.append(
+            f"{change} ({'a tie' if said.outcome == 'tie' else 'clear' if said.outcome == 'win' else 'worse'})"
+        )
+    return f"With {condition}, knowing the surroundings leaves an error {joined(parts)}."
+
+
+def denoising(sampler: str, steps: int, evaluations: int, ncrps: float, at_most: float, most: int) -> str:
+    """Whether the default number of steps is enough."""
+    excess = ncrps / at_most - 1
+    enough = "within" if excess <= 0.01 else "more than"
+    beside = (
+        f"{percent(excess)} {'above' if excess > 0 else 'below'}" if abs(excess) >= NEXT_TO_NOTHING / 10 else "equal to"
+    )
+    return (
+        f"{evaluations} evaluations of the network ({sampler}, {steps} steps) give an error {beside} that of {most} steps: "
+        f"{enough} 1\N{NARROW NO-BREAK SPACE}%."
+    )
+
+
+def latency(stations_count: int, seconds: float, device: str, others: Sequence[tuple[str, float]]) -> str:
+    """How long a forecast of many stations takes, and how much longer other samplers take a station and step."""
+    took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:,.0f} s"
+    said = f"A day ahead for {stations_count:,} stations, 100 sampled futures each, takes {took} ({device})."
+    beside = [
+        f"{name} {factor:,.1f} times as long" if factor >= 1 else f"{name} only {percent(factor)} of it"
+        for name, factor in others
+    ]
+    return f"{said} For each station and step {joined(beside)}." if beside else said
