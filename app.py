@@ -32,7 +32,8 @@ def main() -> None:
     accuracy = st.Page(
         HERE / "pages" / "accuracy.py", title="Accuracy", icon=":material/query_stats:", url_path="accuracy"
     )
-    page = st.navigation([network_map, environment, accuracy], position="top")
+    data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
+    page = st.navigation([network_map, environment, accuracy, data], position="top")
     if open_city():
         page.run()
 

@@ -254,10 +254,16 @@ def forget(job: Job) -> None:
     with _alone(job.city):
         if find(job.city, job.id).state == "running":
             raise UserError(f"{job.step} is still running on {job.city.name}; stop it first")
-        shutil.rmtree(job.folder)
-        left = {entry.name for entry in (*job.city.iterdir(), *(job.city / FOLDER).iterdir())}
-        if left <= {FOLDER, LOCK_FILE}:
-            shutil.rmtree(job.city)
+        discard(job.folder)
+
+
+def discard(folder: Path) -> None:
+    """Remove a job's folder, and the city folder where it holds nothing else."""
+    shutil.rmtree(folder)
+    city = folder.parent.parent
+    left = {entry.name for entry in (*city.iterdir(), *folder.parent.iterdir())}
+    if left <= {FOLDER, LOCK_FILE}:
+        shutil.rmtree(city)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lecdiff_core.environment.description import current_descriptions, read_desc
 from lecdiff_core.environment.embed import stations_to_embed
 from lecdiff_core.environment.table import TABLE_FILE, read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.results import LABELS
 
 LEAST_DAYS = 20  # to train and to measure on: the validation tenth must hold a whole day
 SURGES_FILE = "surges.parquet"
@@ -42,6 +43,11 @@ class SavedModel:
     device: str = ""
     seed: int | None = None
 
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return _label(self.name)
+
 
 def steps(city: City) -> dict[str, Step]:
     """Every step after the import, by its name, in the order in which they are done."""
@@ -57,6 +63,10 @@ def steps(city: City) -> dict[str, Step]:
         _surges(city, models),
     ]
     return {step.name: step for step in found}
+
+
+def _label(model: str) -> str:
+    return LABELS.get(model, model)
 
 
 def benchmark_file(city: Path, part: str) -> Path:
@@ -75,31 +85,31 @@ def forecast_file(city: Path, model: str) -> Path:
 def _imagery(city: City, chips: int) -> Step:
     count = len(city.station_ids)
     told = (
-        f"{chips:,} of {count:,} stations have a satellite chip." if chips else "No station has a satellite chip yet."
+        f"{chips:,} of {count:,} stations have a satellite image." if chips else "No station has a satellite image yet."
     )
     return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told)
 
 
 def _describe(city: City, chips: dict[str, Path]) -> Step:
-    needs = "" if chips else "satellite chips"
+    needs = "" if chips else "satellite images"
     try:
         said = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
     except UserError as error:
         return Step("describe", "missing", f"Descriptions cannot be read: {error}", needs)
     described = {station: said[station] for station in chips if station in said}
     if not described:
-        return Step("describe", "missing", "No chip has been described yet.", needs)
+        return Step("describe", "missing", "No image has been described yet.", needs)
     digests = {station: hashlib.sha256(chips[station].read_bytes()).hexdigest() for station in described}
     stale = [name for name, those in described.items() if all(one.image_sha256 != digests[name] for one in those)]
     writers = named(sorted({one.model for those in described.values() for one in those}))
-    told = f"{len(described):,} of {len(chips):,} chips are described, by {writers}."
+    told = f"{len(described):,} of {len(chips):,} images are described, by {writers}."
     if stale:
         return Step("describe", "outdated", f"{told} {len(stale):,} of an older image.", needs)
     return Step("describe", "done" if len(described) == len(chips) else "partial", told, needs)
 
 
 def _embed(city: City, chips: int) -> Step:
-    needs = "" if chips else "satellite chips"
+    needs = "" if chips else "satellite images"
     try:
         table = read_environment(city)
     except UserError as error:
@@ -206,7 +216,7 @@ def _forecast(city: City, models: list[SavedModel]) -> Step:
     if not there:
         return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
     current = [name for name, file in there.items() if not _older(file, city, [name])]
-    told = f"The 24 hours after the data, forecast by {named(current or list(there))}."
+    told = f"The 24 hours after the data, forecast by {named([_label(name) for name in current or there])}."
     return Step("forecast", "done" if current else "outdated", told, needs)
 
 
@@ -216,7 +226,7 @@ def _benchmark(city: City) -> Step:
     files = {part: benchmark_file(city.path, part) for part in ("validation", "test")}
     told, outdated = [], False
     for part, file in files.items():
-        measured = list(dict.fromkeys(str(result.get("model")) for result in _json(file).get("results", [])))
+        measured = list(dict.fromkeys(_label(str(result.get("model"))) for result in _json(file).get("results", [])))
         if measured:
             told.append(f"On the {part} part: {named(measured, 6)}.")
             outdated |= _older(file, city, [])

@@ -57,14 +57,14 @@ def test_surroundings_from_nothing_to_done_to_outdated(little_city: City) -> Non
     assert {name for name, step in found.items() if step.needs} == {"describe", "embed", "forecast", "surges"}
     digests = {station: draw(little_city, station, 10) for station in little_city.station_ids[:-1]}
     found = steps(little_city)
-    assert (found["imagery"].state, found["imagery"].told) == ("partial", "11 of 12 stations have a satellite chip.")
+    assert (found["imagery"].state, found["imagery"].told) == ("partial", "11 of 12 stations have a satellite image.")
     assert found["describe"].needs == "" == found["embed"].needs
     last = little_city.station_ids[-1]
     digests[last] = draw(little_city, last, 10)
     tell(little_city, dict(list(digests.items())[:5]))
     found = steps(little_city)
     assert found["imagery"].state == "done"
-    assert (found["describe"].state, found["describe"].told) == ("partial", "5 of 12 chips are described, by painter.")
+    assert (found["describe"].state, found["describe"].told) == ("partial", "5 of 12 images are described, by painter.")
     tell(little_city, digests)
     assert steps(little_city)["describe"].state == "done"
     draw(little_city, "S03", 200)
@@ -111,7 +111,7 @@ def test_what_models_say_is_outdated_when_the_model_is_newer(little_city: City) 
         assert file in before or file.parent in before
     found = steps(little_city)
     assert {found[name].state for name in ("forecast", "benchmark", "surges")} == {"done"}
-    assert found["benchmark"].told == "On the validation part: climatology."
+    assert found["benchmark"].told == "On the validation part: Climatology."
     later = (little_city.path / "surges.parquet").stat().st_mtime + 10
     os.utime(little_city.path / "models" / "climatology" / "config.json", (later, later))
     found = steps(little_city)

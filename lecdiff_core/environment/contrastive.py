@@ -13,10 +13,14 @@ import lecdiff_core.environment.torchvision_ops  # noqa: F401 (before open_clip)
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,12 +33,12 @@ from torch.nn import functional
 
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.directions import TURNS, turned
-from lecdiff_core.environment.encoder import Encoder, EncoderConfig
+from lecdiff_core.environment.encoder import Encoder, EncoderConfig, tokenizer_of, tokens_by_length
 from lecdiff_core.environment.vocabulary import domain_merges
 from lecdiff_core.progress import Report, silent
 
 Sentences = tuple[str, ...]
-WIDTH = 128
+WIDTH, EMBEDDING = 192, 128
 PADDINGS = (32, 64, 96, 128, 160)
 CLAUSE = re.compile(r"[,;:—]\s+|\s+(?:and|with|while)\s+")
 SHORTEST_CLAUSE = 3  # characters
@@ -67,29 +71,29 @@ class Recipe:
     keep_every: int = 100  # steps between checkpoints
 
 
-def small_encoder(texts: Sequence[str], seed: int = 0) -> Encoder:
-    """An untrained CoCa of about 3 million parameters, with the vocabulary of `texts`."""
+def small_encoder(texts: Sequence[str], seed: int = 0, device: torch.device | None = None) -> Encoder:
+    """An untrained CoCa of about 7 million parameters, with the vocabulary of `texts`."""
     merges = domain_merges(texts)
     vocabulary = 2 * 256 + len(merges) + 2
     text = {"context_length": PADDINGS[-1], "vocab_size": vocabulary, "width": WIDTH, "heads": WIDTH // 32}
     config = EncoderConfig(
         name="lecdiff-small",
         model={
-            "embed_dim": WIDTH,
+            "embed_dim": EMBEDDING,
             "vision_cfg": {
-                "image_size": 96,
+                "image_size": 128,
                 "patch_size": 16,
                 "width": WIDTH,
                 "head_width": 32,
-                "layers": 4,
+                "layers": 6,
                 "patch_dropout": 0.25,
                 "output_tokens": True,
             },
             "text_cfg": {**text, "layers": 2, "embed_cls": True, "output_tokens": True},
             "multimodal_cfg": {**text, "layers": 2},
         },
-        stem=(24, 48, 96, 128),
-        image_size=96,
+        stem=(32, 64, 128, 192),
+        image_size=128,
         mean=(0.48, 0.48, 0.39),
         std=(0.17, 0.16, 0.16),
         merges=merges,
@@ -97,18 +101,24 @@ def small_encoder(texts: Sequence[str], seed: int = 0) -> Encoder:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Encoder(config)
+        return Encoder(config, device)
 
 
 def train_encoder(
-    encoder: Encoder, pairs: Sequence[Pair], recipe: Recipe, checkpoint: Path | None = None, report: Report = silent
+    encoder: Encoder,
+    pairs: Sequence[Pair],
+    recipe: Recipe,
+    checkpoint: Path | None = None,
+    report: Report = silent,
+    processes: int = 0,
 ) -> None:
     """Train the encoder in place, from scratch or from the weights it has.
 
     With a `checkpoint` file, the state is kept every few steps and a run with the same pairs and recipe goes on from there.
+    `processes`: how many prepare texts beside a fast device; the weights do not depend on it.
     """
     model = encoder.model
-    chips = encoder.pixels([pair.chip for pair in pairs]).mul(255).to(torch.uint8)
+    chips = torch.cat([encoder.pixels([pair.chip]).mul(255).to(torch.uint8) for pair in pairs]).to(encoder.device)
     decayed = [weight for weight in model.parameters() if weight.ndim > 1]
     others = [weight for weight in model.parameters() if weight.ndim <= 1]
     model.requires_grad_(True)
@@ -121,13 +131,13 @@ def train_encoder(
     first = _resume(checkpoint, key, model, optimizer) if checkpoint else 0
     model.train()
     try:
-        with torch.random.fork_rng():
-            for step in range(first, recipe.steps):
+        with torch.random.fork_rng(), shown(encoder.config, pairs, recipe, first, processes) as rows_of_steps:
+            for step, rows in enumerate(rows_of_steps, start=first):
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * _schedule(step, recipe)
                 torch.manual_seed(recipe.seed * 1_000_003 + step)
                 random = np.random.default_rng((recipe.seed, step))
-                loss = _loss(encoder, *_batch(encoder, chips, pairs, recipe, step, random), recipe, random)
+                loss = _loss(encoder, _pixels(chips, rows, recipe, random), rows, recipe, random)
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -145,21 +155,81 @@ def train_encoder(
         checkpoint.unlink(missing_ok=True)
 
 
-def _batch(
-    encoder: Encoder, chips: Tensor, pairs: Sequence[Pair], recipe: Recipe, step: int, random: np.random.Generator
-) -> tuple[Tensor, list[str]]:
-    rows = min(recipe.rows, len(pairs))
-    per_epoch = max(1, len(pairs) // rows)
-    order = np.random.default_rng((recipe.seed, 7, step // per_epoch)).permutation(len(pairs))
-    chosen = order[(step % per_epoch) * rows :][:rows]
-    quarters = random.integers(0, TURNS if recipe.turn else 1, rows)
-    mirrored = random.integers(0, 2 if recipe.turn else 1, rows).astype(bool)
-    texts = [
-        turned(_excerpt(pairs[pair].descriptions, recipe, random), int(quarter), bool(mirror))
-        for pair, quarter, mirror in zip(chosen, quarters, mirrored, strict=True)
-    ]
-    pixels = chips[torch.from_numpy(chosen)].to(encoder.device).float() / 255
-    return _recolour(_moved(pixels, quarters, mirrored, recipe.zoom, random), random), texts
+class Rows(NamedTuple):
+    """What one step shows: which pairs, how each is turned, and the texts by length (see `Encoder.tokens`)."""
+
+    pairs: np.ndarray
+    quarters: np.ndarray
+    mirrored: np.ndarray
+    texts: list[tuple[list[int], np.ndarray]]
+
+
+class Shower:
+    """Draws the rows of a step; the same step of the same descriptions and recipe always shows the same."""
+
+    def __init__(self, config: EncoderConfig, descriptions: Sequence[tuple[Sentences, ...]], recipe: Recipe) -> None:
+        self.tokenizer, self.paddings = tokenizer_of(config), config.paddings
+        self.descriptions, self.recipe = descriptions, recipe
+
+    def rows(self, step: int) -> Rows:
+        """The rows of a step."""
+        recipe, count = self.recipe, len(self.descriptions)
+        rows = min(recipe.rows, count)
+        per_epoch = max(1, count // rows)
+        order = np.random.default_rng((recipe.seed, 7, step // per_epoch)).permutation(count)
+        chosen = order[(step % per_epoch) * rows :][:rows]
+        random = np.random.default_rng((recipe.seed, step, 1))
+        quarters = random.integers(0, TURNS if recipe.turn else 1, rows)
+        mirrored = random.integers(0, 2 if recipe.turn else 1, rows).astype(bool)
+        texts = [
+            turned(_excerpt(self.descriptions[pair], recipe, random), int(quarter), bool(mirror))
+            for pair, quarter, mirror in zip(chosen, quarters, mirrored, strict=True)
+        ]
+        tokens = tokens_by_length(self.tokenizer, self.paddings, texts)
+        return Rows(chosen, quarters, mirrored, [(which, numbers.numpy()) for which, numbers in tokens])
+
+
+@contextmanager
+def shown(
+    config: EncoderConfig, pairs: Sequence[Pair], recipe: Recipe, first: int, processes: int
+) -> Iterator[Iterable[Rows]]:
+    """The rows of the steps from `first` on, drawn here or ahead of time in other processes."""
+    given = (config, [pair.descriptions for pair in pairs], recipe)
+    steps = range(first, recipe.steps)
+    if not processes:
+        yield map(Shower(*given).rows, steps)
+        return
+    with get_context("spawn").Pool(processes, _begin_showing, given) as pool:
+        yield _ahead(pool, steps, 4 * processes)
+
+
+def _ahead(pool: Pool, steps: Iterable[int], count: int) -> Iterator[Rows]:
+    """Rows in order, `count` of them asked for before they are needed."""
+    waiting: deque[AsyncResult[Rows]] = deque()
+    for step in steps:
+        waiting.append(pool.apply_async(_show, (step,)))
+        if len(waiting) > count:
+            yield waiting.popleft().get()
+    while waiting:
+        yield waiting.popleft().get()
+
+
+_shower: Shower
+
+
+def _begin_showing(config: EncoderConfig, descriptions: Sequence[tuple[Sentences, ...]], recipe: Recipe) -> None:
+    global _shower
+    torch.set_num_threads(1)
+    _shower = Shower(config, descriptions, recipe)
+
+
+def _show(step: int) -> Rows:
+    return _shower.rows(step)
+
+
+def _pixels(chips: Tensor, rows: Rows, recipe: Recipe, random: np.random.Generator) -> Tensor:
+    pixels = chips[torch.from_numpy(rows.pairs).to(chips.device)].float() / 255
+    return _recolour(_moved(pixels, rows.quarters, rows.mirrored, recipe.zoom, random), random)
 
 
 def _excerpt(descriptions: tuple[Sentences, ...], recipe: Recipe, random: np.random.Generator) -> str:
@@ -210,12 +280,12 @@ def _recolour(pixels: Tensor, random: np.random.Generator) -> Tensor:
     return (pixels * draw(0.85, 1.15) * draw(0.94, 1.06, 3)).clamp(0, 1)
 
 
-def _loss(encoder: Encoder, pixels: Tensor, texts: list[str], recipe: Recipe, random: np.random.Generator) -> Tensor:
+def _loss(encoder: Encoder, pixels: Tensor, shown: Rows, recipe: Recipe, random: np.random.Generator) -> Tensor:
     image, patches = encoder.image_features(pixels)
     latents = torch.empty_like(image)
     groups: list[tuple[Tensor, Tensor, Any]] = []
-    for which, tokens in encoder.tokens(texts):
-        given = tokens.to(encoder.device)
+    for which, tokens in shown.texts:
+        given = torch.from_numpy(tokens).to(encoder.device)
         latent, states = encoder.text_features(given)
         rows = torch.tensor(which, device=encoder.device)
         latents = latents.index_copy(0, rows, latent)

@@ -63,7 +63,7 @@ class Encoder:
         self.device = device or torch.device("cpu")
         self.model: Any = _build(config).to(self.device)
         self.model.requires_grad_(False).eval()
-        self.tokenizer = _tokenizer(config)
+        self.tokenizer = tokenizer_of(config)
         self.identity = ""  # SHA-256 of configuration and weights, as opened or saved
 
     @classmethod
@@ -137,14 +137,7 @@ class Encoder:
 
     def tokens(self, texts: Sequence[str]) -> list[tuple[list[int], Tensor]]:
         """The texts by the length they are padded to: which they are, and their (n, length) token numbers."""
-        if not texts:
-            return []
-        tokens = self.tokenizer(list(texts))
-        paddings = self.config.paddings or (tokens.shape[1],)
-        last = ((tokens != 0) * torch.arange(1, tokens.shape[1] + 1)).amax(1)
-        lengths = torch.tensor(paddings)[torch.searchsorted(torch.tensor(paddings), last)]
-        groups = [(length, torch.nonzero(lengths == length)[:, 0]) for length in paddings]
-        return [(which.tolist(), tokens[which, :length]) for length, which in groups if len(which)]
+        return tokens_by_length(self.tokenizer, self.config.paddings, texts)
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """(n, 3, size, size) float32 between 0 and 1: the middle square of each image, resized."""
@@ -323,7 +316,20 @@ def _stem(channels: Sequence[int], width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(before, width, 1))
 
 
-def _tokenizer(config: EncoderConfig) -> Any:
+def tokens_by_length(tokenizer: Any, paddings: Sequence[int], texts: Sequence[str]) -> list[tuple[list[int], Tensor]]:
+    """The texts by the length they are padded to (see `Encoder.tokens`)."""
+    if not texts:
+        return []
+    tokens = tokenizer(list(texts))
+    paddings = paddings or (tokens.shape[1],)
+    last = ((tokens != 0) * torch.arange(1, tokens.shape[1] + 1)).amax(1)
+    lengths = torch.tensor(paddings)[torch.searchsorted(torch.tensor(paddings), last)]
+    groups = [(length, torch.nonzero(lengths == length)[:, 0]) for length in paddings]
+    return [(which.tolist(), tokens[which, :length]) for length, which in groups if len(which)]
+
+
+def tokenizer_of(config: EncoderConfig) -> Any:
+    """What cuts texts into an encoder's tokens."""
     if config.merges is None:
         return open_clip.get_tokenizer(config.model)
     assert isinstance(config.model, dict)

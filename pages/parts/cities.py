@@ -5,11 +5,14 @@ Where two roots hold the same key, the earlier root wins.
 """
 
 import os
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from lecdiff_core import background
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import META_FILE, STATIONS_FILE, TRAFFIC_FILE, City, read_meta
 from lecdiff_core.city.storage import below
@@ -18,6 +21,7 @@ from lecdiff_core.serve import FIRST_VARIABLE
 
 ROOT_VARIABLE = "LECDIFF_CITIES"
 DEPTHS = ("*", "*/*", "*/*/*")  # of the cities that are listed; a link reaches any depth
+LONGEST_KEY = 60
 Stamp = tuple[tuple[int, int], ...]
 
 
@@ -34,10 +38,11 @@ def roots() -> list[Path]:
     """Folders that cities lie in: the one around LECDIFF_CITY, LECDIFF_CITIES (default `cities`), the demo city's."""
     first = os.environ.get(FIRST_VARIABLE)
     around = [Path(first).resolve().parent] if first else []
-    return list(dict.fromkeys([*around, _own_root(), assets_folder().resolve()]))
+    return list(dict.fromkeys([*around, own_root(), assets_folder().resolve()]))
 
 
-def _own_root() -> Path:
+def own_root() -> Path:
+    """Where cities of one's own lie, and new ones come."""
     return Path(os.environ.get(ROOT_VARIABLE) or "cities").resolve()
 
 
@@ -73,8 +78,51 @@ def places() -> list[Place]:
     """Every city that can be chosen: first the one that LECDIFF_CITY names, by default the demo city."""
     shipped = assets_folder().resolve() / "demo"
     first = Path(os.environ.get(FIRST_VARIABLE) or shipped).resolve()
-    found = _scan(tuple(roots()), _own_root())
+    found = _scan(tuple(roots()), own_root())
     return sorted(found, key=lambda place: (place.path != first, place.name.lower(), place.key))
+
+
+def refresh() -> None:
+    """Look again which cities there are."""
+    _scan.clear()
+
+
+def key_of(folder: Path) -> str | None:
+    """The key of the city in a folder; None where it is not listed."""
+    return next((place.key for place in places() if place.path.resolve() == folder.resolve()), None)
+
+
+def editable(folder: Path) -> bool:
+    """Whether jobs may write into a city folder: not into the shipped one, nor where the system forbids it."""
+    return not folder.resolve().is_relative_to(assets_folder().resolve()) and os.access(folder, os.W_OK)
+
+
+def worked_on() -> list[Path]:
+    """Folders with jobs: those of listed cities, and those that an import has not made a city of yet."""
+    beginning = [file.parents[2] for file in own_root().glob(f"*/{background.FOLDER}/*/{background.ORDER_FILE}")]
+    listed = [place.path.resolve() for place in places() if (place.path / background.FOLDER).is_dir()]
+    return list(dict.fromkeys([*listed, *beginning]))
+
+
+def new_folder(name: str) -> Path:
+    """Where a new city of this name will lie. Raises UserError for a name without letters, or one that is taken."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    key = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_KEY].strip("-")
+    if not key:
+        raise UserError(f"“{name}” cannot name a folder; give the city a name with letters from a to z or digits")
+    folder = below(own_root(), key)
+    if any(place.key == key for place in places()) or (folder / META_FILE).exists():
+        raise UserError(f"there is a city {key} already; open it, or choose another name")
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {background.FOLDER}:
+        raise UserError(f"the folder {folder} holds something else; choose another name")
+    return folder
+
+
+def free_folder(name: str) -> Path:
+    """Where a new city of this name can lie, numbered where the name is taken."""
+    taken = {place.key for place in places()}
+    keys = (name if number == 1 else f"{name}-{number}" for number in range(1, 1000))
+    return next(own_root() / key for key in keys if key not in taken and not (own_root() / key).exists())
 
 
 def command(step: str, city: City) -> str:

@@ -24,6 +24,12 @@ def literal(text: object) -> str:
     return str(text).translate(PUNCTUATION)
 
 
+def shortened(text: object, longest: int = 60) -> str:
+    """`text` on one line, cut off where it is longer."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def scale(top: float, unit: str) -> tuple[float, str]:
     """The divisor and the unit in which values up to `top`, given in the city's `unit`, read best.
 

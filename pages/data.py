@@ -1,0 +1,215 @@
+"""Data: which cities there are, bringing in new ones, and the steps from traffic to forecasts, each run in the background."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.summary import CitySummary, summarise
+from lecdiff_core.demo import copy_demo_city, demo_city
+from lecdiff_core.errors import UserError
+from lecdiff_core.steps import SavedModel, Step, saved_models, sources, steps
+from pages.parts import cities, formats, importing, jobs, session, settings, tables
+from pages.parts.cities import Stamp
+from pages.parts.formats import escaped, literal
+
+BADGES = {
+    "missing": ":gray-badge[Not yet]",
+    "partial": ":orange-badge[In part]",
+    "done": ":green-badge[:material/check: Done]",
+    "outdated": ":orange-badge[:material/history: Outdated]",
+}
+# What a step is for, in the words of somebody who has not read the paper.
+MEANINGS = {
+    "imagery": "A satellite image around every station. It is what descriptions and embeddings are made from.",
+    "describe": "What stands around each station in words, written from its image and checked against it.",
+    "embed": "Images and descriptions as numbers: they let stations be compared and searched, and help the forecast.",
+    "train": "A model learns from the first 70 % of the time and is tuned on the next 10 %. The rest it never sees.",
+    "forecast": "The 24 hours after the end of the data, for every station, as a file to take away.",
+    "benchmark": "Trains models anew and measures their forecasts on days they have not seen, all by the same rules.",
+    "surges": "Times at which traffic left what the forecast, made before, held likely.",
+}
+TOLD_ELSEWHERE = ("satellite chips", "descriptions", "embeddings", "a trained model")  # by the steps
+CARD = "data_step"  # the step that a link asks for
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    city = cities.open_city(place.path)
+    for notice in session.notices():
+        st.warning(literal(notice), icon=":material/link_off:")
+    wanted = st.query_params.get("step")
+    st.session_state[CARD] = wanted or st.session_state.get(CARD)
+    work, watch = st.columns([7, 4], gap="large")
+    with watch:
+        st.html('<h2 class="lec-part">Jobs</h2>')
+        jobs.panel(city.path)
+    with work:
+        show_cities(city)
+        show_holdings(city)
+        show_steps(city)
+        show_models(city)
+    session.write_link(place)
+
+
+# ---- cities
+
+
+def show_cities(city: City) -> None:
+    """Where cities lie, how more come in."""
+    root = cities.own_root()
+    st.html(
+        '<h2 class="lec-part">Cities</h2><p class="lec-sub">Choose one at the top of the page. City folders that are '
+        f"put into <code>{escaped(root)}</code> appear there by themselves.</p>"
+    )
+    if not cities.editable(city.path):
+        offer_copy(city)
+    with st.expander(
+        "Import a city from files", icon=":material/upload_file:", key="import", expanded=_asked("import", False)
+    ):
+        importing.form(city)
+
+
+def offer_copy(city: City) -> None:
+    """A folder that cannot be written into can be copied, if it is the shipped one."""
+    if city.path.resolve() != demo_city().resolve():
+        st.info("This folder cannot be written into, so nothing can be made here.", icon=":material/lock:")
+        return
+    told, button = st.columns([5, 2], vertical_alignment="center")
+    told.info("This is the shipped demo city, which stays as it is. Work on a copy of it.", icon=":material/lock:")
+    button.button(
+        "Make an editable copy", icon=":material/content_copy:", width="stretch", key="copy_demo", on_click=copy_demo
+    )
+
+
+def copy_demo() -> None:
+    """Copy the shipped city into the cities folder, and open the copy."""
+    folder = cities.free_folder("demo-copy")
+    try:
+        copy_demo_city(folder)
+    except UserError as error:
+        st.session_state[jobs.TROUBLE] = str(error)
+    else:
+        jobs.open_city(folder)
+
+
+# ---- what the folder holds
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
+def _summary(folder: str, changed: Stamp, _city: City) -> CitySummary:  # noqa: ARG001 (the key)
+    return summarise(_city)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
+def _steps(folder: str, changed: Stamp, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
+    return steps(_city), saved_models(_city)
+
+
+def stamp(city: City) -> Stamp:
+    """Changes with whatever the page tells of a city."""
+    return cities.stamp(*sources(city.path))
+
+
+def show_holdings(city: City) -> None:
+    """Figures of the traffic, and what one may still want to add by hand."""
+    held = _summary(str(city.path), stamp(city), city)
+    st.html(f'<h2 class="lec-part">What {escaped(city.meta.name)} holds</h2>')
+    facts = {
+        "Stations": f"{held.stations:,}",
+        "From": formats.day(city.traffic.index[0]),
+        "To": formats.day(city.traffic.index[-1]),
+        "A value every": formats.duration(city.interval),
+        "Values missing": formats.share(held.missing_share),
+        "Mean load": formats.amount(held.mean, city.meta.unit),
+        "Time zone": city.meta.timezone,
+        "Holidays": f"{held.holidays}",
+    }
+    st.html(tables.facts(facts))
+    wishes = [wish for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
+    if wishes:
+        st.html(f'<p class="lec-sub">Still missing</p>{tables.items(wishes)}')
+
+
+# ---- the steps
+
+
+def show_steps(city: City) -> None:
+    """One line a step with what there is of it; opened, its choices and the button that starts it."""
+    found, models = _steps(str(city.path), stamp(city), city)
+    st.html(
+        '<h2 class="lec-part">Steps</h2><p class="lec-sub">From top to bottom; each goes on in the background and can be '
+        "stopped and resumed. Images, descriptions and embeddings are optional.</p>"
+    )
+    editable = cities.editable(city.path)
+    at_work = {job.step for job in jobs.shown(city.path) if job.state == "running" and job.city == city.path.resolve()}
+    for name, step in found.items():
+        badge = ":blue-badge[:material/autorenew: Running]" if name in at_work else BADGES[step.state]
+        label = f"**{jobs.TITLES[name]}** {badge} {literal(step.told)}"
+        with st.expander(label, key=f"step-{name}", expanded=_asked(name, False)):
+            st.html(f'<p class="lec-told">{MEANINGS[name]}</p>')
+            if step.needs:
+                st.info(f"This needs {literal(step.needs)} first.", icon=":material/hourglass_empty:")
+            blocked = _blocked(step, editable, name in at_work)
+            SETTINGS[name](city, models, blocked)
+
+
+def _blocked(step: Step, editable: bool, running: bool) -> str:
+    """Why the step cannot be started now; empty where it can."""
+    if not editable:
+        return "This folder cannot be changed; make an editable copy first."
+    if running:
+        return "It is running already."
+    return f"It needs {step.needs} first." if step.needs else ""
+
+
+SETTINGS: dict[str, Callable[[City, list[SavedModel], str], None]] = {
+    "imagery": settings.imagery,
+    "describe": settings.describe,
+    "embed": settings.embed,
+    "train": settings.train,
+    "forecast": settings.forecast,
+    "benchmark": settings.benchmark,
+    "surges": settings.surges,
+}
+
+
+def _asked(step: str, otherwise: bool) -> bool:
+    wanted = st.session_state.get(CARD)
+    return wanted == step if wanted else otherwise
+
+
+# ---- models
+
+
+def show_models(city: City) -> None:
+    """The trained models, how good they were on the days they were tuned on, and whether they are of these data."""
+    _, models = _steps(str(city.path), stamp(city), city)
+    if not models:
+        return
+    st.html('<h2 class="lec-part">Models of this city</h2>')
+    head = ("Model", "Error (validation)", "Parameters", "Trained in", "On", "Seed", "Fits this city")
+    rows = [
+        (
+            model.label,
+            "–" if model.validation_crps is None else f"{model.validation_crps:.4f}",
+            "–" if model.parameters is None else f"{model.parameters:,}",
+            "–" if model.seconds is None else jobs.length(model.seconds),
+            model.device or "–",
+            "–" if model.seed is None else str(model.seed),
+            model.fit or "yes",
+        )
+        for model in models
+    ]
+    st.html(tables.table(head, rows))
+    st.html(
+        '<p class="lec-sub">Error: CRPS over total traffic on the 10 % of the time the model was tuned on; '
+        "lower is better. A formula without training has none.</p>"
+    )
+    for model in models:
+        if model.fit:
+            st.warning(f"**{literal(model.label)}**: {literal(model.fit)}.", icon=":material/history:")
+
+
+main()

@@ -1,0 +1,303 @@
+"""What can be chosen for each step, and the button that starts it as a background job.
+
+Every function takes the city, its saved models, and why the step cannot be started now (empty where it can).
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from lecdiff_core import background
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.costs import Estimate
+from lecdiff_core.environment.describe import DEFAULT_MODEL, estimate_descriptions
+from lecdiff_core.environment.imagery import METRES
+from lecdiff_core.environment.instruction import instruction_names
+from lecdiff_core.environment.llm import OPENAI_URL
+from lecdiff_core.errors import UserError
+from lecdiff_core.results import LABELS
+from lecdiff_core.steps import BENCHMARKS, SURGES_FILE, SavedModel, forecast_file
+from pages.parts import cities, jobs, uploads
+from pages.parts.cities import Stamp
+from pages.parts.formats import literal
+
+IN_CITY = "../.."  # from a job's folder
+TERMS = (
+    "Esri's terms do not allow automated fetching of ArcGIS Online imagery without Esri's consent. Looking at the map is "
+    "ordinary use; fetching an image for every station is not. By ticking the box you state that you have that consent, or a "
+    "licence that covers it, and that the attribution is shown with every image (this application does so). Without it: use "
+    "your own orthophotos or open Sentinel-2 imagery as a GeoTIFF, or a tile server that you may use."
+)
+SOURCES = {"arcgis": "ArcGIS World Imagery", "tiles": "A tile server", "raster": "A GeoTIFF of your own"}
+PROVIDERS = {"offline": "Without a language model, from what the image measures", "openai": "A language model"}
+INSTRUCTIONS = {"short": "Short", "standard": "Standard", "infrastructure": "Detailed, with infrastructure"}
+DEVICES = {"auto": "The fastest there is", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
+PARTS = {"validation": "Validation folds, to choose between models", "test": "Test part, to report"}
+PAPER = "lec-diff-paper"
+PREFERRED = "lec-diff"
+
+
+def _start(city: City, step: str, options: Sequence[str], blocked: str, label: str) -> None:
+    if st.button(
+        label,
+        icon=":material/play_arrow:",
+        type="primary",
+        disabled=bool(blocked),
+        help=blocked or None,
+        key=f"start-{step}",
+    ):
+        jobs.start(city.path, step, options)
+        st.rerun()
+
+
+def _device(step: str) -> str:
+    return (
+        f"--device={st.selectbox('Compute on', list(DEVICES), format_func=DEVICES.__getitem__, key=f'device-{step}')}"
+    )
+
+
+# ---- surroundings
+
+
+def imagery(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
+    """Where images come from, whose terms apply, how large they are."""
+    source = st.radio("Source", list(SOURCES), format_func=SOURCES.__getitem__, horizontal=True, key="imagery_source")
+    left, right = st.columns(2)
+    metres = left.number_input("Metres a side", 50, 10_000, int(METRES), 10, key="imagery_metres")
+    size = right.number_input("Pixels a side", 32, 2048, 256, 32, key="imagery_size")
+    options = [f"--metres={metres}", f"--size={size}"]
+    if source == "arcgis":
+        _arcgis(city, options, blocked)
+    elif source == "tiles":
+        _tiles(city, options, blocked)
+    else:
+        _raster(city, options, blocked)
+
+
+def _arcgis(city: City, options: list[str], blocked: str) -> None:
+    month = st.text_input(
+        "Month (optional)",
+        key="imagery_month",
+        placeholder="2021-03",
+        max_chars=7,
+        help="The archived release published nearest to it; its pictures were taken earlier. Empty: the present imagery.",
+    ).strip()
+    st.caption(TERMS)
+    agreed = st.checkbox("I have Esri's consent or a licence that covers this", key="imagery_terms")
+    if month and not re.fullmatch(r"\d{4}-\d{2}", month):
+        blocked = blocked or "Write the month like 2021-03."
+    words = ["--source=arcgis", "--accept-terms", *options, *([f"--date={month}"] if month else [])]
+    _start(city, "imagery", words, blocked or ("" if agreed else "Accept the terms first."), "Fetch images")
+
+
+def _tiles(city: City, options: list[str], blocked: str) -> None:
+    template = st.text_input(
+        "Address of the tiles",
+        key="imagery_template",
+        placeholder="https://tiles.example.org/{z}/{x}/{y}.jpg",
+        max_chars=300,
+        help="Write the attribution that the server asks for into city.toml.",
+    ).strip()
+    if not template:
+        blocked = blocked or "Give the address of a tile server that you may use."
+    elif urlsplit(template).query or "@" in template:
+        # It would be kept with the job; what may be a secret never is.
+        st.warning(
+            "An address with a key in it is not kept by this page. Run `lecdiff imagery` in a terminal with it.",
+            icon=":material/key_off:",
+        )
+        blocked = blocked or "The address may carry a key."
+    _start(city, "imagery", [f"--source={template}", *options], blocked, "Fetch images")
+
+
+def _raster(city: City, options: list[str], blocked: str) -> None:
+    given = st.file_uploader(
+        "GeoTIFF of 8-bit red, green and blue",
+        type=list(uploads.RASTER),
+        key="imagery_raster",
+        max_upload_size=uploads.LARGEST_MB,
+        help="A larger one: lecdiff imagery CITY --source FILE.tif",
+    )
+    blocked = blocked or ("" if given else "Choose a file.")
+    button = st.button(
+        "Cut images",
+        icon=":material/play_arrow:",
+        type="primary",
+        disabled=bool(blocked),
+        help=blocked or None,
+        key="start-imagery",
+    )
+    if not button or given is None:
+        return
+    folder = background.new_folder(city.path)
+    try:
+        (file,) = uploads.lay([given], folder / background.INPUT, uploads.RASTER)
+    except UserError as error:
+        background.discard(folder)
+        st.error(literal(error), icon=":material/error:")
+        return
+    if jobs.start(city.path, "imagery", [f"--source={file.relative_to(folder)}", *options], folder) is None:
+        background.discard(folder)
+    st.rerun()
+
+
+def describe(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
+    """Who writes the descriptions, and what that costs."""
+    st.secrets.load_if_toml_exists()
+    configured = bool(os.environ.get("OPENAI_API_KEY") or _address() != OPENAI_URL)
+    provider = st.radio(
+        "Written by",
+        list(PROVIDERS),
+        index=1 if configured else 0,
+        format_func=PROVIDERS.__getitem__,
+        horizontal=True,
+        key="describe_provider",
+    )
+    if provider == "offline":
+        st.caption(
+            "Free and private, but poorer. Such descriptions say wherever they are shown that no model wrote them."
+        )
+        _start(city, "describe", ["--provider=offline"], blocked, "Describe")
+        return
+    key = "with the key of this server" if os.environ.get("OPENAI_API_KEY") else "without a key"
+    st.caption(
+        f"Asks {literal(urlsplit(_address()).hostname or '')} {key}. Whoever runs this server sets OPENAI\\_API\\_KEY and "
+        "LECDIFF\\_LLM\\_BASE\\_URL in its environment or in Streamlit's secrets. It is sent the images, no places."
+    )
+    first, second, third, fourth = st.columns(4, gap="small")
+    model = first.text_input("Model", DEFAULT_MODEL, key="describe_model", max_chars=80).strip() or DEFAULT_MODEL
+    count = second.number_input("Descriptions a station", 1, 20, 1, key="describe_count")
+    names = instruction_names()
+    instruction = third.selectbox(
+        "Detail",
+        names,
+        index=names.index("standard"),
+        format_func=lambda name: INSTRUCTIONS.get(name, name),
+        key="describe_instruction",
+    )
+    budget = fourth.number_input(
+        "Spend at most (USD)", min_value=0.01, value=None, key="describe_budget", placeholder="no limit"
+    )
+    if not configured:
+        blocked = blocked or "There is neither a key nor a server of your own; see above."
+    words = ["--provider=openai", f"--model={model}", f"--per-station={count}", f"--instruction={instruction}"]
+    words += [f"--budget={budget}"] if budget else []
+    label = "Describe"
+    if not blocked:
+        estimate = _estimate(str(city.path), _described(city), model, int(count), instruction, city)
+        st.info(f"To be asked: {literal(estimate)}.", icon=":material/payments:")
+        label = "Describe" if estimate.cost is None else f"Describe for about {estimate.cost:.2f} USD"
+        if budget and estimate.cost is None:
+            blocked = "A limit cannot be kept: the price of this model is not known."
+    _start(city, "describe", words, blocked, label)
+
+
+def _address() -> str:
+    return os.environ.get("LECDIFF_LLM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+
+
+def _described(city: City) -> Stamp:
+    return cities.stamp(city.path / "descriptions.jsonl", city.path / "imagery" / "chips")
+
+
+@st.cache_resource(max_entries=32, show_spinner="Estimating the cost")
+def _estimate(folder: str, changed: Stamp, model: str, count: int, instruction: str, _city: City) -> Estimate:  # noqa: ARG001
+    return estimate_descriptions(_city, "openai", model, count, instruction)
+
+
+def embed(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
+    """Where to compute; only what is new is embedded."""
+    _start(city, "embed", [_device("embed")], blocked, "Embed")
+
+
+# ---- models
+
+
+@st.cache_resource(show_spinner="Loading the models")
+def _catalogue() -> list[str]:
+    from lecdiff_core.models.catalogue import MODELS
+
+    return list(MODELS)
+
+
+def _label(model: str) -> str:
+    return LABELS.get(model, model)
+
+
+def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
+    """Which model, where, from which seed."""
+    names = _catalogue()
+    first, second, third = st.columns([3, 3, 2], gap="small")
+    with first:
+        model = st.selectbox("Model", names, index=names.index(PREFERRED), format_func=_label, key="train_model")
+    with second:
+        device = _device("train")
+    seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help="Of all that is random.")
+    if model == PAPER:
+        st.caption(
+            "The plain form of the paper: 21.8 million parameters and 100 steps of denoising, slow without a GPU."
+        )
+    which = ["--model=lec-diff", "--preset=paper"] if model == PAPER else [f"--model={model}"]
+    _start(city, "train", [*which, device, f"--seed={seed}"], blocked, "Train")
+
+
+def _saved(models: list[SavedModel], step: str) -> str | None:
+    names = [model.name for model in models if model.usable]
+    if not names:
+        return None
+    index = names.index(PREFERRED) if PREFERRED in names else 0
+    return st.selectbox("Model", names, index=index, format_func=_label, key=f"{step}_model")
+
+
+def forecast(city: City, models: list[SavedModel], blocked: str) -> None:
+    """By which model; what has been forecast can be saved."""
+    model = _saved(models, "forecast")
+    if model is None:
+        return
+    samples = st.number_input("Futures drawn", 2, 1000, 100, 50, key="forecast_samples")
+    file = forecast_file(city.path, model)
+    out = f"--out={IN_CITY}/{file.relative_to(city.path).as_posix()}"
+    _start(city, "forecast", [f"--model={model}", f"--samples={samples}", out], blocked, "Forecast")
+    if file.is_file():
+        st.download_button(
+            "Save the forecast",
+            data=file.read_bytes,
+            file_name=f"{city.path.name}-{model}.parquet",
+            mime="application/vnd.apache.parquet",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def benchmark(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
+    """Which models, on which part, how often."""
+    names = _catalogue()
+    part = st.radio("Measured on", list(PARTS), format_func=PARTS.__getitem__, key="benchmark_part")
+    left, right = st.columns([5, 2], gap="small")
+    usual = [name for name in (PREFERRED, "seasonal-naive", "climatology", "adaptive-climatology") if name in names]
+    chosen = left.multiselect("Models", names, usual, format_func=_label, key="benchmark_models")
+    seeds = right.number_input("Trainings a model", 1, 10, 1, key="benchmark_seeds", help="Each from another seed.")
+    words = [f"--part={part}", f"--models={','.join(chosen)}", f"--seeds={seeds}"]
+    words.append(f"--out={IN_CITY}/{BENCHMARKS}/{part}.json")
+    _start(city, "benchmark", words, blocked or ("" if chosen else "Choose a model."), "Measure")
+
+
+def surges(city: City, models: list[SavedModel], blocked: str) -> None:
+    """By which model, and how often an alarm may be false."""
+    model = _saved(models, "surges")
+    if model is None:
+        return
+    alarms = st.number_input(
+        "False alarms a day",
+        0.01,
+        100.0,
+        1.0,
+        0.5,
+        key="surges_alarms",
+        help="How many one accepts in the whole city on an ordinary day; fewer means that only stronger surges are found.",
+    )
+    words = [f"--model={model}", f"--false-alarms-per-day={alarms:g}", f"--out={IN_CITY}/{SURGES_FILE}"]
+    _start(city, "surges", words, blocked, "Look for surges")
