@@ -237,6 +237,35 @@ def benchmark(
 
 
 @app.command()
+def surges(
+    city: CityFolder,
+    out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    since: Annotated[
+        str | None, typer.Option(help="Look from this time on, ISO 8601; else after training and validation.")
+    ] = None,
+    false_alarms_per_day: Annotated[
+        float, typer.Option(help="Expected false alarms a day in the whole city; fewer means stronger surges only.")
+    ] = 1.0,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find when and where traffic left the forecasts made before; stopped half-way, the same command goes on."""
+    from lecdiff_core import jobs
+    from lecdiff_core.city.folder import City
+
+    opened = City.open(city)
+    first = None if since is None else _time(since, opened.meta.timezone, "--since")
+    with _progress() as report:
+        result = jobs.surges(opened, out, model, first, false_alarms_per_day, device, report)
+    text = (
+        f"{result['events']} surges ({result['above']} above, {result['below']} below the forecast) at "
+        f"{false_alarms_per_day:g} false alarms a day written to {out}"
+    )
+    _print(result, [text], as_json)
+
+
+@app.command()
 def imagery(
     city: CityFolder,
     source: Annotated[
@@ -371,7 +400,7 @@ def _roles(pairs: list[str]) -> dict[str, str]:
     return roles
 
 
-def _time(text: str, timezone: str) -> "pd.Timestamp":
+def _time(text: str, timezone: str, option: str = "--start") -> "pd.Timestamp":
     """A time a user wrote, in the city's zone unless it has an offset."""
     import pandas as pd
 
@@ -380,7 +409,7 @@ def _time(text: str, timezone: str) -> "pd.Timestamp":
         return moment.tz_localize(timezone) if moment.tz is None else moment.tz_convert(timezone)
     except ValueError as error:
         raise UserError(
-            f"--start {text}: this is no time in {timezone}; write it like 2013-11-25T06:00+01:00"
+            f"{option} {text}: this is no time in {timezone}; write it like 2013-11-25T06:00+01:00"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The long steps a person starts, from the command line or a page: train, forecast, benchmark.
+"""The long steps a person starts, from the command line or a page: train, forecast, benchmark, find surges.
 
 Each does the whole step on a city folder, so that both do the very same thing.
 """
@@ -158,3 +158,37 @@ def benchmark(
 
     chosen = None if models is None else tuple(models)
     return measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report)
+
+
+def surges(
+    city: "City",
+    out: Path,
+    model: str = "lec-diff",
+    since: "pd.Timestamp | None" = None,
+    false_alarms_per_day: float = 1.0,
+    device: str = "auto",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Find surges, keep them in the city folder, and write those reported at this rate of false alarms to `out`, .parquet or .csv.
+
+    Returns how many there are and the strongest. An `out` that is the city's own file stays as the search keeps it.
+    """
+    from lecdiff_core.surges import EVENTS_FILE, FILED, find_surges, write_events
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise UserError(f"--out {out}: the name must end in .parquet or .csv")
+    if not 0 < false_alarms_per_day <= FILED:
+        raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")
+    found = find_surges(city, model, since, device, report)
+    events = found.at_most(false_alarms_per_day)
+    if out.resolve() != (city.path / EVENTS_FILE).resolve():
+        write_events(events, out)
+    return {
+        "out": str(out),
+        "events": len(events),
+        "above": int((events["direction"] == "above").sum()),
+        "below": int((events["direction"] == "below").sum()),
+        "false_alarms_per_day": false_alarms_per_day,
+        "searched_from": found.scores.index[0].isoformat(),
+        "searched_to": found.scores.index[-1].isoformat(),
+    }

@@ -11,7 +11,7 @@ FLOORS = (
     ("worker",),
     ("cli",),
     ("jobs", "background", "steps"),
-    ("backtest", "surges", "demo", "serve"),
+    ("backtest", "surges", "congestion", "demo", "serve"),
     ("training", "forecaster"),
     ("models",),
     ("environment", "fusion", "diffusion"),

@@ -1,0 +1,50 @@
+"""Congestion: how likely traffic goes above what a station can carry, read off the samples of a forecast."""
+
+import numpy as np
+import pandas as pd
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from lecdiff_core.forecast import Forecast
+
+
+def given_capacities(city: City) -> np.ndarray:
+    """(N,) `capacity` of `stations.parquet` in the city's unit per interval, NaN where it gives none."""
+    if "capacity" not in city.stations:
+        return np.full(len(city.station_ids), np.nan)
+    return pd.to_numeric(city.stations["capacity"], errors="coerce").to_numpy(float)
+
+
+def usual_capacities(city: City, before: pd.Timestamp, quantile: float) -> np.ndarray:
+    """(N,) what a share `quantile` of a station's values before a time stayed below, as a stand-in for a capacity."""
+    if not 0 < quantile < 1:
+        raise UserError(f"the quantile that stands in for a capacity must lie between 0 and 1, not {quantile}")
+    return city.traffic.loc[: before - city.interval].quantile(quantile).to_numpy(float)
+
+
+def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
+    """How likely each station of a forecast goes above its capacity (N,), the most likely first.
+
+    Columns: station_id, capacity; probability: share of the samples that are above it at any step; steps: mean number of steps
+    above it; likeliest: the step that is above it most often (NaT where none ever is); peak, peak_high: median and 95 % quantile
+    of the highest traffic of a sample. Stations without a capacity have no probability.
+    """
+    capacities = np.asarray(capacities, dtype=float)
+    if capacities.shape != (len(forecast.station_ids),):
+        raise UserError(f"{len(forecast.station_ids)} stations need as many capacities, not {capacities.shape}")
+    above = forecast.samples > capacities[:, None]
+    by_step, highest = above.mean(0), forecast.samples.max(2)
+    known, ever = np.isfinite(capacities), by_step.max(1) > 0
+    likeliest = pd.Series(forecast.timestamps[by_step.argmax(1)]).where(ever)
+    table = pd.DataFrame(
+        {
+            "station_id": forecast.station_ids,
+            "capacity": capacities,
+            "probability": np.where(known, above.any(2).mean(0), np.nan),
+            "steps": np.where(known, by_step.sum(1), np.nan),
+            "likeliest": likeliest,
+            "peak": np.median(highest, axis=0),
+            "peak_high": np.quantile(highest, 0.95, axis=0),
+        }
+    )
+    return table.sort_values(["probability", "steps"], ascending=False, ignore_index=True)

@@ -1,0 +1,698 @@
+"""Surges: where and when traffic left the forecasts that were made before the fact, how far, for how long and with whom.
+
+The way of the data:
+
+    a forecast every 3 hours after the training part ─ each observation against the forecasts made 1 to 12 h before it: `Evidence`
+    deviations ─ set against what the neighbourhood does and what is normal for the station: scores, standard normal in quiet times
+    scores beyond ±1.645 in a row ─ a station's runs ─ runs of neighbours that overlap in time: events
+    events of the validation part ─ how many as strong normal traffic gives in a day: what an event's strength means
+
+A single value of a single forecast says little: 100 samples resolve no probability below 1 %, and traffic is correlated in time and
+space. So a deviation is measured in half-widths of the 90 % interval, averaged over the forecasts, which is finer than samples are;
+its tail probability comes from the samples of all stations and steps together, each in units of its own interval. Whether an event
+is rare is not read off these numbers, but counted on the validation part.
+
+Letters: N stations, T steps looked at, S samples, H horizon steps.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.windows import Panel, protocol_split
+from lecdiff_core.errors import UserError
+from lecdiff_core.forecaster import Forecaster
+from lecdiff_core.fusion.graph import Graph
+from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.models.checkpoint import CONFIG_FILE
+from lecdiff_core.progress import Report, silent
+
+METHOD = 1  # raised when the same city and model can give other surges
+EVENTS_FILE, SCORES_FILE = "surges.parquet", "surge_scores.parquet"
+UNFINISHED_FILE = ".surges-unfinished.safetensors"
+KEPT_EVERY = 16  # origins between two states that a stopped search can go on from
+ORIGINS_A_DAY = 8
+LEADS = (1, 12)  # hours: the forecasts that an observation is held against
+DAY_AHEAD = (18, 24)  # hours: the forecasts that "was it in yesterday's forecast" means
+SAMPLES = 100
+BOUND = 1.645  # of a standard normal: 5 % on each side, the bounds of the 90 % interval
+FARTHEST = 10.0  # a score counts up to here, so that one wild value is no long surge
+PAUSE_HOURS = 1.0  # a run goes on over so much of normal or missing traffic
+HOPS = 2  # of the graph: how far the neighbourhood reaches that a deviation is set against
+QUIET_DAYS = 3.0  # how many days of its own a station needs until its own spread counts as much as everybody's
+ONCE_DAYS = 7.0  # runs that a station shows by chance no more than once in this time can tie neighbours together
+TAIL = 4.0  # events a day above which the tail is fitted
+LEAST_TAIL = 10  # events
+RAREST = 1e-3  # a day: no tail fitted on a few days tells more
+FILED = 10.0  # events are kept up to so many false alarms a day
+POOL = 400_000  # standardised samples that tail probabilities are read from
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Observations beside the forecasts made before them, all (N, T), NaN where nothing was observed or forecast.
+
+    first: step of the panel of the first column.
+    deviation: from the median, in half-widths of the 90 % interval on that side times 1.645, mean over the forecasts made
+    1 to 12 h before.
+    probability: that traffic would come at least so far out on that side, under these forecasts with equal weights.
+    day_ahead: the same under the forecasts made 18 to 24 h before.
+    low, middle, high: 5 %, 50 % and 95 % quantile, mean over the forecasts made 1 to 12 h before.
+    """
+
+    first: int
+    deviation: np.ndarray
+    probability: np.ndarray
+    day_ahead: np.ndarray
+    low: np.ndarray
+    middle: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of a station beyond a bound, arrays of one length.
+
+    station; start, stop (steps, stop exclusive); direction (1 above, −1 below); strength: sum of what the scores lie beyond
+    the bound; peak: step of the highest score.
+    """
+
+    station: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    direction: np.ndarray
+    strength: np.ndarray
+    peak: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.station)
+
+    def take(self, index: np.ndarray) -> "Runs":
+        """Some of them."""
+        return Runs(*(values[index] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """How often normal traffic gives an event at least so strong, from the events of quiet days.
+
+    Counted as far as there are enough; beyond `level` an exponential tail of mean excess `scale`, down to once in 1,000 days.
+    """
+
+    strengths: np.ndarray  # descending
+    days: float
+    level: float
+    scale: float
+
+    @classmethod
+    def of(cls, strengths: np.ndarray, days: float) -> "FalseAlarms":
+        """From the strengths of all events of `days` quiet days."""
+        falling = np.sort(strengths)[::-1]
+        if len(falling) < 2:
+            return cls(falling, days, float(falling[0]) if len(falling) else 0.0, 1.0)
+        counted = min(len(falling) - 1, max(LEAST_TAIL, int(TAIL * days)))
+        level = float(falling[counted])
+        return cls(falling, days, level, max(float((falling[:counted] - level).mean()), 1e-9))
+
+    def a_day(self, strength: np.ndarray) -> np.ndarray:
+        """Expected events a day that are at least so strong."""
+        strength = np.asarray(strength, dtype=float)
+        counted = np.searchsorted(-self.strengths, -strength, side="right") / self.days
+        at_level = max(int(np.searchsorted(-self.strengths, -self.level, side="left")), 1) / self.days
+        beyond = at_level * np.exp(-np.maximum(strength - self.level, 0.0) / self.scale)
+        return np.maximum(np.where(strength > self.level, beyond, np.maximum(counted, at_level)), RAREST)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives: runs, the event (0, 1, …) of each, and of each event strength and false alarms a day."""
+
+    scores: np.ndarray  # (N, T), as `deviation`
+    runs: Runs
+    event: np.ndarray
+    strength: np.ndarray
+    a_day: np.ndarray
+
+
+@dataclass(frozen=True)
+class Surges:
+    """The surges of a city as they are kept: `events` a row an event, `scores` (T, N), and what both came from."""
+
+    events: pd.DataFrame
+    scores: pd.DataFrame
+    source: dict[str, Any]
+
+    def at_most(self, false_alarms_per_day: float) -> pd.DataFrame:
+        """The events that are reported when so many false alarms a day are put up with, the strongest first."""
+        shown = self.events[self.events["false_alarms_per_day"] <= false_alarms_per_day]
+        return shown.sort_values(["strength", "event_id"], ascending=[False, True], ignore_index=True)
+
+
+def find_surges(
+    city: City,
+    model: str = "lec-diff",
+    since: pd.Timestamp | None = None,
+    device: str = "auto",
+    report: Report = silent,
+) -> Surges:
+    """Search the test part of a city (from `since` on) and keep what is found in its folder; what is there and current is read.
+
+    Stopped half-way, the same call goes on. Raises UserError without a model, with too little traffic, or for a `since` that the
+    model was trained on.
+    """
+    first = _since_step(city, since)
+    source = _source(city, model, first)
+    kept = read_surges(city)
+    if kept is not None and kept.source == source:
+        return kept
+    forecaster = Forecaster.load(city, model, device)
+    panel = forecaster.panel
+    begin = protocol_split(panel.steps).validation.start
+    evidence = gather(forecaster, begin, source, report)
+    quiet = slice(0, protocol_split(panel.steps).test.start - begin)
+    found = find(evidence.deviation, quiet, slice(first - begin, None), forecaster.graph, panel.steps_per_day)
+    surges = Surges(
+        event_table(found, evidence, panel), _score_table(found.scores, first - begin, evidence, panel), source
+    )
+    write_surges(city, surges)
+    _unfinished(city).unlink(missing_ok=True)
+    return surges
+
+
+def _since_step(city: City, since: pd.Timestamp | None) -> int:
+    """The first step that is searched."""
+    panel = Panel.of(city)
+    split = protocol_split(panel.steps)
+    day = panel.steps_per_day
+    if len(split.validation) < day or len(split.test) < 1:
+        raise UserError(
+            f"{city.path}: surges need at least a day of validation traffic, a tenth of all; there are only "
+            f"{panel.steps / day:.1f} days of traffic"
+        )
+    if since is None:
+        return split.test.start
+    since = pd.Timestamp(since)
+    zone = panel.timezone
+    clock = (since.tz_localize(zone) if since.tzinfo is None else since.tz_convert(zone)).tz_localize(None)
+    first, last = panel.clock[split.test.start], panel.clock[-1]
+    if not first <= clock <= last:
+        raise UserError(
+            f"--since {clock:%Y-%m-%d %H:%M}: surges are looked for after training and validation, from "
+            f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
+        )
+    return int(panel.clock.searchsorted(clock))
+
+
+def _source(city: City, model: str, first: int) -> dict[str, Any]:
+    """All that surges are derived from."""
+    return {
+        "method": METHOD,
+        "model": model,
+        "weights": weights_of(city, model),
+        "data": city.data_hash,
+        "first_step": first,
+    }
+
+
+def weights_of(city: City, model: str) -> str | None:
+    """SHA-256 of a model's weights as its config.json tells it; None without such a model."""
+    try:
+        return str(json.loads((city.model_folder(model) / CONFIG_FILE).read_text())["weights_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+# ---- from forecasts to evidence
+
+
+def gather(
+    forecaster: Forecaster, begin: int, source: dict[str, Any] | None = None, report: Report = silent
+) -> Evidence:
+    """Hold every observation from step `begin` on against the forecasts made before it.
+
+    With `source` the state is kept now and then in the city folder, and a search of the same source goes on from there.
+    """
+    panel = forecaster.panel
+    every = max(1, panel.steps_per_day // ORIGINS_A_DAY)
+    origins = np.arange(max(begin, panel.steps_per_day), panel.steps, every)
+    sums, done = _kept_sums(forecaster.city, source)
+    if sums is None:
+        shape = (len(panel.station_ids), panel.steps - begin)
+        names = ("deviation", "probability", "low", "middle", "high", "forecasts", "day_ahead", "days_ahead")
+        sums = {name: np.zeros(shape, np.float32) for name in names}
+    for number, origin in enumerate(origins.tolist()):
+        if number < done:
+            continue
+        _add_origin(forecaster, origin, begin, sums)
+        if source is not None and (number + 1) % KEPT_EVERY == 0:
+            _keep_sums(forecaster.city, source, sums, number + 1)
+        report(number + 1, len(origins), "comparing forecasts with what came")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = {name: sums[name] / sums["forecasts"] for name in ("deviation", "probability", "low", "middle", "high")}
+        return Evidence(begin, day_ahead=sums["day_ahead"] / sums["days_ahead"], **mean)
+
+
+def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str, np.ndarray]) -> None:
+    """Add one forecast of the whole city to the sums."""
+    panel = forecaster.panel
+    time = panel.clock[origin].tz_localize(panel.timezone, ambiguous=True, nonexistent="shift_forward")
+    forecast = forecaster.forecast(time, samples=SAMPLES)
+    steps = panel.clock.get_indexer(forecast.timestamps.tz_localize(None))
+    hours = (steps - origin) * 24 / panel.steps_per_day
+    row = {name: index for index, name in enumerate(panel.station_ids)}
+    rows = np.array([row[name] for name in forecast.station_ids])
+    ahead = np.flatnonzero((steps >= origin) & (hours >= LEADS[0]) & (hours < DAY_AHEAD[1]))
+    if not len(ahead):
+        return
+    observed = panel.values[np.ix_(rows, steps[ahead])]
+    compared = compare(observed, forecast.samples[:, :, ahead])
+    known = np.isfinite(observed)
+    for (first, last), count, names in (
+        (LEADS, "forecasts", ("deviation", "probability", "low", "middle", "high")),
+        (DAY_AHEAD, "days_ahead", ("probability",)),
+    ):
+        within = np.flatnonzero((hours[ahead] >= first) & (hours[ahead] < last))
+        place = np.ix_(rows, steps[ahead][within] - begin)
+        for name in names:
+            target = "day_ahead" if count == "days_ahead" else name
+            sums[target][place] += np.where(known, compared[name], 0.0)[:, within]
+        sums[count][place] += known[:, within]
+
+
+def compare(observed: np.ndarray, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """Observations (N, H), NaN = missing, against samples (S, N, H): deviation, probability, low, middle, high as in `Evidence`.
+
+    A tail probability finer than 1 / S: the samples of all stations and steps, each in half-widths of its own interval, form one
+    distribution for either side, which gives the share beyond the observation.
+    """
+    low, middle, high = sample_quantiles(samples, [0.05, 0.5, 0.95])
+    floor = 1e-3 * max(float(middle.mean()), 1e-9)
+    up, down = np.maximum(high - middle, floor), np.maximum(middle - low, floor)
+    above = observed >= middle
+    units = np.abs(observed - middle) / np.where(above, up, down)
+    offsets = samples[:, :: _stride(samples)] - middle[:: _stride(samples)]
+    probability = np.full(observed.shape, np.nan)
+    for side, width, sign in ((above, up, 1.0), (~above, down, -1.0)):
+        pool = np.sort((sign * offsets / width[:: _stride(samples)]).ravel())
+        place = side & np.isfinite(observed)
+        beyond = len(pool) - np.searchsorted(pool, units[place], side="left")
+        probability[place] = (beyond + 0.5) / (len(pool) + 1)
+    deviation = BOUND * np.where(above, units, -units)
+    return {"deviation": deviation, "probability": probability, "low": low, "middle": middle, "high": high}
+
+
+def _stride(samples: np.ndarray) -> int:
+    """Every how many stations give enough standardised samples."""
+    return max(1, min(samples.shape[1], samples.size // POOL))
+
+
+def _unfinished(city: City) -> Path:
+    return city.path / UNFINISHED_FILE
+
+
+def _digest(source: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
+
+
+def _keep_sums(city: City, source: dict[str, Any], sums: dict[str, np.ndarray], done: int) -> None:
+    with replacing(_unfinished(city)) as unfinished:
+        unfinished.write_bytes(save(sums, {"source": _digest(source), "done": str(done)}))
+
+
+def _kept_sums(city: City, source: dict[str, Any] | None) -> tuple[dict[str, np.ndarray] | None, int]:
+    """The state of a search that was stopped, if it is of this source."""
+    if source is None or not _unfinished(city).is_file():
+        return None, 0
+    try:
+        with safe_open(_unfinished(city), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("source") != _digest(source):
+                return None, 0
+            return {name: file.get_tensor(name) for name in file.keys()}, int(metadata["done"])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None, 0
+
+
+# ---- from deviations to events
+
+
+def find(
+    deviation: np.ndarray,
+    quiet: slice,
+    searched: slice,
+    graph: Graph,
+    steps_per_day: int,
+    beside_neighbours: bool = True,
+) -> Found:
+    """Search deviations (N, T), from whatever forecast; `quiet` (columns) says what is normal, `searched` is looked through.
+
+    beside_neighbours: set each deviation against those of the neighbourhood first.
+    """
+    scores = surge_scores(deviation, quiet, graph, beside_neighbours)
+    pause = round(PAUSE_HOURS * steps_per_day / 24)
+    calm, shown = (runs_of(scores, part, pause) for part in (quiet, searched))
+    days = float((quiet.stop - (quiet.start or 0)) / steps_per_day)
+    expected = int(len(scores) * days / ONCE_DAYS)
+    strongest = np.sort(calm.strength)[::-1]
+    tying = float(strongest[min(expected, len(strongest) - 1)]) if len(strongest) else np.inf
+    alarms = FalseAlarms.of(_strengths(calm, tie(calm, graph, tying)), days)
+    event = tie(shown, graph, tying)
+    kept = event >= 0
+    shown, event = shown.take(kept), event[kept]
+    strength = _strengths(shown, event)
+    return Found(scores, shown, event, strength, alarms.a_day(strength))
+
+
+def surge_scores(deviation: np.ndarray, quiet: slice, graph: Graph, beside_neighbours: bool = True) -> np.ndarray:
+    """Scores (N, T): deviations, less what the neighbourhood shares, on the scale of a standard normal in quiet times.
+
+    The share (one number, least squares) and the scales are set on the `quiet` columns; a station's own scale there on the other
+    half of them, so that quiet times are judged as other times are.
+    """
+    scores = _matched(deviation, quiet)
+    if beside_neighbours:
+        around = _around(scores, graph)
+        known, here = np.nan_to_num(scores[:, quiet]), around[:, quiet]
+        share = float((known * here).sum() / max(float((here**2).sum()), 1e-9))
+        scores = _matched(scores - share * around, quiet)
+    return _matched(scores / _own_scale(scores, quiet), quiet)
+
+
+def _matched(scores: np.ndarray, quiet: slice) -> np.ndarray:
+    """Moved and stretched, on either side, so that quiet times have the median and the 5 % bounds of a standard normal."""
+    known = scores[:, quiet][np.isfinite(scores[:, quiet])]
+    if len(known) < 20:
+        raise UserError("there is too little traffic in the validation part to tell what is normal")
+    low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
+    off = scores - middle
+    return BOUND * off / np.where(off > 0, max(high - middle, 1e-9), max(middle - low, 1e-9))
+
+
+def _around(scores: np.ndarray, graph: Graph) -> np.ndarray:
+    """Mean score (N, T) of the stations at most two edges away, without the station itself."""
+    source, target = graph.edge_index.numpy()
+    steps = sparse.csr_matrix((np.ones(len(source), np.float32), (target, source)), shape=(graph.nodes, graph.nodes))
+    reached = steps
+    for _ in range(HOPS - 1):
+        reached = reached @ steps
+    reached = (reached > 0).astype(np.float32).tolil()
+    reached.setdiag(0)
+    reached = reached.tocsr()
+    known = np.isfinite(scores).astype(np.float32)
+    return (reached @ np.nan_to_num(scores)) / np.maximum(reached @ known, 1.0)
+
+
+def _own_scale(scores: np.ndarray, quiet: slice) -> np.ndarray:
+    """(N, T) spread of each station in quiet times, drawn towards everybody's where there are few days."""
+    start, middle = quiet.start or 0, ((quiet.start or 0) + quiet.stop) // 2
+    halves = (slice(start, middle), slice(middle, quiet.stop))
+    scale = np.repeat(_spread(scores, quiet)[:, None], scores.shape[1], axis=1)
+    scale[:, halves[0]] = _spread(scores, halves[1])[:, None]
+    scale[:, halves[1]] = _spread(scores, halves[0])[:, None]
+    return scale
+
+
+def _spread(scores: np.ndarray, part: slice) -> np.ndarray:
+    """(N,) root mean square within ±3, relative to everybody's."""
+    squares = np.clip(scores[:, part], -3, 3) ** 2
+    known = np.isfinite(squares)
+    pooled = max(float(squares[known].mean()), 1e-9) if known.any() else 1.0
+    weight = known.mean(1) * (part.stop - part.start)
+    prior = QUIET_DAYS / 6 * squares.shape[1]
+    own = np.where(known, squares, 0).sum(1)
+    return np.sqrt((own + prior * pooled) / (weight + prior) / pooled)
+
+
+def runs_of(scores: np.ndarray, part: slice, pause: int) -> Runs:
+    """The runs of all stations within some columns; steps are columns of `scores`, `pause` of them within the bound end no run."""
+    offset = part.start or 0
+    found = []
+    for direction in (1, -1):
+        beyond = direction * np.nan_to_num(scores[:, part])
+        station, step = np.nonzero(beyond > BOUND)
+        if not len(station):
+            continue
+        height = np.minimum(beyond[station, step], FARTHEST)
+        first = np.flatnonzero(np.r_[True, (np.diff(station) != 0) | (np.diff(step) > pause + 1)])
+        last = np.r_[first[1:], len(station)] - 1
+        run = np.repeat(np.arange(len(first)), last - first + 1)
+        order = np.lexsort((step, -height, run))
+        found.append(
+            Runs(
+                station=station[first],
+                start=step[first] + offset,
+                stop=step[last] + 1 + offset,
+                direction=np.full(len(first), direction),
+                strength=np.add.reduceat(height - BOUND, first),
+                peak=step[order[first]] + offset,
+            )
+        )
+    if not found:
+        nothing = np.zeros(0, int)
+        return Runs(nothing, nothing, nothing, nothing, np.zeros(0), nothing)
+    return Runs(*(np.concatenate([getattr(runs, name) for runs in found]) for name in vars(found[0])))
+
+
+def tie(runs: Runs, graph: Graph, tying: float) -> np.ndarray:
+    """The event of each run, −1 = none.
+
+    Runs at least as strong as `tying` are one event where stations are neighbours and times overlap, above and below alike: a
+    dead station and the neighbours that took over are one. A weaker run of two steps or more joins the strongest such
+    neighbour, and ties nothing.
+    """
+    event = np.full(len(runs), -1)
+    strong = np.flatnonzero(runs.strength >= tying)
+    if not len(strong):
+        return event
+    one, other = _meeting(runs, strong, graph)
+    position = np.full(len(runs), -1)
+    position[strong] = np.arange(len(strong))
+    both = position[other] >= 0
+    pairs = (np.ones(int(both.sum()), bool), (position[one[both]], position[other[both]]))
+    _, label = connected_components(sparse.coo_matrix(pairs, shape=(len(strong), len(strong))), directed=False)
+    event[strong] = label
+    joins = ~both & (runs.stop[other] - runs.start[other] > 1)
+    order = np.argsort(runs.strength[one[joins]], kind="stable")
+    event[other[joins][order]] = event[one[joins][order]]
+    return event
+
+
+def _meeting(runs: Runs, strong: np.ndarray, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a strong run and another run at a neighbouring station at the same time."""
+    source, target = graph.edge_index.numpy()
+    edges = pd.DataFrame({"here": source, "there": target})
+    edges = edges[edges["here"] != edges["there"]]
+    ours = pd.DataFrame({"one": strong, "here": runs.station[strong]})
+    theirs = pd.DataFrame({"other": np.arange(len(runs)), "there": runs.station})
+    pairs = ours.merge(edges, on="here").merge(theirs, on="there")
+    one, other = pairs["one"].to_numpy(), pairs["other"].to_numpy()
+    overlap = (runs.start[one] < runs.stop[other]) & (runs.start[other] < runs.stop[one])
+    return one[overlap], other[overlap]
+
+
+def _strengths(runs: Runs, event: np.ndarray) -> np.ndarray:
+    """Strength of each event: of its strongest run."""
+    strength = np.zeros(int(event.max()) + 1 if len(event) else 0)
+    np.maximum.at(strength, event[event >= 0], runs.strength[event >= 0])
+    return strength
+
+
+# ---- events as a table, and their file
+
+
+def event_table(found: Found, evidence: Evidence, panel: Panel) -> pd.DataFrame:
+    """One row an event, in order of time; the columns are those of `surges.parquet` (docs/surges.md)."""
+    rows = [
+        _event_row(found.runs.take(np.flatnonzero(found.event == number)), strength, a_day, evidence, panel)
+        for number, (strength, a_day) in enumerate(zip(found.strength, found.a_day, strict=True))
+        if a_day <= FILED
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(["start", "event_id"], ignore_index=True)
+
+
+COLUMNS = (
+    "event_id", "direction", "start", "end", "station_id", "peak_time", "observed", "expected", "low", "high", "excess", "widths",
+    "probability", "probability_day_ahead", "strength", "false_alarms_per_day", "above", "below",
+    "stations", "directions", "starts", "ends", "excesses",
+)  # fmt: skip
+
+
+def _event_row(runs: Runs, strength: float, a_day: float, evidence: Evidence, panel: Panel) -> dict[str, Any]:
+    runs = runs.take(np.argsort(-runs.strength, kind="stable"))
+    observed = panel.values[:, evidence.first :]
+    beyond = [
+        _excess(evidence, observed, *place) for place in zip(runs.station, runs.peak, runs.direction, strict=True)
+    ]
+    lead, at, direction = int(runs.station[0]), int(runs.peak[0]), int(runs.direction[0])
+    low, high = float(evidence.low[lead, at]), float(evidence.high[lead, at])
+    start, stop = int(runs.start.min()), int(runs.stop.max())
+    names = [panel.station_ids[station] for station in runs.station]
+    sides = np.where(runs.direction > 0, "above", "below")
+    return {
+        "event_id": f"{panel.clock[evidence.first + start]:%Y%m%d-%H%M}-{names[0]}",
+        "direction": str(sides[0]),
+        "start": _time(panel, evidence.first + start),
+        "end": _time(panel, evidence.first + stop),
+        "station_id": names[0],
+        "peak_time": _time(panel, evidence.first + at),
+        "observed": float(observed[lead, at]),
+        "expected": float(evidence.middle[lead, at]),
+        "low": low,
+        "high": high,
+        "excess": beyond[0],
+        "widths": direction * beyond[0] / max(high - low, 1e-9),
+        "probability": float(evidence.probability[lead, at]),
+        "probability_day_ahead": float(evidence.day_ahead[lead, at]),
+        "strength": float(strength),
+        "false_alarms_per_day": float(a_day),
+        "above": len({name for name, side in zip(names, sides, strict=True) if side == "above"}),
+        "below": len({name for name, side in zip(names, sides, strict=True) if side == "below"}),
+        "stations": names,
+        "directions": sides.tolist(),
+        "starts": [_time(panel, evidence.first + int(step)) for step in runs.start],
+        "ends": [_time(panel, evidence.first + int(step)) for step in runs.stop],
+        "excesses": beyond,
+    }
+
+
+def _excess(evidence: Evidence, observed: np.ndarray, station: int, step: int, direction: int) -> float:
+    """Traffic beyond the 90 % interval, below it negative; 0 inside."""
+    value = observed[station, step]
+    if direction > 0:
+        return float(max(value - evidence.high[station, step], 0.0))
+    return float(min(value - evidence.low[station, step], 0.0))
+
+
+def _time(panel: Panel, step: int) -> pd.Timestamp:
+    clock = panel.future_clock(step, 1)[0]
+    return clock.tz_localize(panel.timezone, ambiguous=True, nonexistent="shift_forward")
+
+
+def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Panel) -> pd.DataFrame:
+    """Scores (T, N) of the part that was searched, to two decimals."""
+    clock = panel.clock[evidence.first + first :]
+    index = clock.tz_localize(panel.timezone, ambiguous=np.ones(len(clock), bool), nonexistent="NaT").rename(
+        "timestamp"
+    )
+    table = pd.DataFrame(np.round(scores[:, first:].T, 2).astype(np.float32), index, list(panel.station_ids))
+    return table[~table.index.isna()]
+
+
+def write_surges(city: City, surges: Surges) -> None:
+    """Keep surges in the city folder; events last, so that they never speak of scores that are not there."""
+    metadata = {"source": json.dumps(surges.source)}
+    with replacing(city.path / SCORES_FILE) as unfinished:
+        _write_table(pa.Table.from_pandas(surges.scores), metadata, unfinished)
+    with replacing(city.path / EVENTS_FILE) as unfinished:
+        _write_table(_arrow(surges.events, city.meta.timezone), metadata, unfinished)
+
+
+def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
+    """Events with their column types, which an empty table would not tell."""
+    time, text = pa.timestamp("us", timezone), pa.string()
+    types = dict.fromkeys(COLUMNS, pa.float64()) | {
+        **dict.fromkeys(("event_id", "direction", "station_id"), text),
+        **dict.fromkeys(("start", "end", "peak_time"), time),
+        **dict.fromkeys(("above", "below"), pa.int64()),
+        **dict.fromkeys(("stations", "directions"), pa.list_(text)),
+        **dict.fromkeys(("starts", "ends"), pa.list_(time)),
+        "excesses": pa.list_(pa.float64()),
+    }
+    return pa.Table.from_pandas(events, pa.schema(list(types.items())), preserve_index=False)
+
+
+def _write_table(table: pa.Table, metadata: dict[str, str], path: Path) -> None:
+    known = table.schema.metadata or {}
+    table = table.replace_schema_metadata(known | {f"lecdiff.{name}": value for name, value in metadata.items()})
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_surges(city: City) -> Surges | None:
+    """The surges kept in the city folder, None where there are none. Raises UserError where a file is damaged."""
+    files = city.path / EVENTS_FILE, city.path / SCORES_FILE
+    if not all(file.is_file() for file in files):
+        return None
+    try:
+        events, scores = (pq.read_table(file) for file in files)
+        sources = [json.loads((table.schema.metadata or {})[b"lecdiff.source"]) for table in (events, scores)]
+        frame = events.to_pandas()
+        if sources[0] != sources[1] or not set(COLUMNS) <= set(frame):
+            raise KeyError("events and scores do not belong together")
+        return Surges(frame, scores.to_pandas(), sources[0])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise UserError(
+            f"{files[0]}: damaged or not a table of surges ({error}); make it anew with `lecdiff surges`"
+        ) from error
+
+
+def is_current(city: City, surges: Surges) -> bool:
+    """Whether surges are of this traffic and of this model as it is now."""
+    source = surges.source
+    return (
+        source.get("method") == METHOD
+        and source.get("data") == city.data_hash
+        and source.get("weights") == weights_of(city, str(source.get("model")))
+    )
+
+
+def write_events(events: pd.DataFrame, path: Path) -> None:
+    """Write a table of events to `path`, as .parquet or .csv (lists joined by semicolons)."""
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"cannot write surges to {path.name}: the name must end in .parquet or .csv")
+    with replacing(path) as unfinished:
+        if path.suffix == ".csv":
+            flat_events(events).to_csv(unfinished, index=False)
+        else:
+            events.to_parquet(unfinished, index=False)
+
+
+def flat_events(events: pd.DataFrame) -> pd.DataFrame:
+    """The table with each list as one text, joined by semicolons, as a CSV file needs it."""
+    lists = {name: [";".join(map(str, values)) for values in events[name]] for name in COLUMNS[-5:]}
+    return events.assign(**lists)
+
+
+# ---- why: the plain facts around an event
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What stands beside an event, for whoever asks why."""
+
+    day: date
+    holiday: bool
+    weekday: str
+    hour: int
+    neighbours: int  # stations that surged with it
+    usual_hour: float  # share of the station's mean traffic that this hour of day usually carries
+
+
+def circumstances(city: City, event: pd.Series) -> Circumstances:
+    """Plain facts of one event, from calendar and history before it."""
+    start, station = event["start"], event["station_id"]
+    history = city.traffic.loc[: start - city.interval, station].dropna()
+    hour = history[history.index.hour == event["peak_time"].hour]
+    usual = float(hour.mean() / history.mean()) if len(hour) and history.mean() > 0 else float("nan")
+    return Circumstances(
+        day=start.date(),
+        holiday=start.date() in city.meta.holidays,
+        weekday=f"{start:%A}",
+        hour=start.hour,
+        neighbours=len(set(event["stations"])) - 1,
+        usual_hour=usual,
+    )
