@@ -103,6 +103,12 @@ class Forecaster:
         names = tuple(self.panel.station_ids[index] for index in wanted)
         return Forecast(names, timestamps[exists], drawn[:, :, exists])
 
+    def forecastable(self, origin: pd.Timestamp | None = None) -> list[str]:
+        """Stations with enough traffic before an origin to be forecast from there, in the city's order."""
+        everyone = np.arange(len(self.panel.station_ids))
+        enough = self._history_suffices(everyone, self._origin_step(origin))
+        return [self.panel.station_ids[index] for index in np.flatnonzero(enough)]
+
     def _origin_step(self, origin: pd.Timestamp | None) -> int:
         """The step of an origin. Raises UserError outside the data or between two steps."""
         if origin is None:
@@ -128,15 +134,19 @@ class Forecaster:
         if unknown:
             raise UserError(f"the city has no station {unknown[0]!r}")
         asked = np.arange(len(position)) if stations is None else np.unique([position[name] for name in stations])
-        before = self.panel.values[asked, max(0, step - self.model.context) : step]
-        observed = np.isfinite(before).sum(1)
-        short = asked[observed < self.panel.steps_per_day // 2]
+        enough = self._history_suffices(asked, step)
+        short = asked[~enough]
         if len(short) and (stations is not None or len(short) == len(asked)):
             raise UserError(
                 f"station {self.panel.station_ids[short[0]]!r} has too little history before this time: "
                 "half a day of traffic is the least"
             )
-        return np.setdiff1d(asked, short)
+        return asked[enough]
+
+    def _history_suffices(self, stations: np.ndarray, step: int) -> np.ndarray:
+        """Whether each station, given by its index, has enough traffic in the context before a step."""
+        before = self.panel.values[stations, max(0, step - self.model.context) : step]
+        return np.isfinite(before).sum(1) >= self.panel.steps_per_day // 2
 
     def _needed(self, wanted: np.ndarray) -> np.ndarray:
         """Sorted indices of all stations that a forecast of the wanted ones depends on."""

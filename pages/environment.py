@@ -10,7 +10,19 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.clusters import Clusters
 from lecdiff_core.errors import UserError
-from pages.parts import charts, cities, description, formats, imagery, likeness, panel, session, surroundings
+from pages.parts import (
+    charts,
+    cities,
+    description,
+    formats,
+    imagery,
+    likeness,
+    missing,
+    panel,
+    session,
+    surroundings,
+    views,
+)
 from pages.parts import map as station_map
 from pages.parts.cities import Place
 from pages.parts.formats import escaped, literal
@@ -55,12 +67,6 @@ def main() -> None:
     session.write_link(place)
 
 
-def missing(told: str, step: str, city: City) -> None:
-    """Say what there is not yet, and the command that makes it."""
-    st.info(told, icon=":material/hourglass_empty:")
-    st.code(cities.command(step, city), language=None, wrap_lines=True)
-
-
 def unreadable(error: UserError) -> None:
     """Say why descriptions cannot be shown."""
     st.warning(f"Descriptions cannot be read. {literal(error)}", icon=":material/error:")
@@ -85,15 +91,15 @@ def begin(city: City) -> None:
         "like surroundings. Or search by words for a kind of place.</p>"
     )
     if not any(city.chip(station_id) for station_id in city.station_ids):
-        missing("This city has no satellite chips yet. To fetch them:", "imagery", city)
+        missing.offer("This city has no satellite chips yet. To fetch them:", "imagery", city)
     else:
         try:
             if not surroundings.descriptions(city):
-                missing("No chip of this city has been described yet. To have them described:", "describe", city)
+                missing.offer("No chip of this city has been described yet. To have them described:", "describe", city)
         except UserError as error:
             unreadable(error)
     if not surroundings.embedded(city):
-        missing("Stations cannot be compared yet. Once chips are there, embed them:", "embed", city)
+        missing.offer("Stations cannot be compared yet. Once chips are there, embed them:", "embed", city)
 
 
 def show_station(place: Place, city: City, station_id: str) -> None:
@@ -103,21 +109,21 @@ def show_station(place: Place, city: City, station_id: str) -> None:
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
         if city.chip(station_id) is None:
-            st.code(cities.command("imagery", city), language=None, wrap_lines=True)
+            missing.link("imagery")
         st.page_link("pages/network_map.py", label="Its forecast on the network map", icon=":material/show_chart:")
     with words:
         show_description(city, station_id)
 
 
 def show_description(city: City, station_id: str) -> None:
-    """What was said of the station's chip, or the command that has it described."""
+    """What was said of the station's chip, or where to have it described."""
     try:
         told = surroundings.descriptions(city).get(station_id)
     except UserError as error:
         unreadable(error)
         return
     if not told:
-        missing("This station has no description yet. To have it described:", "describe", city)
+        missing.offer("This station has no description yet. To have it described:", "describe", city)
         return
     chosen = told[0]
     if len(told) > 1:
@@ -132,7 +138,7 @@ def show_description(city: City, station_id: str) -> None:
     )
     if not surroundings.is_of_this_chip(city, chosen):
         st.caption(":material/info: This was said of another image than the one shown. To renew it:")
-        st.code(cities.command("describe", city), language=None, wrap_lines=True)
+        missing.link("describe")
 
 
 def show_map(place: Place, city: City, links: Links | None) -> None:
@@ -146,7 +152,7 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
             '<span><i style="background:#ffb000"></i>looks alike</span>'
             '<span><i class="lec-white"></i>nearest on the ground</span>'
         )
-    load = station_map.legend(city, session.origin())
+    load = views.legend(views.LOAD, city, session.origin())
     st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{load}{imagery.attribution(city)}</div>')
     imagery.watch(city)
 
@@ -179,7 +185,7 @@ def show_links(place: Place, city: City, links: Links | None, trouble: str) -> N
         if surroundings.embedded(city):
             st.info(f"No lookalikes. {literal(trouble)}", icon=":material/image_search:")
         else:
-            missing("Which stations look alike is not known yet. To find out:", "embed", city)
+            missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
         return
     for title, name, found in (
         ("Looks most alike (likeness 1 = the same, 0 = nothing in common)", "alike", links[0]),

@@ -1,15 +1,21 @@
 """Network map: the stations on satellite imagery; one of them, its surroundings and the forecast of its next day."""
 
+from collections.abc import Callable
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import cities, forecasts, loads, panel, session
-from pages.parts import map as station_map
-from pages.parts.formats import moment
-from pages.parts.search import station_box
+from pages.parts import alive_map, cities, comparison, forecasts, loads, panel, session
+from pages.parts.cities import Place
+from pages.parts.following import following
+from pages.parts.formats import literal, moment
+from pages.parts.search import station_box, stations_box
+
+COMPARE_SWITCH = "compare_switch"
 
 
 def main() -> None:
@@ -17,21 +23,49 @@ def main() -> None:
     place = session.place()
     city = cities.open_city(place.path)
     for notice in session.notices():
-        st.warning(panel.shown_literally(notice), icon=":material/link_off:")
+        st.warning(literal(notice), icon=":material/link_off:")
     map_side, panel_side = st.columns(panel.SIDES, gap="medium")
     with map_side:
-        station_map.draw(place, city)
-        station_map.caption(city, session.origin())
+        alive_map.draw(place, city)
         choose_time(city)
     with panel_side:
-        station_box(city)
-        chosen = session.station()
-        if chosen is None:
-            panel.overview(city, session.origin())
-        else:
-            panel.station(place, city, chosen, session.origin())
+        chosen_side, compare_side = st.columns([8, 3], vertical_alignment="center")
+        with compare_side:
+            compare_switch()
+        with chosen_side:
+            stations_box(city) if session.comparing() else station_box(city)
+        later = show_panel(place, city)
     session.write_link(place)
-    warm_up(city)
+    if later:
+        later()
+    else:
+        warm_up(city)
+
+
+def show_panel(place: Place, city: City) -> Callable[[], None] | None:
+    """What is chosen: nothing, a station, or several. Returns what takes too long to be waited for, to be done at the end."""
+    chosen = session.station()
+    if session.comparing():
+        comparison.show(city, session.compared(), session.origin())
+        return None
+    if chosen is None:
+        panel.overview(city, session.origin())
+        return None
+    return panel.station(place, city, chosen, session.origin())
+
+
+def compare_switch() -> None:
+    """Whether several stations are looked at together."""
+
+    def switched(on: bool) -> None:
+        chosen = [one for one in (session.station(),) if one]
+        session.compare(chosen if on else None)
+
+    st.toggle(
+        "Compare",
+        **following(COMPARE_SWITCH, session.comparing(), switched),
+        help="Look at up to four stations together.",
+    )
 
 
 def choose_time(city: City) -> None:
@@ -40,15 +74,10 @@ def choose_time(city: City) -> None:
     clock, now = times.tz_localize(None), origin.tz_localize(None)
     today = clock.normalize() == now.normalize()
     twice = set(clock[today & clock.duplicated(keep=False)])
-    st.session_state[session.DAY_BOX] = origin.date()
-    st.session_state[session.CLOCK_BOX] = origin
 
-    def day_chosen() -> None:
-        wanted = pd.Timestamp(st.session_state[session.DAY_BOX]) + (now - now.normalize())
+    def day_chosen(day: date) -> None:
+        wanted = pd.Timestamp(day) + (now - now.normalize())
         session.go_to(times[int(np.argmin(np.abs(clock - wanted)))])
-
-    def clock_chosen() -> None:
-        session.go_to(st.session_state[session.CLOCK_BOX])
 
     def written(time: pd.Timestamp) -> str:
         return f"{time:%H:%M %Z}" if time.tz_localize(None) in twice else f"{time:%H:%M}"
@@ -60,8 +89,7 @@ def choose_time(city: City) -> None:
             "Forecast made on",
             min_value=first,
             max_value=last,
-            key=session.DAY_BOX,
-            on_change=day_chosen,
+            **following(session.DAY_BOX, origin.date(), day_chosen),
             format="YYYY-MM-DD",
         )
     with clock_side:
@@ -69,8 +97,7 @@ def choose_time(city: City) -> None:
             st.select_slider(
                 f"at ({city.meta.timezone})",
                 times[today].tolist(),
-                key=session.CLOCK_BOX,
-                on_change=clock_chosen,
+                **following(session.CLOCK_BOX, origin, session.go_to),
                 format_func=written,
             )
     with latest_side:

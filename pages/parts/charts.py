@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from lecdiff_core.city.folder import City
-from pages.parts import formats
-from pages.parts.colours import ink
+from pages.parts import colours, formats
 from pages.parts.forecasts import Fan
 
 HISTORY = pd.Timedelta("2D")
@@ -17,36 +17,82 @@ CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 def fan_chart(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None, capacity: float | None) -> go.Figure:
     """Observed history, the forecast with its 50 % and 90 % intervals, and what was observed since `origin`."""
-    colours = ink()
+    theme = colours.ink()
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
     observed = city.traffic.loc[origin - HISTORY : end, station_id]
     past, since = observed[: origin - city.interval], observed[origin - city.interval :]
     top = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0]))
     divisor, unit = formats.scale(top, city.meta.unit)
-    lines = [_line(past / divisor, "observed", colours["past"], 1.6)]
+    lines = [_line(past / divisor, "observed", theme["past"], 1.6)]
     if fan:
-        lines += _fan_lines(fan, divisor, unit, colours)
+        lines += _fan_lines(fan, divisor, unit, theme)
     if since[1:].notna().any():
-        lines.append(_line(since / divisor, "observed since", colours["since"], 2.0))
-    marks = _origin_mark(origin, colours["line"])
+        lines.append(_line(since / divisor, "observed since", theme["since"], 2.0))
+    marks = _origin_mark(origin, theme["line"])
     if capacity is not None:
         label = f"capacity {formats.amount(capacity, city.meta.unit)}"
-        marks = _joined(marks, _capacity_mark(capacity / divisor, top / divisor, label, colours["line"]))
+        marks = _joined(marks, _capacity_mark(capacity / divisor, top / divisor, label, theme["line"]))
     highest = max([top / divisor, *(mark["y0"] for mark in marks["shapes"] if mark.get("name") == "capacity")])
-    layout = _layout(formats.rate(unit, city.interval), [_wall(origin - HISTORY), _wall(end)], highest, colours)
+    layout = _layout(formats.rate(unit, city.interval), [_wall(origin - HISTORY), _wall(end)], highest, theme)
     return go.Figure(lines, layout | marks)
+
+
+def compared_chart(
+    city: City, station_ids: list[str], origin: pd.Timestamp, fans: dict[str, Fan], overlaid: bool
+) -> go.Figure:
+    """Several stations with their forecasts on one axis of time: each on an axis of its own, or all on one.
+
+    Overlaid, each shows its median and its 90 % interval alone. Stations without a forecast show what was observed.
+    """
+    theme = colours.ink()
+    ends = [fan.timestamps[-1] for fan in fans.values()] or [origin + pd.Timedelta("24h")]
+    observed = city.traffic.loc[origin - HISTORY : max(ends), station_ids]
+    highs = [fan.high_90.max() for fan in fans.values()]
+    divisor, unit = formats.scale(float(np.nanmax([*observed.to_numpy().ravel(), *highs, 0])), city.meta.unit)
+    rows = 1 if overlaid else len(station_ids)
+    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=0.18 / rows)
+    for number, station_id in enumerate(station_ids):
+        place = {"row": 1 if overlaid else number + 1, "col": 1}
+        lines = _compared_lines(observed[station_id] / divisor, origin, colours.kind(number), theme, overlaid)
+        if station_id in fans:
+            shade = ",".join(map(str, colours.rgb(colours.kind(number))))
+            bands = _fan_lines(fans[station_id], divisor, unit, theme | {"forecast": shade})
+            lines = [*(bands[:2] + bands[4:] if overlaid else bands), *lines]
+        for line in lines:
+            of_median = line.get("name") == "median"
+            name = station_id if of_median else f"{station_id}, {line.get('name', 'interval')}"
+            figure.add_trace(line | {"name": formats.escaped(name), "showlegend": of_median}, **place)
+    title = formats.rate(unit, city.interval)
+    window = [_wall(origin - HISTORY), _wall(max(ends))]
+    layout = _layout(title, window, 1, theme)
+    axis = {name: value for name, value in layout["yaxis"].items() if name not in ("range", "title")}
+    figure.update_xaxes(layout.pop("xaxis"))
+    figure.update_yaxes(axis | {"rangemode": "tozero"})
+    figure.update_yaxes(title=layout.pop("yaxis")["title"], row=(rows + 1) // 2, col=1)
+    figure.add_vline(x=_wall(origin), line={"color": theme["line"], "width": 1, "dash": "dash"})
+    return figure.update_layout(layout | {"height": 380 if overlaid else 110 + 150 * rows, "hovermode": "x"})
+
+
+def _compared_lines(observed: pd.Series, origin: pd.Timestamp, colour: str, theme: dict, overlaid: bool) -> list[dict]:
+    interval = observed.index[1] - observed.index[0]
+    past, since = observed[: origin - interval], observed[origin - interval :]
+    lines = [_line(past, "observed", colour if overlaid else theme["past"], 1.6)]
+    if since[1:].notna().any():
+        line = _line(since, "observed since", colour if overlaid else theme["line"], 1.8)
+        lines.append(line | {"line": line["line"] | {"dash": "dot" if overlaid else "solid"}})
+    return lines
 
 
 def total_chart(city: City, origin: pd.Timestamp) -> go.Figure:
     """Load of all stations together before `origin`; where stations are missing, of the others."""
-    colours = ink()
+    theme = colours.ink()
     total = city.traffic.loc[origin - HISTORY : origin - city.interval].sum(axis=1, min_count=1)
     top = float(np.nanmax([*total.to_numpy(), 0]))
     divisor, unit = formats.scale(top, city.meta.unit)
     window = [_wall(origin - HISTORY), _wall(origin)]
-    layout = _layout(formats.rate(unit, city.interval), window, top / divisor, colours)
+    layout = _layout(formats.rate(unit, city.interval), window, top / divisor, theme)
     layout |= {"height": 250, "showlegend": False, "margin": layout["margin"] | {"t": 8, "b": 8}}
-    return go.Figure([_line(total / divisor, "all stations", f"rgb({colours['forecast']})", 1.8)], layout)
+    return go.Figure([_line(total / divisor, "all stations", f"rgb({theme['forecast']})", 1.8)], layout)
 
 
 def _wall(times):
@@ -66,9 +112,9 @@ def _line(values: pd.Series, name: str, colour: str, width: float) -> dict:
     }
 
 
-def _fan_lines(fan: Fan, divisor: float, unit: str, colours: dict[str, str]) -> list[dict]:
+def _fan_lines(fan: Fan, divisor: float, unit: str, theme: dict[str, str]) -> list[dict]:
     """For each interval its upper edge, then the lower one with the area between; the median above all."""
-    colour, (faint, strong) = colours["forecast"], colours["bands"].split()
+    colour, (faint, strong) = theme["forecast"], theme["bands"].split()
     times = _wall(fan.timestamps)
     lines = []
     for name, low, high, opacity, dash in (
@@ -130,8 +176,8 @@ def _joined(first: dict[str, list], second: dict[str, list]) -> dict[str, list]:
     return {name: [*marks, *second.get(name, [])] for name, marks in first.items()}
 
 
-def _layout(title: str, window: list, highest: float, colours: dict[str, str]) -> dict:
-    axis = {"gridcolor": colours["grid"], "zeroline": False, "color": colours["line"]}
+def _layout(title: str, window: list, highest: float, theme: dict[str, str]) -> dict:
+    axis = {"gridcolor": theme["grid"], "zeroline": False, "color": theme["line"]}
     title_of_y = {"text": formats.escaped(title), "standoff": 8}
     return {
         "height": 330,
@@ -142,5 +188,5 @@ def _layout(title: str, window: list, highest: float, colours: dict[str, str]) -
         "yaxis": {**axis, "range": [0, 1.06 * highest or 1], "automargin": True, "title": title_of_y},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": colours["line"], "size": 12},
+        "font": {"color": theme["line"], "size": 12},
     }

@@ -1,6 +1,7 @@
 """Forecasts for the pages: one copy of a model in memory, and for each station and time its fan, computed once."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from pages.parts.cities import Stamp, stamp
 
 PREFERRED = "lec-diff"
 SAMPLES = 100
+PAST_DAYS = 7
 LEVELS = (0.5, 0.25, 0.75, 0.05, 0.95)
 
 
@@ -38,16 +40,17 @@ def model_of(city: City) -> str | None:
 
 def forecaster(city: City, model: str):
     """The loaded model, shared by all visitors. Raises UserError where it cannot be used."""
-    return _load(city, city.data_hash, model, _model_stamp(city, model))
+    return _load(city, *version(city, model))
 
 
-def _model_stamp(city: City, model: str) -> Stamp:
+def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
+    """What a forecast depends on besides station and time; a new model or new data make it another one."""
     folder = city.model_folder(model)
-    return stamp(folder / "config.json", folder / "model.safetensors")
+    return str(city.path), city.data_hash, model, stamp(folder / "config.json", folder / "model.safetensors")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _load(_city: City, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
+def _load(_city: City, path: str, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
     import torch
 
     from lecdiff_core.forecaster import Forecaster
@@ -59,10 +62,10 @@ def _load(_city: City, data_hash: str, model: str, changed: Stamp):  # noqa: ARG
 
 def fan(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Fan:
     """The forecast of a station from `origin` on. Raises UserError where the model cannot forecast from there."""
-    return _fan(city, str(city.path), city.data_hash, model, _model_stamp(city, model), station_id, origin.isoformat())
+    return _fan(city, *version(city, model), station_id, origin.isoformat())
 
 
-@st.cache_resource(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=4096, show_spinner=False)
 def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, station_id: str, origin: str) -> Fan:  # noqa: ARG001
     loaded = forecaster(_city, model)
     start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
@@ -73,3 +76,43 @@ def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, sta
     seconds = time.perf_counter() - begun
     median, low_50, high_50, low_90, high_90 = np.quantile(forecast.samples[:, 0], LEVELS, axis=0)
     return Fan(forecast.timestamps, median, low_50, high_50, low_90, high_90, loaded.device_name, seconds)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How often past intervals of a station held what came: shares of `count` values, from `days` forecasts of a day each."""
+
+    days: int
+    count: int
+    inside_50: float
+    inside_90: float
+
+
+def past_fans(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Iterator[Fan]:
+    """Forecasts of the `PAST_DAYS` days before `origin`, each made at the same time of the day before it, the latest first."""
+    for days in range(1, PAST_DAYS + 1):
+        start = (origin.tz_localize(None) - pd.Timedelta(days=days)).tz_localize(
+            origin.tz, ambiguous=True, nonexistent="shift_forward"
+        )
+        try:
+            yield fan(city, model, station_id, start)
+        except UserError:
+            return
+
+
+def kept(city: City, station_id: str, fans: list[Fan], origin: pd.Timestamp) -> Kept:
+    """How often the intervals of `fans` held what was observed before `origin`."""
+    inside: list[np.ndarray] = []
+    for one in fans:
+        times = one.timestamps[one.timestamps < origin]
+        came = city.traffic[station_id].reindex(times).to_numpy()
+        seen, steps = np.isfinite(came), len(times)
+        held = [
+            (low[:steps] <= came) & (came <= high[:steps])
+            for low, high in ((one.low_50, one.high_50), (one.low_90, one.high_90))
+        ]
+        inside.append(np.stack(held)[:, seen])
+    all_of_them = np.concatenate(inside, axis=1) if inside else np.zeros((2, 0))
+    count = all_of_them.shape[1]
+    half, most = all_of_them.mean(1) if count else (np.nan, np.nan)
+    return Kept(len(fans), count, float(half), float(most))

@@ -12,6 +12,7 @@ import streamlit as st
 import xyzservices.providers
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.environment.imagery import POWERED_BY_ESRI
 from pages.parts.cities import Place
 from pages.parts.formats import escaped
 
@@ -103,12 +104,23 @@ def chip_address(place: Place, station_id: str) -> str:
 
 
 def attribution(city: City) -> str:
-    """Whose imagery is shown, as HTML."""
-    lines = [escaped(city.meta.attribution)] if city.meta.attribution else []
-    if city.meta.imagery == "arcgis" and remote(city):
-        esri = '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>'
-        lines.insert(0, f"Powered by {esri} · Source: {ESRI_SOURCES}")
-    return f'<div class="lec-attribution">{" · ".join(lines)}</div>'
+    """Whose imagery is shown, as HTML, with the link that Esri asks for."""
+    words = escaped(credit(city))
+    if _shows_esri(city):
+        words = words.replace("Esri", '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>', 1)
+    return f'<div class="lec-attribution">{words}</div>'
+
+
+def credit(city: City) -> str:
+    """Whose imagery is shown, in words: as the service itself said when chips were fetched, else as it is known to say."""
+    own = city.meta.attribution
+    if _shows_esri(city) and POWERED_BY_ESRI not in own:
+        own = f"{POWERED_BY_ESRI} · Source: {ESRI_SOURCES}" + (f" · {own}" if own else "")
+    return own
+
+
+def _shows_esri(city: City) -> bool:
+    return city.meta.imagery == "arcgis" and remote(city) is not None
 
 
 def watch(city: City) -> None:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.clusters import Clusters
-from pages.parts import colours, formats, loads
+from pages.parts import colours, formats, loads, views
 from pages.parts.formats import escaped
 
 HEIGHT = 440
@@ -67,14 +67,6 @@ def legend(city: City, kinds: Clusters, by_load: bool) -> str:
     """What the colours mean, as HTML."""
     if by_load:
         highest = float(np.nanmax(city.traffic.mean().to_numpy()))
-        ticks = "".join(
-            f"<span>{escaped(formats.amount(highest * part**2, city.meta.unit))}</span>" for part in (0, 0.5, 1)
-        )
-        scale = f'<div style="background:{colours.gradient(colours.LOAD)}"></div><p>{ticks}</p>'
-        return f'<div class="lec-legend"><span>Mean load</span><div class="lec-scale">{scale}</div></div>'
-    counts = [int((kinds.labels == kind).sum()) for kind in range(len(kinds.names))]
-    entries = "".join(
-        f'<span><i style="background:{colours.kind(kind)}"></i>{escaped(name)} <small>{count:,}</small></span>'
-        for kind, (name, count) in enumerate(zip(kinds.names, counts, strict=True))
-    )
-    return f'<div class="lec-kinds">{entries}</div>'
+        ticks = [formats.amount(highest * part**2, city.meta.unit) for part in (0, 0.5, 1)]
+        return views.ramp_legend("Mean load", views.LOAD, ticks)
+    return views.kinds_legend(kinds.names, [int((kinds.labels == kind).sum()) for kind in range(len(kinds.names))])

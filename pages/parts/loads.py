@@ -12,6 +12,7 @@ from lecdiff_core.city.folder import City
 SMALLEST, LARGEST = 5.0, 11.0  # radius of a station on the map, pixels
 BRIGHTEST = 0.995  # quantile of all loads at which the colours end
 NEAREST = 3
+USUAL_CAPACITY = 0.99  # quantile of its history that stands in for the capacity of a station without one
 EARTH = Geod(ellps="WGS84")
 
 
@@ -97,6 +98,16 @@ def capacity(city: City, station_id: str) -> float | None:
         return None
     value = pd.to_numeric(city.stations["capacity"], errors="coerce")[city.station_ids.index(station_id)]
     return float(value) if np.isfinite(value) else None
+
+
+def capacities(city: City, origin: pd.Timestamp) -> np.ndarray:
+    """(N,) capacity of each station: where the folder gives none, what 99 % of its values before `origin` stayed below."""
+    past = city.traffic.loc[: origin - city.interval]
+    usual = past.quantile(USUAL_CAPACITY).to_numpy(np.float32)
+    if "capacity" not in city.stations:
+        return usual
+    given = pd.to_numeric(city.stations["capacity"], errors="coerce").to_numpy(np.float32)
+    return np.where(np.isfinite(given), given, usual)
 
 
 def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:

@@ -1,4 +1,4 @@
-"""The satellite map of stations: pydeck over the city's tiles, its legend, and whose imagery it is.
+"""The satellite map of stations: pydeck over the city's tiles, arcs and rings on them, and whose imagery it is.
 
 The stations come by URL, so that a click sends the browser no more than the map's frame; a ring marks the chosen one.
 """
@@ -7,17 +7,17 @@ import math
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-import pandas as pd
 import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, formats, imagery, loads, session
+from pages.parts import colours, imagery, session, views
 from pages.parts.cities import Place
+from pages.parts.views import View
 
 STATIONS = "stations"
 HEIGHT = 540  # where style.css does not fit it to the window
-SMALLEST_VIEW = (540, 470)  # pixels that show the whole city
+SMALLEST_VIEW = (540, 400)  # pixels that show the whole city
 CLOSE_ZOOM, NEAR_ZOOM = 13.0, 16.0
 TOOLTIP = {
     "backgroundColor": "#17242d",
@@ -27,6 +27,7 @@ TOOLTIP = {
     "fontSize": "13px",
     "lineHeight": "1.35",
 }
+BEND, BOW_PARTS = 0.4, 16  # of the middle of an arc to the side, as a share of its length; straight pieces
 WORLD = 512  # pixels around the Earth at zoom 0
 
 
@@ -37,33 +38,48 @@ def draw(
     below: Sequence[pydeck.Layer] = (),
     whole: bool = False,
     height: int = HEIGHT,
+    view: View = views.LOAD,
+    step: int = views.ALL_AHEAD,
 ) -> None:
-    """Draw the map; a click on a station chooses it. `below`: layers under the stations. `whole`: always the whole city."""
+    """Draw the map; a click on a station picks it. `below`: layers under the stations. `whole`: always the whole city.
+
+    view, step: what the stations are coloured by. A forecast must be there.
+    """
     key = f"{key}-{place.key}-{session.map_turn()}"
 
     def clicked() -> None:
         picked = st.session_state[key]["selection"]["objects"].get(STATIONS, [])
         if picked:
-            session.select(str(picked[0].get("station_id")), city, from_map=True)
+            session.pick(str(picked[0].get("station_id")), city)
 
     st.pydeck_chart(
-        deck(place, city, below, None if whole else session.focus()),
+        deck(place, city, below, None if whole else session.focus(), view, step),
         height=height,
         on_select=clicked,
         selection_mode="single-object",
         key=key,
-        alt=f"Satellite map of {len(city.station_ids)} stations in {city.meta.name}, coloured by load",
+        alt=f"Satellite map of {len(city.station_ids)} stations in {city.meta.name}, coloured by {view.label.lower()}",
     )
 
 
-def deck(place: Place, city: City, below: Sequence[pydeck.Layer], focus: tuple[float, float] | None) -> pydeck.Deck:
+def deck(
+    place: Place,
+    city: City,
+    below: Sequence[pydeck.Layer],
+    focus: tuple[float, float] | None,
+    view: View = views.LOAD,
+    step: int = views.ALL_AHEAD,
+) -> pydeck.Deck:
     """The map's description for the browser."""
-    version = city.data_hash[:12]
-    address = urlencode({"at": session.origin().isoformat(), "v": version})
+    asked = {"at": session.origin().isoformat(), "v": views.version(view, city)}
+    if view is not views.LOAD:
+        asked |= {"by": view.key}
+    if view.is_forecast:
+        asked |= {"step": str(step)}
     points = pydeck.Layer(
         "ScatterplotLayer",
         id=STATIONS,
-        data=f"city/{quote(place.key)}/stations.json?{address}",
+        data=f"city/{quote(place.key)}/stations.json?{urlencode(asked)}",
         get_position="position",
         get_fill_color="colour",
         get_radius="size",
@@ -78,38 +94,69 @@ def deck(place: Place, city: City, below: Sequence[pydeck.Layer], focus: tuple[f
     )
     return pydeck.Deck(
         layers=[*below, points, *_rings(city)],
-        initial_view_state=pydeck.ViewState(**view(city, focus)),
+        initial_view_state=pydeck.ViewState(**view_of(city, focus)),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
-        tooltip={"text": "{label}\n{load}", "style": TOOLTIP},
+        tooltip={"text": "{label}\n{value}", "style": TOOLTIP},
     )
 
 
 def _rings(city: City) -> list[pydeck.Layer]:
-    """A white ring on a dark one around the chosen station. As GeoJSON: Streamlit dims the lines of other layers."""
-    chosen = session.station()
-    if chosen is None:
-        return []
-    place = city.stations.geometry.iloc[city.station_ids.index(chosen)]
-    ring = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [place.x, place.y]}, "properties": {}}
+    """A ring on a dark one around the chosen station, or around each of those compared, in its colour of the chart."""
+    if session.comparing():
+        marked = [(one, colours.rgb(colours.kind(number))) for number, one in enumerate(session.compared())]
+    else:
+        marked = [(one, [255, 255, 255]) for one in (session.station(),) if one]
+    rings = []
+    for number, (station_id, colour) in enumerate(marked):
+        place = city.stations.geometry.iloc[city.station_ids.index(station_id)]
+        point = {"type": "Point", "coordinates": [place.x, place.y]}
+        for width, shade in ((7, [10, 20, 28]), (3.5, colour)):
+            rings.append(
+                shapes(
+                    f"ring-{number}-{width}",
+                    [point],
+                    filled=False,
+                    get_point_radius=16,
+                    point_radius_units="'pixels'",
+                    get_line_color=[*shade, 255],
+                    get_line_width=width,
+                )
+            )
+    return rings
+
+
+def shapes(key: str, geometries: list[dict], **looks: object) -> pydeck.Layer:
+    """Shapes with lines of a width in pixels. As GeoJSON, since Streamlit dims the lines of other layers at a click."""
+    features = [{"type": "Feature", "geometry": geometry, "properties": {}} for geometry in geometries]
+    data = {"type": "FeatureCollection", "features": features}
+    return pydeck.Layer("GeoJsonLayer", id=key, data=data, stroked=True, line_width_units="'pixels'", **looks)
+
+
+def arcs(city: City, station_id: str, others: Sequence[str]) -> list[pydeck.Layer]:
+    """A bow from a station to each of `others`, bright on dark, to lie under the stations."""
+    places = dict(zip(city.station_ids, city.stations.geometry, strict=True))
+    here = places[station_id]
+    bows = [_bow((here.x, here.y), (places[other].x, places[other].y)) for other in others]
+    dark, bright = [10, 20, 28, 170], [*colours.rgb(colours.ALIKE), 255]
     return [
-        pydeck.Layer(
-            "GeoJsonLayer",
-            id=f"ring-{width}",
-            data={"type": "FeatureCollection", "features": [ring]},
-            filled=False,
-            stroked=True,
-            get_point_radius=16,
-            point_radius_units="'pixels'",
-            get_line_color=colour,
-            get_line_width=width,
-            line_width_units="'pixels'",
-        )
-        for width, colour in ((6, [10, 20, 28, 255]), (3, [255, 255, 255, 255]))
+        shapes("arcs-dark", bows, get_line_color=dark, get_line_width=5),
+        shapes("arcs", bows, get_line_color=bright, get_line_width=2.5),
     ]
 
 
-def view(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
+def _bow(start: tuple[float, float], end: tuple[float, float]) -> dict:
+    """A quadratic curve between two places, bent to the left by a fifth of its length."""
+    (x0, y0), (x1, y1) = start, end
+    x2, y2 = (x0 + x1) / 2 - (y1 - y0) * BEND, (y0 + y1) / 2 + (x1 - x0) * BEND
+    points = []
+    for part in (number / BOW_PARTS for number in range(BOW_PARTS + 1)):
+        a, b, c = (1 - part) ** 2, 2 * part * (1 - part), part**2
+        points.append([round(a * x0 + b * x2 + c * x1, 6), round(a * y0 + b * y2 + c * y1, 6)])
+    return {"type": "LineString", "coordinates": points}
+
+
+def view_of(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
     """Where the map looks: at the whole city, or closely at `focus` (longitude, latitude)."""
     west, south, east, north = city.stations.total_bounds
     wide = max((east - west) / 360, 1e-6)
@@ -137,23 +184,7 @@ def _latitude(height: float) -> float:
     return math.degrees(math.atan(math.sinh(2 * math.pi * height)))
 
 
-def caption(city: City, origin: pd.Timestamp) -> None:
-    """What stands under the map: legend, attribution, and a word where the satellite tiles cannot be reached."""
-    st.html(f'<div class="lec-under">{legend(city, origin)}{imagery.attribution(city)}</div>')
+def caption(city: City) -> None:
+    """Whose imagery it is, and a word where the satellite tiles cannot be reached."""
+    st.html(imagery.attribution(city))
     imagery.watch(city)
-
-
-def legend(city: City, origin: pd.Timestamp) -> str:
-    """What the colours of the stations mean, as HTML."""
-    brightest = loads.top(city)
-    ticks = [formats.amount(brightest * part**2, city.meta.unit) for part in (0, 0.5, 1)]
-    ticks[-1] = f"≥{formats.THIN}{ticks[-1]}"
-    start = origin - city.interval
-    return (
-        '<div class="lec-legend">'
-        f"<span>Load {start:%H:%M}–{origin:%H:%M}</span>"
-        f'<div class="lec-scale"><div style="background:{colours.gradient(colours.LOAD)}"></div>'
-        f"<p>{''.join(f'<span>{formats.escaped(tick)}</span>' for tick in ticks)}</p></div>"
-        '<span class="lec-none"><i></i>no data</span>'
-        "</div>"
-    )

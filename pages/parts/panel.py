@@ -1,24 +1,35 @@
 """The panel beside the map: the city as a whole, or one station with its chip, its facts and its forecast."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import charts, cities, description, forecasts, formats, imagery, loads, session, surroundings
+from pages.parts import (
+    charts,
+    colours,
+    description,
+    exports,
+    forecasts,
+    formats,
+    imagery,
+    loads,
+    missing,
+    report,
+    session,
+    surroundings,
+)
 from pages.parts.cities import Place
-from pages.parts.forecasts import Fan
+from pages.parts.forecasts import Fan, Kept
 from pages.parts.formats import escaped
 
 SIDES = (6, 5)  # widths of the map and of the panel
 BUSIEST = 6
 ARROW_BACK = ":material/arrow_back:"
-
-
-def shown_literally(text: str) -> str:
-    """`text` for Markdown, with nothing in it taken as a mark."""
-    return formats.literal(text)
 
 
 def city_title(city: City) -> None:
@@ -66,14 +77,20 @@ def overview(city: City, origin: pd.Timestamp) -> None:
             )
 
 
-def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> None:
-    """One station: heading, chip and facts, and the forecast made at `origin`."""
+def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> Callable[[], None] | None:
+    """One station: heading, chip and facts, the forecast made at `origin`, and the way on.
+
+    Returns what is worth knowing but takes too long to be waited for, to be done once the page stands; None without a forecast.
+    """
     heading(city, station_id)
     known = loads.facts(city, station_id)
-    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{_facts(_station_facts(city, known))}</div>')
-    _said(city, station_id)
-    _forecast(city, station_id, origin, known.capacity)
+    facts = _station_facts(city, known)
+    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{_facts(facts)}</div>')
+    said = _said(city, station_id)
+    later = forecast(city, station_id, origin, known.capacity, facts, said)
+    _alike(city, station_id)
     _nearest(city, known)
+    return later
 
 
 def heading(city: City, station_id: str) -> None:
@@ -85,16 +102,17 @@ def heading(city: City, station_id: str) -> None:
         st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
 
 
-def _said(city: City, station_id: str) -> None:
-    """The first sentence of what was said of the station's chip, and the way to all of it."""
+def _said(city: City, station_id: str) -> str:
+    """The first sentence of what was said of the station's chip, and the way to all of it. Returns all that was kept."""
     try:
         told = surroundings.descriptions(city).get(station_id)
     except UserError:
-        return  # the Environment page tells it
+        return ""  # the Environment page tells it
     first = description.first_sentence(told[0]) if told else ""
     words, more = st.columns([7, 2], gap="small", vertical_alignment="center")
     words.html(f'<p class="lec-said">{escaped(first or "No description of its surroundings yet.")}</p>')
     more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
+    return told[0].kept_text if told else ""
 
 
 def _name(city: City, station_id: str) -> str:
@@ -132,9 +150,20 @@ def _facts(facts: dict[str, str]) -> str:
     return f'<dl class="lec-facts">{rows}</dl>'
 
 
-def _forecast(city: City, station_id: str, origin: pd.Timestamp, capacity: float | None) -> None:
+def forecast(
+    city: City,
+    station_id: str,
+    origin: pd.Timestamp,
+    capacity: float | None = None,
+    facts: dict[str, str] | None = None,
+    said: str = "",
+) -> Callable[[], None] | None:
+    """The forecast of a station as a chart and in words, how earlier ones held, and what can be saved of it.
+
+    `facts` and `said` go into the report, which is offered with them. Returns the check of earlier forecasts, to be done last.
+    """
     model = forecasts.model_of(city)
-    fan, trouble = None, None
+    fan, trouble = None, ""
     if model:
         try:
             with st.spinner("Forecasting", show_time=False):
@@ -144,28 +173,67 @@ def _forecast(city: City, station_id: str, origin: pd.Timestamp, capacity: float
     figure = charts.fan_chart(city, station_id, origin, fan, capacity)
     st.plotly_chart(figure, key="fan", config=charts.CONFIG, alt=f"Observed and forecast load of station {station_id}")
     if model is None:
-        st.info("This city has no trained model yet. To train one:", icon=":material/model_training:")
-        st.code(cities.command("train", city), language=None)
-    elif fan is None:
-        st.warning(f"No forecast: {shown_literally(trouble or '')}", icon=":material/error:")
-    else:
-        _told(city, station_id, fan, model)
-
-
-def _told(city: City, station_id: str, fan: Fan, model: str) -> None:
-    """What the chart says in words, how the forecast was made, and what to know of the model."""
-    peak = int(np.argmax(fan.median))
-    unit = city.meta.unit
-    st.html(
-        f'<p class="lec-told">Expected peak <b>{escaped(formats.amount(float(fan.median[peak]), unit))}</b> on '
-        f"{fan.timestamps[peak]:%a %H:%M}, in its 90{formats.THIN}% interval from "
-        f"{escaped(formats.amount(float(fan.low_90[peak]), unit))} to "
-        f"{escaped(formats.amount(float(fan.high_90[peak]), unit))}. {_came_true(city, station_id, fan)}</p>"
-        f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
-        f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"
-    )
+        missing.offer("This city has no trained model yet. To train one:", "train", city)
+        return None
+    if fan is None:
+        st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
+        return None
+    words, trust = st.columns([7, 5], gap="medium")
+    sentences = [_expected(city, fan), _came_true(city, station_id, fan)]
+    with words:
+        st.html(
+            f'<p class="lec-told">{" ".join(map(escaped, sentences))}</p>'
+            f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
+            f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"
+        )
+    with trust:
+        slot = st.empty()
     for notice in forecasts.forecaster(city, model).notices:
-        st.caption(f":material/info: {shown_literally(notice)}")
+        st.caption(f":material/info: {formats.literal(notice)}")
+
+    def made_report() -> str:
+        kept = forecasts.kept(city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin)
+        return report.page(city, station_id, origin, fan, facts or {}, sentences, said, kept)
+
+    exports.buttons(city, {station_id: fan}, origin, made_report if facts else None)
+    return lambda: _trust(slot, city, model, station_id, origin)
+
+
+def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin: pd.Timestamp) -> None:
+    """How often earlier forecasts of this station held what came, drawn into `slot` as far as it is known."""
+    fans: list[Fan] = []
+    slot.html(_gauges(None))
+    for fan in forecasts.past_fans(city, model, station_id, origin):
+        fans.append(fan)
+        slot.html(_gauges(forecasts.kept(city, station_id, fans, origin)))
+    if not fans:
+        slot.empty()
+
+
+def _gauges(kept: Kept | None) -> str:
+    """Share of past values inside each interval as a bar, with a mark where it should end."""
+    if kept is None or not kept.count:
+        return '<p class="lec-sub">Checking its forecasts of the days before …</p>'
+    rows = "".join(
+        f"<div><p><span>{name}{formats.THIN}% interval</span><b>{formats.share(share)}</b></p>"
+        f'<div class="lec-bar"><i style="width:{100 * share:.0f}%"></i><s style="left:{name}%"></s></div></div>'
+        for name, share in ((50, kept.inside_50), (90, kept.inside_90))
+    )
+    days = f"{kept.days} days" if kept.days > 1 else "day"
+    return (
+        f'<div class="lec-kept" title="{escaped(report.kept_sentence(kept))}">'
+        f'<p class="lec-sub">Its values of the {days} before, inside the</p>{rows}</div>'
+    )
+
+
+def _expected(city: City, fan: Fan) -> str:
+    """The highest median, and the interval around it."""
+    peak, unit = int(np.argmax(fan.median)), city.meta.unit
+    return (
+        f"Expected peak {formats.amount(float(fan.median[peak]), unit)} on {fan.timestamps[peak]:%a %H:%M}, in its "
+        f"90{formats.THIN}% interval from {formats.amount(float(fan.low_90[peak]), unit)} to "
+        f"{formats.amount(float(fan.high_90[peak]), unit)}."
+    )
 
 
 def _came_true(city: City, station_id: str, fan: Fan) -> str:
@@ -183,6 +251,27 @@ def _came_true(city: City, station_id: str, fan: Fan) -> str:
         f"Of the {count} values observed since, {formats.share(inside[0] / count)} lay inside the 50{formats.THIN}% "
         f"interval and {formats.share(inside[1] / count)} inside the 90{formats.THIN}% interval."
     )
+
+
+def _alike(city: City, station_id: str) -> None:
+    """The stations that stand in like surroundings, which the arcs on the map lead to."""
+    found = surroundings.alike_or_none(city, station_id)
+    if found is None or found.empty:
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="alike"):
+        st.html(
+            f'<span class="lec-label"><i style="background:{colours.ALIKE}"></i>Looks alike</span>', width="content"
+        )
+        for other, similarity in zip(found["station_id"], found["similarity"], strict=True):
+            label = f"{formats.literal(other)} · {similarity:.2f}"
+            st.button(
+                label,
+                key=f"alike-{other}",
+                on_click=session.select,
+                args=(other, city),
+                type="tertiary",
+                help="Likeness of the surroundings: 1 = the same, 0 = nothing in common.",
+            )
 
 
 def _nearest(city: City, known: loads.Facts) -> None:

@@ -1,6 +1,6 @@
-"""What the server gives out of a city folder by URL: map tiles, station chips, and the stations with their load.
+"""What the server gives out of a city folder by URL: map tiles, station chips, and the stations as the map shows them.
 
-    city/KEY/tiles/Z/X/Y          city/KEY/chips/STATION          city/KEY/stations.json?at=ISO
+    city/KEY/tiles/Z/X/Y          city/KEY/chips/STATION          city/KEY/stations.json?at=ISO&by=VIEW&step=N
 
 Nothing is read outside the folders that `cities.find` allows. The browser keeps what it has got: the addresses that the
 pages write carry a version, which changes with the data.
@@ -18,7 +18,8 @@ from starlette.routing import Route
 from lecdiff_core.city.folder import CHIP_SUFFIXES, City
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
-from pages.parts import cities, colours, formats, loads
+from pages.parts import cities, loads, views
+from pages.parts.views import Painted, View
 
 KEPT = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 TILE_SUFFIXES = (*CHIP_SUFFIXES, ".jpeg")
@@ -28,7 +29,7 @@ def _or_not_found(answer: Callable[[Request], Response]) -> Callable[[Request], 
     def guarded(request: Request) -> Response:
         try:
             return answer(request)
-        except (UserError, OSError, ValueError):  # a name that no file can have raises the latter two
+        except (UserError, OSError, ValueError, IndexError):  # a name that no file can have, a step too far ahead
             return PlainTextResponse("not found", status_code=404)
 
     return guarded
@@ -59,41 +60,48 @@ def _first_file(files: list[Path]) -> Response:
 
 @_or_not_found
 def stations(request: Request) -> Response:
-    """Every station with its position, and its load, colour and size in the last interval before `at`."""
+    """Every station with its position, and its colour, size and text in the view `by` at the time `at`, `step` ahead."""
+    query = request.query_params
     city = cities.open_city(cities.find(request.path_params["city"]))
-    origin = pd.Timestamp(request.query_params.get("at", ""))
+    origin = pd.Timestamp(query.get("at", ""))
     if origin.tzinfo is None or origin not in loads.origins(city):
         raise ValueError("`at` must be a time of the data with its time zone")
-    origin = origin.tz_convert(city.meta.timezone)
-    rows = json.dumps(_rows(city, origin), ensure_ascii=False, separators=(",", ":"))
+    view, step = views.VIEWS.get(query.get("by", views.LOAD.key)), int(query.get("step", views.ALL_AHEAD))
+    if view is None or step < 0:
+        raise ValueError("`by` must be a view of the map, `step` a step of the forecast")
+    return _stations(city, origin.tz_convert(city.meta.timezone), view, step)
+
+
+def _stations(city: City, origin: pd.Timestamp, view: View, step: int) -> Response:
+    painted = views.paint(view, city, origin, step)
+    if painted is None:
+        return PlainTextResponse("not computed yet", status_code=404)
+    rows = json.dumps(_rows(city, painted), ensure_ascii=False, separators=(",", ":"))
     return Response(rows, media_type="application/json", headers=KEPT)
 
 
-def _rows(city: City, origin: pd.Timestamp) -> list[dict]:
-    values = loads.at(city, origin)
-    levels = loads.level(values, loads.top(city))
-    names = city.stations["name"].fillna("") if "name" in city.stations else [""] * len(values)
+def _rows(city: City, painted: Painted) -> list[dict]:
+    names = city.stations["name"].fillna("") if "name" in city.stations else [""] * len(painted.texts)
     columns = zip(
         city.station_ids,
         names,
         city.stations.geometry.x.round(6),
         city.stations.geometry.y.round(6),
-        values.tolist(),
-        colours.shades(levels, colours.LOAD).tolist(),
-        loads.sizes(levels).round(1).tolist(),
+        painted.texts,
+        painted.colours.tolist(),
+        painted.sizes.round(1).tolist(),
         strict=True,
     )
-    unit = city.meta.unit
     return [
         {
             "station_id": station_id,
             "label": f"{name} ({station_id})" if name else station_id,
             "position": [lon, lat],
-            "load": formats.amount(load, unit) if load == load else "no data",
+            "value": text,
             "colour": colour,
             "size": size,
         }
-        for station_id, name, lon, lat, load, colour, size in columns
+        for station_id, name, lon, lat, text, colour, size in columns
     ]
 
 

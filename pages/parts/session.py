@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import formats, loads
+from pages.parts import formats, loads, views
 from pages.parts.cities import Place
+from pages.parts.views import View
 
-CITY, STATION, TIME = "city", "station", "t"  # parameters of a link
+CITY, STATION, TIME, BY, WITH = "city", "station", "t", "by", "with"  # parameters of a link
 PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
     "place",
     "opened",
@@ -17,7 +18,9 @@ PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
     "map_turn",
     "focus",
 )
+COMPARED, VIEW, AHEAD, PLAYING = "compared", "view", "ahead", "playing"
 CITY_BOX, SEARCH_BOX, DAY_BOX, CLOCK_BOX = "city_box", "search_box", "day_box", "clock_box"  # keys of widgets
+MOST_COMPARED = 4
 
 
 def choose_place(places: list[Place]) -> Place:
@@ -44,6 +47,10 @@ def enter(place: Place, city: City) -> None:
     state[OPENED], state[FOCUS] = place.key, None
     state[CHOSEN] = _station_of(link.get(STATION), city)
     state[ORIGIN] = _time_of(link.get(TIME), city)
+    state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(BY)), views.ALL_AHEAD, False
+    others = st.query_params.get_all(WITH) if link and state[CHOSEN] else []
+    found = [state[CHOSEN], *(_station_of(other, city) for other in others)]
+    state[COMPARED] = list(dict.fromkeys(one for one in found if one))[:MOST_COMPARED] if others else None
     if state[CHOSEN]:
         focus_on(city, state[CHOSEN])
 
@@ -51,6 +58,8 @@ def enter(place: Place, city: City) -> None:
 def _leave_what_is_gone(city: City) -> None:
     if st.session_state[CHOSEN] not in (None, *city.station_ids):
         st.session_state[CHOSEN] = None
+    if comparing():
+        st.session_state[COMPARED] = [one for one in compared() if one in city.station_ids]
     if st.session_state[ORIGIN] not in loads.origins(city):
         st.session_state[ORIGIN] = _time_of(None, city)
 
@@ -60,6 +69,12 @@ def _station_of(wanted: str | None, city: City) -> str | None:
         return wanted
     _notice(f"{city.meta.name} has no station “{wanted}”.")
     return None
+
+
+def _view_of(wanted: str | None) -> View:
+    if wanted is not None and wanted not in views.VIEWS:
+        _notice(f"Stations cannot be coloured by “{wanted}”.")
+    return views.VIEWS.get(wanted or "", views.LOAD)
 
 
 def _time_of(wanted: str | None, city: City) -> pd.Timestamp:
@@ -115,12 +130,72 @@ def select(station_id: str | None, city: City, from_map: bool = False) -> None:
     if station_id is not None and station_id not in city.station_ids:
         return
     st.session_state[CHOSEN] = station_id
+    st.session_state[COMPARED] = None
     st.session_state[NOTICES] = []
     if from_map:
         return
     st.session_state[MAP_TURN] = map_turn() + 1
     if station_id:
         focus_on(city, station_id)
+
+
+def comparing() -> bool:
+    """Whether several stations are looked at together; a click on the map then adds one."""
+    return st.session_state.get(COMPARED) is not None
+
+
+def compared() -> list[str]:
+    """The stations looked at together, in the order they were chosen."""
+    return st.session_state.get(COMPARED) or []
+
+
+def compare(stations: list[str] | None, from_map: bool = False) -> None:
+    """Look at `stations` together, at most four; None ends it. The last one is the chosen one."""
+    st.session_state[COMPARED] = None if stations is None else stations[:MOST_COMPARED]
+    st.session_state[NOTICES] = []
+    if stations is not None:
+        st.session_state[CHOSEN] = stations[-1] if stations else None
+    if not from_map:
+        st.session_state[MAP_TURN] = map_turn() + 1
+
+
+def pick(station_id: str, city: City) -> None:
+    """What a click on the map means: choose the station, or add it where stations are compared, in place of the last of four."""
+    if not comparing():
+        select(station_id, city, from_map=True)
+    elif station_id in city.station_ids and station_id not in compared():
+        compare([*compared()[: MOST_COMPARED - 1], station_id], from_map=True)
+
+
+def view() -> View:
+    """What the stations on the map are coloured by."""
+    return st.session_state[VIEW]
+
+
+def ahead() -> int:
+    """The step of the forecast that the map shows, 1 to H, or 0 for the whole of it."""
+    return st.session_state[AHEAD]
+
+
+def playing() -> bool:
+    """Whether the map goes through the steps of the forecast by itself."""
+    return st.session_state[PLAYING]
+
+
+def show(view: View, step: int | None = None) -> None:
+    """Colour the map's stations by `view`, at a `step` of the forecast where one is given."""
+    st.session_state[VIEW] = view
+    if step is not None:
+        st.session_state[AHEAD] = step
+    if not view.is_forecast:
+        st.session_state[AHEAD], st.session_state[PLAYING] = views.ALL_AHEAD, False
+
+
+def play(going: bool) -> None:
+    """Start or stop going through the steps of the forecast."""
+    if going and not view().is_forecast:
+        show(views.FORECAST)
+    st.session_state[PLAYING] = going
 
 
 def focus_on(city: City, station_id: str) -> None:
@@ -147,7 +222,14 @@ def go_to(time: pd.Timestamp) -> None:
 
 def write_link(place: Place) -> None:
     """Make the address bar a link to what is shown."""
-    link = {CITY: place.key, STATION: station(), TIME: origin().isoformat()}
-    link = {name: value for name, value in link.items() if value is not None}
-    if st.query_params.to_dict() != link:
+    link: dict[str, str | list[str]] = {CITY: place.key, TIME: origin().isoformat()}
+    first, *others = compared() or [station() or ""]
+    if first:
+        link[STATION] = first
+    if others:
+        link[WITH] = others
+    if view() is not views.LOAD:
+        link[BY] = view().key
+    there = {name: st.query_params.get_all(name) for name in st.query_params}
+    if there != {name: value if isinstance(value, list) else [value] for name, value in link.items()}:
         st.query_params.from_dict(link)

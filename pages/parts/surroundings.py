@@ -15,6 +15,7 @@ from lecdiff_core.environment import neighbours
 from lecdiff_core.environment.clusters import Clusters
 from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
 from lecdiff_core.environment.table import TABLE_FILE
+from lecdiff_core.errors import UserError
 from pages.parts import cities
 from pages.parts.cities import Stamp
 
@@ -50,6 +51,16 @@ def lookalikes(city: City, station_id: str) -> pd.DataFrame:
     return neighbours.neighbours(city, station_id, LOOKALIKES)
 
 
+def alike_or_none(city: City, station_id: str) -> pd.DataFrame | None:
+    """The same, or None where the station cannot be compared."""
+    if not embedded(city):
+        return None
+    try:
+        return lookalikes(city, station_id)
+    except UserError:
+        return None
+
+
 def nearest(city: City, station_id: str) -> pd.DataFrame:
     """The stations nearest on the ground, with the same columns; similarity is NaN where a chip is missing."""
     return neighbours.nearest_on_ground(city, station_id, LOOKALIKES)
@@ -68,7 +79,12 @@ def _find(folder: Path, changed: Stamp, words: str, _city: City) -> list[tuple[s
 
 def kinds(city: City) -> tuple[Clusters, np.ndarray]:
     """Clusters of the stations by their surroundings, and their (N, 2) places in the flat view. Raises UserError."""
-    return _kinds(city.path, cities.stamp(city.path / TABLE_FILE, city.path / FILE_NAME), city)
+    return _kinds(city.path, version(city), city)
+
+
+def version(city: City) -> Stamp:
+    """What is known of the surroundings changes with this."""
+    return cities.stamp(city.path / TABLE_FILE, city.path / FILE_NAME)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -16,7 +16,7 @@ from tile_host import tile_host
 from visitor import ENCODER, HOSTILE_ID, HOSTILE_NAME, INJECTION, MODEL, picture
 
 from lecdiff_core.city.folder import City
-from pages.parts.map import WORLD, mercator, view
+from pages.parts.map import WORLD, mercator, view_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -123,7 +123,7 @@ class Visitor:
     def click_station(self, city: City, station_id: str) -> None:
         """Hover until the tooltip names the station, which shows that data and shaders are there, then click."""
         box = self.page.locator("[data-testid=stDeckGlJsonChart]").bounding_box()
-        seen, place = view(city, None), city.stations.geometry[city.station_ids.index(station_id)]
+        seen, place = view_of(city, None), city.stations.geometry[city.station_ids.index(station_id)]
         scale = WORLD * 2 ** seen["zoom"]
         x = box["x"] + box["width"] / 2 + (place.x - seen["longitude"]) / 360 * scale
         y = box["y"] + box["height"] / 2 - (mercator(place.y) - mercator(seen["latitude"])) * scale

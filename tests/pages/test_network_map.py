@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from visitor import HOSTILE_ID, MODEL, link_of, select_on_map, small_city, text_of
+from visitor import HOSTILE_ID, MODEL, following, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
 
@@ -14,6 +14,11 @@ NOON = "2025-06-12T12:00"
 
 def deck_of(app):
     return json.loads(app.get("deck_gl_json_chart")[0].proto.json)
+
+
+def stations_of(app):
+    """Where the map gets its stations from."""
+    return next(layer["data"] for layer in deck_of(app)["layers"] if layer["id"] == "stations")
 
 
 def fan_of(app):
@@ -57,7 +62,7 @@ def test_the_ring_follows_the_selection_and_an_empty_click_changes_nothing(open_
 def test_a_rerun_is_small_whatever_the_number_of_stations(open_app):
     app = open_app(t=NOON)
     assert len(app.get("deck_gl_json_chart")[0].proto.json) < 4000
-    assert deck_of(app)["layers"][0]["data"].startswith("city/flatland/stations.json?at=2025-06-12T12%3A00")
+    assert stations_of(app).startswith("city/flatland/stations.json?at=2025-06-12T12%3A00")
 
 
 def test_bands_hold_the_median_and_one_another(open_app):
@@ -78,7 +83,7 @@ def _values(column):
 def test_search_selects_and_makes_the_map_fly_and_forget_its_selection(open_app):
     app = select_on_map(open_app(t=NOON), "stations", {"station_id": "ST-05"})
     before = app.get("deck_gl_json_chart")[0].proto.id
-    app.selectbox(key="search_box").select("ST-07").run()
+    following(app.selectbox, "search_box").select("ST-07").run()
     assert "<h2>ST-07</h2>" in text_of(app)
     assert app.get("deck_gl_json_chart")[0].proto.id != before
     assert deck_of(app)["initialViewState"]["longitude"] == pytest.approx(0.012)
@@ -96,18 +101,18 @@ def test_a_neighbour_is_one_click_away_and_back_to_the_city(open_app):
 
 def test_the_slider_moves_the_time_of_forecast_and_the_colours(open_app):
     app = open_app(station="ST-04", t=NOON)
-    data = deck_of(app)["layers"][0]["data"]
-    times = app.select_slider(key="clock_box").options
+    data = stations_of(app)
+    times = following(app.select_slider, "clock_box").options
     assert times[0] == "00:00" and times[-1] == "23:30" and len(times) == 48
-    app.select_slider(key="clock_box").set_value(app.session_state["origin"].replace(hour=6)).run()
+    following(app.select_slider, "clock_box").set_value(app.session_state["origin"].replace(hour=6)).run()
     assert not app.exception
     assert link_of(app, "t") == "2025-06-12T06:00:00+00:00"
-    assert deck_of(app)["layers"][0]["data"] != data
+    assert stations_of(app) != data
 
 
 def test_another_day_keeps_the_time_of_day_and_latest_leads_to_the_end(open_app):
     app = open_app(station="ST-04", t=NOON)
-    app.date_input(key="day_box").set_value("2025-06-10").run()
+    following(app.date_input, "day_box").set_value("2025-06-10").run()
     assert link_of(app, "t") == "2025-06-10T12:00:00+00:00"
     next(button for button in app.button if button.label == "Latest").click().run()
     assert link_of(app, "t") == "2025-06-14T00:00:00+00:00"
@@ -154,7 +159,7 @@ def test_a_click_that_names_no_station_of_the_city_is_ignored(open_app):
 def test_a_city_without_model_says_how_to_get_one(open_app):
     app = open_app(city="north/milan", station="ST-03")
     assert any("no trained model" in info.value for info in app.info)
-    assert app.code[0].value.startswith("lecdiff train ") and app.code[0].value.endswith("milan")
+    assert offered(app) == {"train"}
     assert names_of(app) == ["observed", "observed since"]
     assert "No satellite chip" in text_of(app)
 
@@ -256,9 +261,9 @@ def test_days_on_which_clocks_change(open_app, cities_folder, zone, start, day, 
     small_city(folder, {"name": "Clocks", "timezone": zone}, ["A", "B"], (0.0, 0.0), ["", ""], start)
     try:
         app = open_app(city="clocks", station="A", t="2025-03-28T12:00" if "03" in day else "2025-10-22T12:00")
-        app.date_input(key="day_box").set_value(day).run()
+        following(app.date_input, "day_box").set_value(day).run()
         assert not app.exception and link_of(app, "t").startswith(f"{day}T12:00")
-        times = app.select_slider(key="clock_box").options
+        times = following(app.select_slider, "clock_box").options
         assert len(set(times)) == count and times[0] == first and times[-1] == "23:30"
         app = open_app(city="clocks", station="A", t=f"{day}T00:30")
         assert not app.exception and not app.warning

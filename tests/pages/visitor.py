@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 import geopandas
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 from shapely.geometry import Point
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ElementList
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City, CityMeta, write_city
@@ -126,3 +129,14 @@ def link_of(app: AppTest, name: str) -> str | None:
     """A parameter in the address bar."""
     value = app.query_params.get(name)
     return value[0] if isinstance(value, list) else value
+
+
+def following(widgets: ElementList, name: str) -> Any:
+    """The widget that shows what others can set, too, whatever turn its key has come to."""
+    return next(widget for widget in widgets if widget.key and widget.key.rpartition("-")[0] == name)
+
+
+def offered(app: AppTest) -> set[str]:
+    """The steps that links on the page lead to, on the Data page."""
+    links = [parse_qs(link.proto.query_string) for link in app.get("page_link") if link.proto.page == "data"]
+    return {link["step"][0] for link in links}

@@ -1,0 +1,172 @@
+"""The map that can be coloured by what is known and forecast, and that can go through the hours ahead by itself.
+
+While it does, or waits for a forecast of all stations, it is a fragment of the page that runs anew every moment. What the rest of
+the page shows, too, such as a click on a station, then runs the whole page.
+"""
+
+import time
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from pages.parts import forecasts, missing, session, surroundings, views
+from pages.parts import map as station_map
+from pages.parts.cities import Place
+from pages.parts.following import following
+from pages.parts.formats import duration, literal
+from pages.parts.views import View
+
+BY_BOX, AHEAD_BOX = "by_box", "ahead_box"
+MOMENT_SECONDS = 1.0  # between two steps, and between two looks at a forecast under way
+DRAWN, STEPPED = "map_drawn", "map_stepped"
+
+
+def draw(place: Place, city: City) -> None:
+    """The map, what its colours mean, and the hours ahead."""
+    st.session_state[DRAWN] = _state(city)
+    if session.playing() or _waiting(city):
+        st.fragment(_parts, run_every=MOMENT_SECONDS)(place, city)
+    else:
+        _parts(place, city)
+
+
+def _waiting(city: City) -> bool:
+    """Whether the forecast of all stations that the map shall show is still under way."""
+    if not session.view().is_forecast:
+        return False
+    work = views.outlook_of(city, session.origin())
+    return work.result is None and not work.trouble
+
+
+def _state(city: City) -> tuple:
+    """What the rest of the page, and whether this is a fragment, depends on."""
+    return session.station(), session.comparing(), session.compared(), session.playing(), session.view(), _waiting(city)
+
+
+def _parts(place: Place, city: City) -> None:
+    if st.session_state[DRAWN] != _state(city):
+        st.rerun()
+    waiting = _waiting(city)
+    if session.playing() and not waiting:
+        _step(city)
+    shown, words, trouble = _what_to_show(city, waiting)
+    station_map.draw(place, city, below=_arcs(city), view=shown, step=session.ahead())
+    station_map.caption(city)
+    by, legend = st.columns([5, 8], vertical_alignment="center")
+    with by:
+        _choose_view()
+    if waiting:
+        share = views.outlook_of(city, session.origin()).share
+        legend.progress(share, f"Forecasting all {len(city.station_ids):,} stations")
+    else:
+        legend.html(words)
+    _ahead(city)
+    if trouble:
+        _tell(trouble, city)
+
+
+def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:
+    """The view that can be drawn, its legend, and what stands in the way of the one that is wanted."""
+    trouble = ""
+    try:
+        if not waiting:
+            trouble = views.trouble(session.view(), city, session.origin())
+        shown = views.LOAD if waiting or trouble else session.view()
+        return shown, views.legend(shown, city, session.origin(), session.ahead()), trouble
+    except UserError as error:
+        return views.LOAD, views.legend(views.LOAD, city, session.origin()), str(error)
+
+
+def _tell(trouble: str, city: City) -> None:
+    view = session.view()
+    if view.is_forecast and forecasts.model_of(city) is None:
+        missing.offer("This city has no trained model yet, so nothing is forecast. To train one:", "train", city)
+    elif view is views.KIND and not surroundings.embedded(city):
+        missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
+    else:
+        st.warning(f"{view.label} cannot be shown. {literal(trouble)}", icon=":material/error:")
+
+
+def _arcs(city: City) -> list:
+    chosen = session.station()
+    if chosen is None or session.comparing():
+        return []
+    alike = surroundings.alike_or_none(city, chosen)
+    return [] if alike is None else station_map.arcs(city, chosen, alike["station_id"].tolist())
+
+
+def _choose_view() -> None:
+    st.selectbox(
+        "Colour by",
+        list(views.VIEWS),
+        **following(BY_BOX, session.view().key, lambda key: session.show(views.VIEWS[key])),
+        format_func=lambda key: views.VIEWS[key].label,
+        label_visibility="collapsed",
+    )
+
+
+def _step(city: City) -> None:
+    """The next step, unless the last one was only just made."""
+    now = time.monotonic()
+    if now - st.session_state.get(STEPPED, 0) > 0.7 * MOMENT_SECONDS:
+        st.session_state[STEPPED] = now
+        session.show(session.view(), session.ahead() % len(_times(city)) + 1)
+
+
+def _times(city: City) -> pd.DatetimeIndex:
+    """Starts of the intervals ahead."""
+    found = views.outlook_of(city, session.origin()).result if session.view().is_forecast else None
+    if found is not None:
+        return found.timestamps
+    return pd.DatetimeIndex(session.origin() + np.arange(city.steps_per_day) * city.interval)
+
+
+def _ahead(city: City) -> None:
+    """The button that starts and stops, and the slider over the hours ahead, or while they go by, how far they are.
+
+    A slider that moves by itself would slip out of the hand that reaches for it.
+    """
+    times = _times(city)
+    possible = forecasts.model_of(city) is not None
+    button, slider = st.columns([3, 10], gap="medium", vertical_alignment="center")
+    with button:
+        st.button(
+            "Pause" if session.playing() else "Play",
+            icon=":material/pause:" if session.playing() else ":material/play_arrow:",
+            key="play",
+            on_click=session.play,
+            args=(not session.playing(),),
+            disabled=not possible,
+            help="Go through the forecast, interval by interval. The slider's left end is the whole of it.",
+            width="stretch",
+        )
+    with slider:
+        if session.playing():
+            st.progress(session.ahead() / len(times), _written(times, city, session.ahead()))
+        else:
+            _slider(times, city, possible)
+
+
+def _slider(times: pd.DatetimeIndex, city: City, possible: bool) -> None:
+    def moved(step: int) -> None:
+        session.show(session.view() if session.view().is_forecast or not step else views.FORECAST, step)
+
+    st.select_slider(
+        "Look ahead in the forecast",
+        range(len(times) + 1),
+        **following(AHEAD_BOX, min(session.ahead(), len(times)), moved),
+        format_func=lambda step: _written(times, city, step),
+        disabled=not possible,
+        label_visibility="collapsed",
+    )
+
+
+def _written(times: pd.DatetimeIndex, city: City, step: int) -> str:
+    return (
+        f"all {duration(len(times) * city.interval)}"
+        if step == views.ALL_AHEAD
+        else f"{times[step - 1]:%a %d %b, %H:%M}"
+    )

@@ -1,0 +1,189 @@
+"""What the stations on the map can be coloured by: load, four readings of the forecast, surge score, kind of surroundings.
+
+A view gives every station a level on a ramp of colours, a size and a text; the legend says the same of the ramp.
+Forecast views are asked for a step ahead, 1 to H, or for 0, the whole of the forecast.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lecdiff_core.city.folder import City
+from pages.parts import colours, forecasts, formats, loads, outlook, surroundings
+from pages.parts.formats import escaped
+from pages.parts.outlook import Outlook
+
+ALL_AHEAD = 0
+MIDDLE_SIZE = 0.35  # on the scale of sizes, for a view whose amounts have none
+
+
+@dataclass(frozen=True)
+class View:
+    """One thing that colour can show. `key` stands in links; `meaning` is the tooltip."""
+
+    key: str
+    label: str
+    meaning: str
+    ramp: tuple[str, ...] = ()
+    is_forecast: bool = False
+
+
+LOAD = View("load", "Load now", "Traffic in the last interval before the time of forecast.", colours.LOAD)
+FORECAST = View(
+    "forecast",
+    "Forecast load",
+    "Median of the forecast: its peak over the whole forecast, or its value at the time chosen below.",
+    colours.LOAD,
+    True,
+)
+WIDTH = View(
+    "width",
+    "Width of the 90 % interval",
+    "How far apart the ends of the 90 % interval lie: how unsure the forecast is. The mean over the whole forecast, or its "
+    "value at the time chosen below.",
+    colours.DOUBT,
+    True,
+)
+RISK = View(
+    "risk",
+    "Risk of exceeding capacity",
+    "Share of the sampled futures in which traffic goes above the station's capacity. Where no capacity is given, what "
+    "99 % of its past values stayed below stands in for it.",
+    colours.RISK,
+    True,
+)
+KIND = View("kind", "Kind of surroundings", "Stations grouped by what their satellite images show.")
+VIEWS = {view.key: view for view in (LOAD, FORECAST, WIDTH, RISK, KIND)}
+
+
+@dataclass(frozen=True)
+class Painted:
+    """N stations in a view: (N, 4) RGBA, (N,) radius in pixels, and what to say of each."""
+
+    colours: np.ndarray
+    sizes: np.ndarray
+    texts: list[str]
+
+
+def paint(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted | None:
+    """The stations in a view; None while the forecast of all stations is not there. Raises UserError."""
+    if view is KIND:
+        return _kinds(city)
+    if view is LOAD:
+        values = loads.at(city, origin)
+        return _on_the_ramp(view, loads.level(values, loads.top(city)), _amounts(values, city))
+    found = outlook_of(city, origin).result
+    return None if found is None else _forecast(view, city, found, step)
+
+
+def outlook_of(city: City, origin: pd.Timestamp) -> outlook.Work:
+    """The forecast of all stations, as far as it is; refused where the city has no model."""
+    model = forecasts.model_of(city)
+    return outlook.look(city, model, origin) if model else outlook.Work(trouble="the city has no trained model yet")
+
+
+def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
+    """Why a view cannot be shown, as far as the forecast is to blame; empty where nothing stands in the way."""
+    return outlook_of(city, origin).trouble if view.is_forecast else ""
+
+
+def version(view: View, city: City) -> str:
+    """Changes whenever what a view shows of a city at a time changes, so that a browser may keep what it has got."""
+    depends: tuple = (city.data_hash, city.path, view.key)
+    model = forecasts.model_of(city) if view.is_forecast else None
+    if model:
+        depends += forecasts.version(city, model)
+    if view is KIND:
+        depends += surroundings.version(city)
+    return hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
+
+
+def _forecast(view: View, city: City, found: Outlook, step: int) -> Painted:
+    values = _values(view, found, step)
+    if view is RISK:
+        return _on_the_ramp(view, values, [formats.share(value) for value in values.tolist()])
+    return _on_the_ramp(view, loads.level(values, top(view, city, found)), _amounts(values, city))
+
+
+def _values(view: View, found: Outlook, step: int) -> np.ndarray:
+    """(N,) what the view shows of the forecast."""
+    if view is RISK:
+        return found.exceeding_once if step == ALL_AHEAD else found.exceeding[:, step - 1]
+    values = found.median if view is FORECAST else found.high - found.low
+    if step != ALL_AHEAD:
+        return values[:, step - 1]
+    return values.max(1) if view is FORECAST else values.mean(1)
+
+
+def top(view: View, city: City, found: Outlook | None = None) -> float:
+    """The amount at which the colours end: one for load and its forecast, so that one colour means one load at any time."""
+    if view is not WIDTH or found is None:
+        return loads.top(city)
+    widths = found.high - found.low
+    return float(np.nanquantile(widths, loads.BRIGHTEST)) or 1.0
+
+
+def _on_the_ramp(view: View, levels: np.ndarray, texts: list[str]) -> Painted:
+    return Painted(colours.shades(levels, view.ramp), loads.sizes(levels), texts)
+
+
+def _amounts(values: np.ndarray, city: City) -> list[str]:
+    return [formats.amount(value, city.meta.unit) if value == value else "no data" for value in values.tolist()]
+
+
+def _kinds(city: City) -> Painted:
+    kinds, _ = surroundings.kinds(city)
+    ramp = np.array([[*colours.rgb(colours.kind(number)), colours.OPAQUE] for number in range(len(kinds.names))])
+    labels = kinds.labels
+    shades = np.where((labels >= 0)[:, None], ramp[labels], np.array(colours.NO_DATA))
+    texts = [kinds.names[label] if label >= 0 else "no satellite chip" for label in labels.tolist()]
+    return Painted(shades, loads.sizes(np.full(len(labels), MIDDLE_SIZE)), texts)
+
+
+def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> str:
+    """What the colours mean, as HTML, with unit and time. Raises UserError."""
+    if view is KIND:
+        kinds, _ = surroundings.kinds(city)
+        return kinds_legend(kinds.names, [int((kinds.labels == number).sum()) for number in range(len(kinds.names))])
+    if view is LOAD:
+        return ramp_legend(f"Load {origin - city.interval:%H:%M}–{origin:%H:%M}", view, _ticks(city, loads.top(city)))
+    found = outlook_of(city, origin).result
+    when = "" if found is None else _when(city, found.timestamps, step)
+    if view is RISK:
+        return ramp_legend(f"Risk {when}", view, [formats.share(part) for part in (0, 0.5, 1)], "no capacity known")
+    title = {FORECAST.key: "Peak" if step == ALL_AHEAD else "Median", WIDTH.key: "Width"}[view.key]
+    return ramp_legend(f"{title} {when}", view, _ticks(city, top(view, city, found)), "no forecast")
+
+
+def _when(city: City, timestamps: pd.DatetimeIndex, step: int) -> str:
+    if step == ALL_AHEAD:
+        return f"in {formats.duration(len(timestamps) * city.interval)}"
+    start = timestamps[step - 1]
+    return f"{start:%a %H:%M}–{start + city.interval:%H:%M}"
+
+
+def _ticks(city: City, highest: float) -> list[str]:
+    """Amounts at the start, the middle and the end of a ramp of square roots."""
+    ticks = [formats.amount(highest * part**2, city.meta.unit) for part in (0, 0.5, 1)]
+    return [*ticks[:-1], f"≥{formats.THIN}{ticks[-1]}"]
+
+
+def ramp_legend(title: str, view: View, ticks: list[str], absent: str = "no data") -> str:
+    """A ramp with its title, its ticks and the grey of stations without a value."""
+    marks = "".join(f"<span>{escaped(tick)}</span>" for tick in ticks)
+    return (
+        f'<div class="lec-legend"><span title="{escaped(view.meaning)}">{escaped(title)}</span>'
+        f'<div class="lec-scale"><div style="background:{colours.gradient(view.ramp)}"></div><p>{marks}</p></div>'
+        f'<span class="lec-none"><i></i>{escaped(absent)}</span></div>'
+    )
+
+
+def kinds_legend(names: tuple[str, ...], counts: list[int]) -> str:
+    """A dot, the name and the number of stations of each kind."""
+    entries = "".join(
+        f'<span><i style="background:{colours.kind(number)}"></i>{escaped(name)} <small>{count:,}</small></span>'
+        for number, (name, count) in enumerate(zip(names, counts, strict=True))
+    )
+    return f'<div class="lec-kinds">{entries}</div>'
