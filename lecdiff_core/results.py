@@ -54,6 +54,7 @@ ABLATIONS = (
     "lec-diff-ar",
 )
 CITIES = ("milan", "nanjing", "demo")  # of the committed tables
+LATENCY_FILES = ("latency.json", "latency-gpu.json", "peers/latency.json")
 
 
 class Calibrated(BaseModel):
@@ -143,11 +144,15 @@ class SamplerStudy(BaseModel):
 
 
 class LatencyRun(BaseModel):
-    """Time and memory of one forecast of a whole network. whole: measured as it is, not worked out from a part of it."""
+    """Time and memory of one forecast. whole: measured as it is, not worked out from a part of it.
+
+    stations: those forecast.  network: how many there are, where not all of them were asked for.
+    """
 
     model: str
     device: str
     stations: int
+    network: int | None = None
     seconds: float
     us_per_station_step: float
     peak_mb: float | None = None
@@ -160,6 +165,17 @@ class LatencyStudy(BaseModel):
     samples: int
     steps: int
     results: list[LatencyRun]
+
+    @property
+    def networks(self) -> list[LatencyRun]:
+        """Forecasts of all stations of a network, the smallest first."""
+        runs = [run for run in self.results if run.network in (None, run.stations)]
+        return sorted(runs, key=lambda run: run.stations)
+
+    @property
+    def singles(self) -> list[LatencyRun]:
+        """Forecasts of one station with its neighbourhood, out of a network."""
+        return [run for run in self.results if run.stations == 1 and run.network not in (None, 1)]
 
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -250,9 +266,14 @@ def read_sampler_study(file: Path) -> SamplerStudy:
     return _read(file, SamplerStudy)
 
 
-def read_latency_study(file: Path) -> LatencyStudy:
-    """What benchmarks/latency.py wrote. Raises UserError with file and place where it is something else."""
-    return _read(file, LatencyStudy)
+def read_latency_study(folder: Path) -> LatencyStudy | None:
+    """What benchmarks/latency.py and benchmarks/peers/latency.py wrote on CPU and GPU; None where none did.
+
+    Raises UserError with file and place where a file is something else.
+    """
+    files = [file for name in LATENCY_FILES if (file := folder / name).is_file()]
+    read = [_read(file, LatencyStudy) for file in files]
+    return read[0].model_copy(update={"results": [run for part in read for run in part.results]}) if read else None
 
 
 def _read(file: Path, form: type[Form]) -> Form:

@@ -336,24 +336,22 @@ def show_denoising(study: SamplerStudy) -> None:
 
 def show_latency(study: LatencyStudy) -> None:
     """Seconds for a forecast of all stations against their number."""
-    series: dict[str, list[tuple[int, float]]] = {}
-    for run in study.results:
-        worked_out = "" if run.whole else ", worked out from a part"
-        name = f"{results.LABELS.get(run.model, run.model)}, {run.device}{worked_out}"
-        series.setdefault(name, []).append((run.stations, run.seconds))
-    ours = [run for run in study.results if run.model == OURS]
+    ours = [run for run in study.networks if run.model == OURS]
     if not ours:
         return
+    series: dict[str, list[tuple[int, float]]] = {}
+    for run in study.networks:
+        worked_out = "" if run.whole else ", worked out"
+        name = f"{results.LABELS.get(run.model, run.model)}, {run.device}{worked_out}"
+        series.setdefault(name, []).append((run.stations, run.seconds))
     largest = max(ours, key=lambda run: (run.device.startswith("CPU"), run.stations))
-    rates = {run.model: run for run in study.results if run.model != OURS and run.device == largest.device}
+    others = {run.model: run for run in study.networks if run.model != OURS and run.device == largest.device}
     beside = [
-        (f"{results.LABELS.get(name, name)} takes", run.us_per_station_step / largest.us_per_station_step)
-        for name, run in rates.items()
+        (results.LABELS.get(name, name), run.us_per_station_step / largest.us_per_station_step)
+        for name, run in others.items()
     ]
-    told = findings.latency(largest.stations, largest.seconds, largest.device, beside)
-    figure(
-        "How long a forecast takes", accuracy_charts.latency({k: sorted(v) for k, v in series.items()}), told, "latency"
-    )
+    told = findings.latency(largest, study.samples, beside, study.singles)
+    figure("How long a forecast takes", accuracy_charts.latency(series), told, "latency")
 
 
 main()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.results import ABLATIONS, OURS, Model, Verdict, verdict
+from lecdiff_core.results import ABLATIONS, OURS, LatencyRun, Model, Verdict, verdict
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
@@ -184,12 +184,29 @@ def denoising(sampler: str, steps: int, evaluations: int, ncrps: float, at_most:
     )
 
 
-def latency(stations_count: int, seconds: float, device: str, others: Sequence[tuple[str, float]]) -> str:
-    """How long a forecast of many stations takes, and how much longer other samplers take a station and step."""
-    took = f"{seconds:.2g} s" if seconds < 10 else f"{seconds:,.0f} s"
-    said = f"A day ahead for {stations_count:,} stations, 100 sampled futures each, takes {took} ({device})."
+def latency(
+    largest: LatencyRun, samples: int, others: Sequence[tuple[str, float]], singles: Sequence[LatencyRun]
+) -> str:
+    """How long the largest network takes, how much longer other models a station and step, and one station alone."""
+    said = (
+        f"A day ahead for {largest.stations:,} stations, {samples} sampled futures each, takes {seconds(largest.seconds)} "
+        f"({largest.device})"
+    )
+    if largest.peak_mb:
+        said += f" and {largest.peak_mb / 1024:.1f} GB of memory"
     beside = [
-        f"{name} {factor:,.1f} times as long" if factor >= 1 else f"{name} only {percent(factor)} of it"
+        f"{name} takes {factor:,.0f} times as long" if factor >= 2 else f"{name} takes {percent(factor)} of that"
         for name, factor in others
     ]
-    return f"{said} For each station and step {joined(beside)}." if beside else said
+    said += f"; for each station and step, {joined(beside)}." if beside else "."
+    if singles:
+        quickest = min(singles, key=lambda run: run.seconds)
+        said += f" One station with its neighbours takes {seconds(quickest.seconds)} ({quickest.device})."
+    return said
+
+
+def seconds(time: float) -> str:
+    """A length of time to about two digits."""
+    if time < 1:
+        return f"{1000 * time:.0f}\N{NARROW NO-BREAK SPACE}ms"
+    return f"{time:.1f}\N{NARROW NO-BREAK SPACE}s" if time < 20 else f"{time:,.0f}\N{NARROW NO-BREAK SPACE}s"

@@ -53,8 +53,8 @@ def samplers() -> SamplerStudy | None:
 
 def latency() -> LatencyStudy | None:
     """Latency against network size. Raises UserError."""
-    file = results_folder() / "latency.json"
-    return _latency(file, cities.stamp(file)) if file.is_file() else None
+    folder = results_folder()
+    return _latency(folder, cities.stamp(*(folder / name for name in results.LATENCY_FILES)))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -73,5 +73,5 @@ def _samplers(file: Path, changed: Stamp) -> SamplerStudy:  # noqa: ARG001
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _latency(file: Path, changed: Stamp) -> LatencyStudy:  # noqa: ARG001
-    return results.read_latency_study(file)
+def _latency(folder: Path, changed: Stamp) -> LatencyStudy | None:  # noqa: ARG001
+    return results.read_latency_study(folder)
