@@ -54,8 +54,9 @@ RECIPES = {
         learning_rate=1e-3, weight_decay=0.0, averaging=0.99, rows=64, validation_samples=8, validation_stations=32
     ),
     "network": Recipe(learning_rate=3e-3, epochs=30, validation_samples=2),
-    "network+prior": Recipe(learning_rate=1e-3, validation_samples=2),
-    "step by step": Recipe(rows=128, epochs=12, patience=3, validation_samples=8, validation_stations=32),
+    "network+prior": Recipe(learning_rate=3e-4, validation_samples=2),
+    "likelihood": Recipe(learning_rate=2e-3, validation_samples=20, validation_stations=150),
+    "step by step": Recipe(rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32),
 }
 
 

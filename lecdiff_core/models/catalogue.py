@@ -16,6 +16,8 @@ from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.models.stgcn import Stgcn
 from lecdiff_core.models.stid import Stid
+from lecdiff_core.models.timegrad import timegrad_config
+from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
 
 SHUFFLE_SEED = 0
@@ -74,6 +76,10 @@ def _paper(panel: Panel) -> LecDiff:
     return LecDiff(paper_config(panel.steps_per_day, _environment_width(panel), len(panel.station_ids)))
 
 
+def _timegrad(panel: Panel) -> LecDiff:
+    return LecDiff(timegrad_config(panel.steps_per_day))
+
+
 def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
     return LecDiff(LecDiffConfig(**settings | {"memory_days": tuple(settings["memory_days"])}))
 
@@ -119,12 +125,14 @@ MODELS: dict[str, Entry] = {
     "stgcn+prior": _plain(Stgcn, "network+prior", prior=True),
     "stid": _with_stations(Stid),
     "stid+prior": _with_stations(Stid, "network+prior", prior=True),
+    "wavenet": _plain(WaveNet, "likelihood"),
+    "timegrad": Entry(_timegrad, _restore_lec_diff, _without_environment, recipe="step by step"),
     "seasonal-naive": _plain(SeasonalNaive),
     "climatology": _with_stations(Climatology),
     "adaptive-climatology": _plain(AdaptiveClimatology),
 }
 # Too slow for a whole test table on a small machine: measured on part of it (measurement protocol, version 1).
-SLOW = ("lec-diff-paper", "lec-diff-ar")
+SLOW = ("lec-diff-paper", "lec-diff-ar", "timegrad")
 # What measures the part of the environment: only for cities with embeddings.
 OF_ENVIRONMENT = ("drop-gei", "shuffled-gei", "lec-diff-image", "lec-diff-text", "lec-diff-unified")
 

@@ -1,7 +1,8 @@
 """What every baseline sees of a window: the same history and the same covariates, laid out once.
 
-Traffic is divided by the station's own mean over its context. For each step: its clock and kind of day, and the traffic at its slot
-on past days up to four weeks back. Nothing given to a network is NaN; whether a value was observed is an input of its own.
+Traffic is divided by the station's own mean over the last day, so that a network meets the same numbers after a station, or a
+whole city, has become busier or quieter. For each step: its clock and kind of day, and the traffic at its slot on past days up to
+four weeks back. Nothing given to a network is NaN; whether a value was observed is an input of its own.
 
 Letters as in city/windows.py; J = number of SAME_SLOT_DAYS.
 """
@@ -17,13 +18,14 @@ from lecdiff_core.fusion.moments import CALENDAR_WIDTH, calendar_features
 HISTORY_DAYS = 28
 SAME_SLOT_DAYS = (1, 2, 3, 4, 5, 6, 7, 14, 21, 28)  # how many days before a step its own slot is looked up
 COVARIATE_WIDTH = 3 * len(SAME_SLOT_DAYS) + 1 + CALENDAR_WIDTH
-LARGEST = 10.0  # inputs are clamped there, in units of a station's mean
+LARGEST = 10.0  # inputs are clamped there, in units of the scale; the scale is at least the mean over the context divided by it
 
 
 class History(NamedTuple):
     """The past of B windows by days, the latest last.
 
-    scale: (B, N, 1).  scaled: (B, N, L), traffic / scale, NaN = missing.
+    scale: (B, N, 1), mean of the last day, or of the whole context where half of that day is missing.
+    scaled: (B, N, L), traffic / scale, NaN = missing.
     days: the same as (B, N, days, P).  usual: (B, N, P) mean of each slot.  filled: days, `usual` where missing.
     """
 
@@ -36,12 +38,20 @@ class History(NamedTuple):
 
 def history(batch: Batch, steps_per_day: int) -> History:
     """Scale the past and cut it into days; the context must be whole days."""
-    scale = batch.past.nanmean(dim=2, keepdim=True).nan_to_num(0.0).clamp_min(1e-6)
+    scale = _scale(batch.past, steps_per_day)
     scaled = batch.past / scale
     days = scaled.unflatten(2, (-1, steps_per_day))
     usual = days.nanmean(dim=2).nan_to_num(1.0).clamp_max(LARGEST)
     filled = torch.where(days.isfinite(), days, usual[:, :, None]).clamp_max(LARGEST)
     return History(scale, scaled, days, usual, filled)
+
+
+def _scale(past: Tensor, steps_per_day: int) -> Tensor:
+    whole = past.nanmean(dim=2, keepdim=True).nan_to_num(0.0)
+    day = past[:, :, -steps_per_day:]
+    enough = day.isfinite().sum(2, keepdim=True) >= steps_per_day / 2
+    recent = torch.where(enough, day.nanmean(dim=2, keepdim=True), whole)
+    return recent.maximum(whole / LARGEST).clamp_min(1e-6)
 
 
 def same_slots(past: History, back: int = 0) -> Tensor:

@@ -1,7 +1,7 @@
 """What the networks that forecast one number a step share: their two forms and their loss.
 
 Each is a body that says something of every step ahead (lstm.py, stgcn.py, stid.py), in one of two forms. Plain, it gives the
-traffic itself, on the scale of the station's mean. With `prior`, it stands around LEC-Diff's learned seasonal mean: it mixes
+traffic itself, on the scale of the station's last day. With `prior`, it stands around LEC-Diff's learned seasonal mean: it mixes
 the seasonal kernels and corrects their mean in units of its square root, and starts from that mean alone.
 
 Letters as in models/inputs.py; K seasonal kernels.
@@ -29,11 +29,11 @@ from lecdiff_core.models.inputs import (
 from lecdiff_core.models.protocol import PointModel
 
 MEMORY_DAYS = (1.5, 7.0, 21.0)  # initial memory of each seasonal kernel, as in LEC-Diff
-UNIT = 0.5413  # softplus(UNIT) = 1: an untrained network forecasts the station's mean
+UNIT = 0.5413  # softplus(UNIT) = 1: an untrained network forecasts the last day's mean
 
 
 class Inputs(NamedTuple):
-    """What a body sees of B windows, on the scale of each station's mean; nothing is NaN.
+    """What a body sees of B windows, on the scale of each station's last day; nothing is NaN.
 
     scale: (B, N, 1).  season: of that scale, None in the plain form.
     recent: (B, N, P, recent_width) the last day: traffic, the same slot a day and a week before, whether it is missing, clock;
@@ -51,6 +51,8 @@ class Inputs(NamedTuple):
 
 class PointNetwork(PointModel):
     """Base of the networks: a body gives (B, N, H, outputs), this class makes traffic of it and trains it."""
+
+    recipe = 2
 
     def __init__(self, steps_per_day: int, prior: bool) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 
 from lecdiff_core.city.windows import Batch
 from lecdiff_core.models.catalogue import build
+from lecdiff_core.models.inputs import LARGEST
 from lecdiff_core.models.point_network import PointNetwork
 from lecdiff_core.models.stid import Stid
 from tests.models.test_all_models import ORIGINS, panel, windows
@@ -20,9 +21,9 @@ def untrained(name: str) -> tuple[PointNetwork, Batch]:
 
 
 @plain
-def test_the_plain_form_starts_from_the_mean_of_each_station(name: str) -> None:
+def test_the_plain_form_starts_from_the_last_days_mean_of_each_station(name: str) -> None:
     model, batch = untrained(name)
-    mean = batch.past.nanmean(dim=2, keepdim=True)
+    mean = batch.past[:, :, -24:].nanmean(dim=2, keepdim=True)
     torch.testing.assert_close(model.point(batch), mean.expand(-1, -1, model.horizon), rtol=1e-3, atol=1e-3)
 
 
@@ -54,6 +55,15 @@ def test_inputs_hold_the_slots_of_the_steps_ahead_on_past_days() -> None:
         lags = (inputs.lags[1, :, :, column] * inputs.scale[1]).numpy()
         np.testing.assert_allclose(lags[known], same_slots[known], rtol=1e-5)
     assert all(torch.isfinite(part).all() for part in (inputs.recent, inputs.lags, inputs.ahead))
+
+
+def test_a_station_with_an_empty_last_day_is_scaled_by_its_whole_history() -> None:
+    model, batch = untrained("lstm")
+    batch.past[:, 1, -24:] = torch.nan
+    batch.past[:, 2, -24:] = 0.0
+    scale = model.inputs(batch).scale
+    torch.testing.assert_close(scale[:, 1, 0], batch.past[:, 1].nanmean(dim=1))
+    torch.testing.assert_close(scale[:, 2, 0], batch.past[:, 2].nanmean(dim=1) / LARGEST)
 
 
 def test_stid_knows_stations_by_their_row_and_training_hides_some() -> None:
