@@ -1,94 +1,198 @@
-"""Write README's tables from the committed results, between its `<!-- table:… -->` marks; no figure is typed by hand.
+"""Write the tables of README.md and docs/results.md from the committed results, between their `<!-- table:… -->` marks.
 
     python benchmarks/readme_tables.py [--check]
 
-With --check nothing is written, and the exit status is 1 where README is not what the results say.
+No figure is typed by hand. With --check nothing is written, and the exit status is 1 where a page is not what the results say.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lecdiff_core.results import paired_difference
+from lecdiff_core.results import (
+    ABLATIONS,
+    CITIES,
+    LABELS,
+    OURS,
+    WHOLE,
+    Benchmark,
+    Conditions,
+    Model,
+    models,
+    read_benchmark,
+    read_committed,
+    read_latency_study,
+    read_sampler_study,
+    verdict,
+)
+from pages.parts import findings
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-README = ROOT / "README.md"
-CITIES = {"milan": "Milan", "nanjing": "Nanjing", "demo": "Demo city"}
-LABELS = {
-    "lec-diff": "**LEC-Diff**",
-    "adaptive-climatology": "Adaptive climatology",
-    "climatology": "Climatology",
-    "seasonal-naive": "Yesterday",
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+TITLES = {"milan": "Milan", "nanjing": "Nanjing", "demo": "Demo city"}
+SUBSET = Conditions(subset=True)
+UNSEEN = {
+    "all stations in training": WHOLE,
+    "never seen": Conditions(hold_out_stations=0.2),
+    "never seen, last 24 h only": Conditions(hold_out_stations=0.2, history_hours=24),
 }
-MEASURES = ("ncrps", "mae", "rmse", "coverage_50", "coverage_90")
+HISTORIES = UNSEEN | {"all in training, last 24 h only": Conditions(history_hours=24)}
+Row = Sequence[str]
 
 
-def accuracy_table() -> str:
-    """One row a city and model: mean over seeds, ± standard deviation where there are several."""
-    lines = [
-        "| City | Model | nCRPS | MAE | RMSE | in 50 % | in 90 % | nCRPS against LEC-Diff |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, title in CITIES.items():
-        file = RESULTS / f"{name}.json"
-        if not file.is_file():
-            continue
-        by_model = _by_model(json.loads(file.read_text())["results"])
-        for model, label in LABELS.items():
-            if model in by_model:
-                lines.append(_row(title, label, by_model[model], by_model["lec-diff"], model == "lec-diff"))
-    return "\n".join(lines)
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
-def _by_model(results: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    models: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
-        if not result.get("subset") and not result.get("hold_out_stations"):
-            models.setdefault(result["model"], []).append(result)
-    return models
+def measured_cities() -> dict[str, Benchmark]:
+    """The committed results by the title of their city."""
+    read = {TITLES[name]: read_committed(RESULTS, name) for name in CITIES}
+    return {title: benchmark for title, benchmark in read.items() if benchmark is not None}
 
 
-def _row(city: str, label: str, runs: list[dict[str, Any]], ours: list[dict[str, Any]], is_ours: bool) -> str:
-    ncrps = [run["ncrps"] for run in runs]
-    spread = f" ± {np.std(ncrps, ddof=1):.4f}" if len(runs) > 1 else ""
-    cells = [
-        f"{np.mean(ncrps):.4f}{spread}",
-        *(f"{np.mean([run[name] for run in runs]):.4g}" for name in ("mae", "rmse")),
-    ]
-    cells += [f"{np.mean([run[name] for run in runs]):.0%}" for name in ("coverage_50", "coverage_90")]
-    return f"| {city} | {label} | {' | '.join(cells)} | {'' if is_ours else _verdict(runs, ours)} |"
+def whole(benchmark: Benchmark, ablations: bool, conditions: Conditions = WHOLE) -> dict[str, Model]:
+    """LEC-Diff with the ablations, or with all others, under the same conditions, the best first."""
+    found = models(benchmark.results, conditions)
+    return {name: model for name, model in found.items() if name == OURS or (name in ABLATIONS) == ablations}
 
 
-def _verdict(other: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
-    """Paired by day: a win or a loss of LEC-Diff is more than two standard errors, else a tie."""
-    difference, error = paired_difference(_days(ours), _days(other))
-    change = difference / np.mean([run["ncrps"] for run in other])
-    if abs(difference) <= 2 * error:
-        return f"tie ({change:+.1%})"
-    return f"LEC-Diff {'wins' if difference < 0 else 'loses'} ({change:+.1%})"
+def ncrps(model: Model) -> str:
+    """Mean over seeds, ± standard deviation where there are several."""
+    spread = model.spread("ncrps")
+    return f"{model.mean('ncrps'):.4f}" + (f" ± {spread:.4f}" if spread is not None else "")
 
 
-def _days(runs: list[dict[str, Any]]) -> dict[str, float]:
-    days = runs[0]["ncrps_by_day"].keys()
-    return {day: float(np.mean([run["ncrps_by_day"][day] for run in runs])) for day in days}
+def named(model: Model) -> str:
+    """The model's name, ours in bold."""
+    return f"**{model.label}**" if model.name == OURS else model.label
 
 
-def measured_table() -> str:
+def against(ours: Model | None, model: Model) -> str:
+    """LEC-Diff's verdict against a model, with the change of its nCRPS."""
+    if ours is None or model is ours:
+        return ""
+    said = verdict(ours, model)
+    return f"{said.outcome} ({said.change:+.1%})"
+
+
+# ---- README
+
+
+def overview() -> str:
+    """One row a model, one column a city: nCRPS and LEC-Diff's verdict; ordered by the mean ratio to the city's best."""
+    cities = {title: whole(benchmark, ablations=False) for title, benchmark in measured_cities().items()}
+    names = {name for found in cities.values() for name in found}
+
+    def rank(name: str) -> float:
+        ratios = [
+            found[name].mean("ncrps") / next(iter(found.values())).mean("ncrps")
+            for found in cities.values()
+            if name in found
+        ]
+        return float(np.mean(ratios))
+
+    def cell(found: dict[str, Model], name: str) -> str:
+        if name not in found:
+            return "–"
+        said = against(found.get(OURS), found[name])
+        return f"{ncrps(found[name])}{'; ' + said if said else ''}"
+
+    rows = []
+    for name in sorted(names, key=rank):
+        label = f"**{LABELS[name]}**" if name == OURS else LABELS.get(name, name)
+        rows.append([label, *(cell(found, name) for found in cities.values())])
+    return table(["Model", *cities], rows)
+
+
+def standing() -> str:
+    """In words, how LEC-Diff stands in each city."""
+    return "\n".join(
+        f"- {title}: {plain(findings.standing(whole(benchmark, ablations=False)))}"
+        for title, benchmark in measured_cities().items()
+    )
+
+
+def plain(sentence: str) -> str:
+    """A sentence of the page with ordinary spaces."""
+    return sentence.replace("\N{NARROW NO-BREAK SPACE}", " ")
+
+
+def ablations() -> str:
+    """One row a part left out or exchanged, one column a city: nCRPS, and LEC-Diff's verdict against it."""
+    cities = {title: whole(benchmark, ablations=True) for title, benchmark in measured_cities().items()}
+    cities = {title: found for title, found in cities.items() if len(found) > 1 and OURS in found}
+    if not cities:
+        return "Not measured yet."
+    names = [name for name in (OURS, *ABLATIONS) if any(name in found for found in cities.values())]
+    rows = []
+    for name in names:
+        cells = [
+            f"{ncrps(found[name])}{'; ' + said if (said := against(found[OURS], found[name])) else ''}"
+            if name in found
+            else "–"
+            for found in cities.values()
+        ]
+        rows.append([f"**{LABELS[name]}**" if name == OURS else LABELS[name], *cells])
+    return table(["LEC-Diff with", *cities], rows)
+
+
+def coverage() -> str:
+    """What LEC-Diff's intervals hold in each city, raw and stretched by what the validation part showed."""
+    rows = []
+    for title, benchmark in measured_cities().items():
+        ours = models(benchmark.results).get(OURS)
+        if ours:
+            rows.append(
+                [
+                    title,
+                    *(share(ours.mean(name)) for name in INTERVALS),
+                    *(share(ours.widened(name)) for name in INTERVALS),
+                ]
+            )
+    return table(["City", "in 50 %", "in 90 %", "in 50 %, conformal", "in 90 %, conformal"], rows)
+
+
+INTERVALS = ("coverage_50", "coverage_90")
+
+
+def share(value: float | None) -> str:
+    """A coverage as per cent."""
+    return "–" if value is None else f"{value:.1%}"
+
+
+def figures() -> str:
     """One row a measured promise: what, figure, where it comes from."""
-    lines = ["| What | Measured | Script |", "|---|---|---|"]
+    rows = []
     for file, describe in MEASURED.items():
         if (RESULTS / file).is_file():
-            what, figure, script = describe(json.loads((RESULTS / file).read_text()))
-            lines.append(f"| {what} | {figure} | `benchmarks/{script}` |")
-    return "\n".join(lines)
+            what, figure, script = describe(json.loads((RESULTS / file).read_text("utf-8")))
+            rows.append([what, figure, f"`benchmarks/{script}`"])
+    return table(["What", "Measured", "Script"], rows)
 
 
-MEASURED = {
+def _latency(document: dict[str, Any]) -> tuple[str, str, str]:
+    """The largest network and the single station of one latency file."""
+    runs = [run for run in document["results"] if run["model"] == OURS]
+    single = min((run["seconds"] for run in runs if run["stations"] == 1), default=float("nan"))
+    largest = max(
+        (run for run in runs if run["stations"] > 1), key=lambda run: (run["stations"] == 8000, run["stations"])
+    )
+    return (
+        f"A day ahead, {document['samples']} samples, {largest['stations']:,} stations; one station with its neighbours "
+        f"({largest['device']})",
+        f"{plain(findings.seconds(largest['seconds']))}, {largest['peak_mb'] / 1024:.1f} GiB; {plain(findings.seconds(single))}",
+        "latency.py",
+    )
+
+
+MEASURED: dict[str, Callable[[dict[str, Any]], tuple[str, str, str]]] = {
     "import.json": lambda result: (
         f"Import {result['stations']:,} stations × {result['days']} days ({result['rows'] / 1e6:.0f} million rows, Parquet)",
         f"{result['seconds']:.0f} s, {result['peak_resident_gib']:.1f} GiB",
@@ -99,6 +203,8 @@ MEASURED = {
         f"{result['epoch_seconds']:.0f} s, {result['peak_gib']:.1f} GiB",
         "training_scale.py",
     ),
+    "latency.json": _latency,
+    "latency-gpu.json": _latency,
     "click_to_chart.json": lambda result: (
         "Click to chart, server side, warm, 100 samples",
         f"median {result['median_ms']:.0f} ms, 95 % within {result['p95_ms']:.0f} ms",
@@ -112,11 +218,137 @@ MEASURED = {
         "decoders.py",
     ),
 }
-TABLES = {"accuracy": accuracy_table, "measured": measured_table}
+
+
+# ---- docs/results.md
+
+
+def full(benchmark: Benchmark, conditions: Conditions) -> str:
+    """Every model of a city with all its scores, the best first."""
+    found = models(benchmark.results, conditions)
+    ours = found.get(OURS)
+    head = [
+        "Model",
+        "nCRPS",
+        "MAE",
+        "RMSE",
+        "in 50 %",
+        "in 90 %",
+        "conformal: in 50 %",
+        "in 90 %",
+        "energy score",
+        "parameters",
+    ]
+    head += ["trained in", "a forecast in", "seeds", "LEC-Diff against it"]
+    rows = []
+    for model in found.values():
+        scores = [f"{model.mean(name):.4g}" for name in ("mae", "rmse")]
+        held = [share(model.mean(name)) for name in INTERVALS] + [share(model.widened(name)) for name in INTERVALS]
+        costs = [number(model.mean("energy_score"), ".4f"), number(model.mean("parameters"), ",.0f")]
+        costs += [number(model.mean("train_seconds"), ",.0f", " s"), number(model.mean("sample_seconds"), ",.2f", " s")]
+        rows.append([named(model), ncrps(model), *scores, *held, *costs, str(len(model.runs)), against(ours, model)])
+    return table(head, rows)
+
+
+def number(value: float, form: str, unit: str = "") -> str:
+    """A number, or a dash where there is none."""
+    return f"{value:{form}}{unit}" if np.isfinite(value) else "–"
+
+
+def city_tables() -> str:
+    """The whole table of each city."""
+    return "\n\n".join(f"### {title}\n\n{full(benchmark, WHOLE)}" for title, benchmark in measured_cities().items())
+
+
+def slow_tables() -> str:
+    """Models too slow for the whole table, and the others on the same windows."""
+    parts = [
+        f"### {title}\n\n{full(benchmark, SUBSET)}"
+        for title, benchmark in measured_cities().items()
+        if models(benchmark.results, SUBSET)
+    ]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def unseen() -> str:
+    """Stations that training never saw, in each city."""
+    rows = []
+    for title, benchmark in measured_cities().items():
+        found = {label: models(benchmark.results, conditions) for label, conditions in UNSEEN.items()}
+        names = found["never seen"] or found["never seen, last 24 h only"]
+        rows += [
+            [title, LABELS.get(name, name), *(ncrps(by[name]) if name in by else "–" for by in found.values())]
+            for name in names
+        ]
+    return table(["City", "Model", *UNSEEN], rows) if rows else "Not measured yet."
+
+
+def surroundings() -> str:
+    """What knowing a station's surroundings adds, on the demo city."""
+    file = RESULTS / "environment_effect.json"
+    if not file.is_file():
+        return "Not measured yet."
+    benchmark = read_benchmark(file)
+    rows = []
+    for label, conditions in HISTORIES.items():
+        found = models(benchmark.results, conditions)
+        rows += [[label, named(model), ncrps(model), against(found.get(OURS), model)] for model in found.values()]
+    return table(["Stations", "Model", "nCRPS", "LEC-Diff against it"], rows)
+
+
+def samplers() -> str:
+    """nCRPS against denoising steps, for each sampler and city."""
+    file = RESULTS / "samplers.json"
+    if not file.is_file():
+        return "Not measured yet."
+    study = read_sampler_study(file)
+    steps = sorted({run.steps for run in study.results})
+    found = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
+    rows = [
+        [city, sampler, *(number(found.get((city, sampler, count), np.nan), ".4f") for count in steps)]
+        for city, sampler in dict.fromkeys((run.city, run.sampler) for run in study.results)
+    ]
+    told = []
+    for city in dict.fromkeys(run.city for run in study.results):
+        default, most = study.default(city), study.most(city)
+        if default and most:
+            told.append(f"{city}: {plain(findings.denoising(default, most))}")
+    return "\n\n".join([table(["City", "Sampler", *(f"{count} steps" for count in steps)], rows), *told])
+
+
+def latency() -> str:
+    """Seconds for a forecast of a whole network, its time a station and step, and its memory."""
+    study = read_latency_study(RESULTS)
+    if study is None:
+        return "Not measured yet."
+    rows = []
+    for run in [*study.singles, *study.networks]:
+        whose = "1, with its neighbours" if run in study.singles else f"{run.stations:,}"
+        memory = "–" if run.peak_mb is None else f"{run.peak_mb / 1024:.2f} GiB"
+        taken = plain(findings.seconds(run.seconds)) + ("" if run.whole else " (worked out)")
+        rows.append(
+            [LABELS.get(run.model, run.model), run.device, whose, taken, f"{run.us_per_station_step:,.1f}", memory]
+        )
+    return table(["Model", "Device", "Stations", "Time", "µs a station and step", "Peak memory"], rows)
+
+
+TABLES = {
+    "accuracy": overview,
+    "standing": standing,
+    "ablations": ablations,
+    "coverage": coverage,
+    "measured": figures,
+    "cities": city_tables,
+    "slow": slow_tables,
+    "unseen": unseen,
+    "surroundings": surroundings,
+    "samplers": samplers,
+    "latency": latency,
+}
 
 
 def filled(text: str) -> str:
-    """README with every table between its marks made anew."""
+    """A page with every table between its marks made anew."""
     for name, make in TABLES.items():
         start, end = f"<!-- table:{name} -->", f"<!-- /table:{name} -->"
         if start in text:
@@ -126,16 +358,19 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    """Fill README, or with --check say whether it is up to date."""
+    """Fill the pages, or with --check say whether they are up to date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    text = README.read_text()
-    wanted = filled(text)
-    if parser.parse_args().check:
-        sys.exit(
-            0 if text == wanted else "README.md is not what the results say: run python benchmarks/readme_tables.py"
-        )
-    README.write_text(wanted)
+    check, stale = parser.parse_args().check, []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        wanted = filled(text)
+        if text != wanted:
+            stale.append(page.name)
+            if not check:
+                page.write_text(wanted, "utf-8")
+    if check and stale:
+        sys.exit(f"{' and '.join(stale)}: not what the results say; run python benchmarks/readme_tables.py")
 
 
 if __name__ == "__main__":

@@ -327,9 +327,7 @@ def show_denoising(study: SamplerStudy) -> None:
     default, most = study.default(city), study.most(city)
     if default is None or most is None:
         return
-    told = findings.denoising(
-        default.sampler, default.steps, default.evaluations, default.ncrps, most.ncrps, most.steps
-    )
+    told = findings.denoising(default, most)
     chart = accuracy_charts.denoising(study.curves(city), (default.evaluations, default.ncrps))
     figure(f"{title} ({city}, validation days)", chart, told, "denoising")
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.results import ABLATIONS, OURS, LatencyRun, Model, Verdict, verdict
+from lecdiff_core.results import ABLATIONS, OURS, LatencyRun, Model, SamplerRun, Verdict, verdict
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
 NEXT_TO_NOTHING = 0.005  # relative change that is called no change
+ENOUGH = 0.01  # relative excess up to which fewer denoising steps are enough
 OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
 # What each ablation leaves out or puts in place, as a subject for a sentence.
 TAKEN_OUT = {
@@ -171,16 +172,13 @@ def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     return f"With {condition}, knowing the surroundings leaves an error {joined(parts)}."
 
 
-def denoising(sampler: str, steps: int, evaluations: int, ncrps: float, at_most: float, most: int) -> str:
+def denoising(default: SamplerRun, most: SamplerRun) -> str:
     """Whether the default number of steps is enough."""
-    excess = ncrps / at_most - 1
-    enough = "within" if excess <= 0.01 else "more than"
-    beside = (
-        f"{percent(excess)} {'above' if excess > 0 else 'below'}" if abs(excess) >= NEXT_TO_NOTHING / 10 else "equal to"
-    )
+    above = default.ncrps / most.ncrps - 1
+    beside = "the same as" if abs(above) < 5e-4 else f"{percent(above)} {'above' if above > 0 else 'below'}"
     return (
-        f"{evaluations} evaluations of the network ({sampler}, {steps} steps) give an error {beside} that of {most} steps: "
-        f"{enough} 1\N{NARROW NO-BREAK SPACE}%."
+        f"{default.evaluations} evaluations of the network ({default.sampler}, {default.steps} steps) give an error {beside} that "
+        f"of {most.steps} steps: {'within' if above <= ENOUGH else 'not within'} 1\N{NARROW NO-BREAK SPACE}%."
     )
 
 

@@ -96,7 +96,7 @@ def test_a_peer_is_scored_as_the_backtest_scores(
     run = Run("seasonal-naive", seed=0, part="test", hold_out=0.0, subset=subset)
     wanted = backtest.measure(run, Panel.of(little_city), torch.device("cpu"))
     run_of(exported, ScaledYesterdayPeer())
-    (result,) = (one for one in peer_scores.city_results(exported) if one["subset"] == subset)
+    (result,) = (one for one in peer_scores.results_of(exported / "deepar-0.json") if one["subset"] == subset)
     assert result.keys() >= wanted.keys()
     for name in wanted.keys() - {"train_seconds", "sample_seconds", "peak_mb"}:
         assert flat(result[name]) == pytest.approx(flat(wanted[name]), rel=1e-5), name
@@ -150,7 +150,7 @@ def test_results_are_kept_and_replaced_by_run(exported: Path, tmp_path: Path) ->
     out = tmp_path / "city.json"
     run_of(exported, ScaledYesterdayPeer())
     _, about = read_city(exported)
-    results = peer_scores.city_results(exported)
+    results = peer_scores.results_of(exported / "deepar-0.json")
     peer_scores.keep(out, about, [result | {"model": "patchtst", "mae": -1.0} for result in results])
     peer_scores.keep(out, about, [result | {"mae": 7.0} for result in results])
     peer_scores.keep(out, about, results)
@@ -171,7 +171,7 @@ def test_samples_of_other_data_are_neither_scored_nor_taken_for_done(
     changed = write_city(tmp_path / "changed", little_city.meta, little_city.stations, little_city.traffic * 2)
     peer_windows.export(changed, exported)
     assert not forecast.is_done(exported, "deepar", 0)
-    assert peer_scores.city_results(exported) == []
+    assert peer_scores.results_of(exported / "deepar-0.json") == []
 
 
 def test_samples_that_are_no_numbers_are_refused(exported: Path) -> None:
