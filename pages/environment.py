@@ -1,7 +1,5 @@
 """Environment: what stands around a station, which stations stand in like surroundings, and search by words."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import pydeck
@@ -14,7 +12,6 @@ from pages.parts import (
     charts,
     cities,
     description,
-    formats,
     imagery,
     likeness,
     missing,
@@ -24,6 +21,7 @@ from pages.parts import (
     views,
 )
 from pages.parts import map as station_map
+from pages.parts.chips import chips, likeness_of
 from pages.parts.cities import Place
 from pages.parts.formats import escaped, literal
 from pages.parts.search import station_box
@@ -192,33 +190,8 @@ def show_links(place: Place, city: City, links: Links | None, trouble: str) -> N
         ("Nearest on the ground, for comparison", "near", links[1]),
     ):
         st.html(f'<p class="lec-sub">{title}</p>')
-        notes = [
-            f"{likeness_of(row.similarity)} · {formats.distance(row.distance_m)}"
-            for row in found.itertuples(index=False)
-        ]
+        notes = [likeness_of(*row) for row in zip(found["similarity"], found["distance_m"], strict=True)]
         chips(place, city, name, found["station_id"].tolist(), notes, surroundings.LOOKALIKES)
-
-
-def likeness_of(similarity: float) -> str:
-    """A cosine similarity as the chips show it; of a station without chip there is none."""
-    return "no chip" if math.isnan(similarity) else f"likeness {similarity:.2f}".replace("-", "−")
-
-
-def chips(place: Place, city: City, name: str, stations: list[str], notes: list[str], columns: int) -> None:
-    """Chips to click, `columns` a row, each with its station and a note."""
-    for start in range(0, len(stations), columns):
-        with st.container(key=f"chips-{name}-{start}"):
-            for side, station_id, note in zip(
-                st.columns(columns, gap="small"), stations[start:], notes[start:], strict=False
-            ):
-                picture = f"![]({imagery.chip_address(place, station_id)}) " if city.chip(station_id) else ""
-                side.button(
-                    f"{picture}**{literal(station_id)}** {literal(note)}",
-                    key=f"chip-{name}-{station_id}",
-                    on_click=session.select,
-                    args=(station_id, city),
-                    width="stretch",
-                )
 
 
 def show_kinds(place: Place, city: City, kinds: Clusters, places: np.ndarray) -> None:

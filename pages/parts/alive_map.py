@@ -86,6 +86,8 @@ def _tell(trouble: str, city: City) -> None:
         missing.offer("This city has no trained model yet, so nothing is forecast. To train one:", "train", city)
     elif view is views.KIND and not surroundings.embedded(city):
         missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
+    elif view is views.SURGE and trouble == views.trouble(view, city, session.origin()):
+        missing.offer("Surges of this city have not been looked for yet. To find them:", "surges", city)
     else:
         st.warning(f"{view.label} cannot be shown. {literal(trouble)}", icon=":material/error:")
 

@@ -28,7 +28,7 @@ DARK = {
 LOAD = ("#3b049a", "#7201a8", "#a62098", "#cc4778", "#e76f5a", "#f89441", "#fdc527", "#f0f921")
 DOUBT = ("#08306b", "#0b559f", "#2b7bba", "#539ecd", "#89bedc", "#bad6eb", "#e6f1fb", "#ffffff")
 RISK = ("#fff6d6", "#ffe29a", "#ffc561", "#fb9d3c", "#ee6f24", "#d4431a", "#ab1f16", "#7a0916")
-SURGE = ("#f7eef6", "#e9c9e2", "#de9fcd", "#d96db0", "#cf3f92", "#ae1a78", "#7f0a63", "#4d0049")
+SURGE = ("#08519c", "#4292c6", "#a6cde3", "#f7f7f7", "#fdbe85", "#e6650d", "#8c2d04")  # below, as and above expected
 # Eight that Okabe and Ito tell apart (their black is the text) and two more, for light and dark ground.
 KINDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800", "#8a7fd6", "#7f8c96", "#a0522d")
 ALIKE = "#ffb000"  # lines to stations in like surroundings

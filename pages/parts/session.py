@@ -220,9 +220,9 @@ def go_to(time: pd.Timestamp) -> None:
     st.session_state[NOTICES] = []
 
 
-def write_link(place: Place) -> None:
-    """Make the address bar a link to what is shown."""
-    link: dict[str, str | list[str]] = {CITY: place.key, TIME: origin().isoformat()}
+def write_link(place: Place, **more: str) -> None:
+    """Make the address bar a link to what is shown. `more`: what only this page's links carry."""
+    link: dict[str, str | list[str]] = {CITY: place.key, TIME: origin().isoformat(), **more}
     first, *others = compared() or [station() or ""]
     if first:
         link[STATION] = first

@@ -6,16 +6,24 @@ Forecast views are asked for a step ahead, 1 to H, or for 0, the whole of the fo
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, forecasts, formats, loads, outlook, surroundings
+from lecdiff_core.errors import UserError
+from pages.parts import cities, colours, forecasts, formats, loads, outlook, surroundings
 from pages.parts.formats import escaped
 from pages.parts.outlook import Outlook
 
+if TYPE_CHECKING:
+    from lecdiff_core.surges import Surges
+
 ALL_AHEAD = 0
+HIGHEST_SCORE = 6.0
 MIDDLE_SIZE = 0.35  # on the scale of sizes, for a view whose amounts have none
 
 
@@ -54,8 +62,15 @@ RISK = View(
     colours.RISK,
     True,
 )
+SURGE = View(
+    "surge",
+    "Surge score",
+    "How far traffic in the last interval left the forecasts that were made 1 to 12 hours before it: beyond ±1.6 it lay outside "
+    "their 90 % interval; in quiet times nine of ten scores lie within.",
+    colours.SURGE,
+)
 KIND = View("kind", "Kind of surroundings", "Stations grouped by what their satellite images show.")
-VIEWS = {view.key: view for view in (LOAD, FORECAST, WIDTH, RISK, KIND)}
+VIEWS = {view.key: view for view in (LOAD, FORECAST, WIDTH, RISK, SURGE, KIND)}
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,8 @@ def paint(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -
     """The stations in a view; None while the forecast of all stations is not there. Raises UserError."""
     if view is KIND:
         return _kinds(city)
+    if view is SURGE:
+        return _surge(city, origin)
     if view is LOAD:
         values = loads.at(city, origin)
         return _on_the_ramp(view, loads.level(values, loads.top(city)), _amounts(values, city))
@@ -85,7 +102,11 @@ def outlook_of(city: City, origin: pd.Timestamp) -> outlook.Work:
 
 
 def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
-    """Why a view cannot be shown, as far as the forecast is to blame; empty where nothing stands in the way."""
+    """Why a view cannot be shown; empty where nothing stands in the way. Raises UserError, too, which says why."""
+    if view is SURGE and surges_of(city) is None:
+        return "surges of this city have not been looked for yet"
+    if view is KIND and not surroundings.embedded(city):
+        return "its stations have not been compared yet"
     return outlook_of(city, origin).trouble if view.is_forecast else ""
 
 
@@ -95,6 +116,8 @@ def version(view: View, city: City) -> str:
     model = forecasts.model_of(city) if view.is_forecast else None
     if model:
         depends += forecasts.version(city, model)
+    if view is SURGE:
+        depends += _surge_stamp(city)
     if view is KIND:
         depends += surroundings.version(city)
     return hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
@@ -133,6 +156,41 @@ def _amounts(values: np.ndarray, city: City) -> list[str]:
     return [formats.amount(value, city.meta.unit) if value == value else "no data" for value in values.tolist()]
 
 
+def surges_of(city: City) -> "Surges | None":
+    """The surges found in the city, None where nobody looked for them. Raises UserError."""
+    return _surges(city.path, _surge_stamp(city), city)
+
+
+def _surge_stamp(city: City) -> cities.Stamp:
+    from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE
+
+    return cities.stamp(city.path / EVENTS_FILE, city.path / SCORES_FILE)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _surges(folder: Path, changed: cities.Stamp, _city: City) -> "Surges | None":  # noqa: ARG001 (the key)
+    from lecdiff_core.surges import read_surges
+
+    return read_surges(_city)
+
+
+def _surge(city: City, origin: pd.Timestamp) -> Painted:
+    found = surges_of(city)
+    if found is None:
+        raise UserError("surges of this city have not been looked for yet")
+    time = origin - city.interval
+    empty = np.full(len(city.station_ids), np.nan)
+    table = found.scores
+    scores = table.loc[time].reindex(city.station_ids).to_numpy() if time in table.index else empty
+    levels = np.clip(0.5 + scores / (2 * HIGHEST_SCORE), 0, 1)
+    texts = [
+        f"surge score {score:+.1f}".replace("-", "−") if score == score else "no score" for score in scores.tolist()
+    ]
+    return Painted(
+        colours.shades(levels, colours.SURGE), loads.sizes(np.clip(np.abs(scores) / HIGHEST_SCORE, 0, 1)), texts
+    )
+
+
 def _kinds(city: City) -> Painted:
     kinds, _ = surroundings.kinds(city)
     ramp = np.array([[*colours.rgb(colours.kind(number)), colours.OPAQUE] for number in range(len(kinds.names))])
@@ -149,6 +207,9 @@ def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) 
         return kinds_legend(kinds.names, [int((kinds.labels == number).sum()) for number in range(len(kinds.names))])
     if view is LOAD:
         return ramp_legend(f"Load {origin - city.interval:%H:%M}–{origin:%H:%M}", view, _ticks(city, loads.top(city)))
+    if view is SURGE:
+        ticks = [f"≤{formats.THIN}−{HIGHEST_SCORE:.0f}", "as expected", f"≥{formats.THIN}+{HIGHEST_SCORE:.0f}"]
+        return ramp_legend(f"Score {origin - city.interval:%H:%M}–{origin:%H:%M}", view, ticks, "no score")
     found = outlook_of(city, origin).result
     when = "" if found is None else _when(city, found.timestamps, step)
     if view is RISK:
