@@ -35,7 +35,7 @@ PROCESSES ?= 1
 peers: $(VENV)/installed $(PEERS)/installed
 	$(BIN)/python benchmarks/peer_windows.py
 	$(PEERS)/bin/python benchmarks/peers/forecast.py $(PEER_FILES) --processes $(PROCESSES)
-	$(BIN)/python benchmarks/peer_scores.py
+	$(BIN)/python benchmarks/peer_scores.py --processes $(PROCESSES)
 
 $(PEERS)/installed: constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)

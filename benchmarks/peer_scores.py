@@ -1,6 +1,6 @@
 """Score the peers' samples as every other model's, into results/peers/CITY.json, a file like results/CITY.json.
 
-    python benchmarks/peer_scores.py [milan nanjing demo] [--of FOLDER] [--to FOLDER]
+    python benchmarks/peer_scores.py [milan nanjing demo] [--of FOLDER] [--to FOLDER] [--processes 1]
 
 Reads what benchmarks/peer_windows.py and benchmarks/peers/forecast.py wrote. Every run is scored whole and, the first seed, on the
 subset that the slow models are measured on. Results whose samples lie here no more are kept as they are.
@@ -9,6 +9,8 @@ subset that the slow models are measured on. Results whose samples lie here no m
 import argparse
 import hashlib
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,20 +50,19 @@ def score(
     return scores.summary() | {"conformal": {name: conformal[name] for name in ("coverage_50", "coverage_90", "ncrps")}}
 
 
-def city_results(folder: Path) -> list[dict[str, Any]]:
-    """All results whose samples lie in a city's folder, made from its present data."""
-    city, about = read_city(folder)
+def results_of(file: Path) -> list[dict[str, Any]]:
+    """Results of the samples that a log lies beside; none where they are of other data than the city's present ones."""
+    city, about = read_city(file.parent)
+    samples, log = read_samples(file.parent, file.stem)
+    if log["data_hash"] != about["data_hash"]:
+        return []
     results = []
-    for file in sorted(folder.glob("*-*.json")):
-        samples, log = read_samples(folder, file.stem)
-        if log["data_hash"] != about["data_hash"]:
-            continue
-        for subset in (False, True) if log["seed"] == 0 else (False,):
-            run = {"model": log["model"], "seed": log["seed"], "subset": subset, "hold_out_stations": 0.0}
-            parts = [run, log["recipe"], log["settings"], about["protocol"], about["data_hash"]]
-            key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-            costs = {name: log[name] for name in (*COSTS, *NOTES) if name in log}
-            results.append(run | score(city, about, samples, log["seed"], subset) | costs | {"key": key})
+    for subset in (False, True) if log["seed"] == 0 else (False,):
+        run = {"model": log["model"], "seed": log["seed"], "subset": subset, "hold_out_stations": 0.0}
+        parts = [run, log["recipe"], log["settings"], about["protocol"], about["data_hash"]]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        costs = {name: log[name] for name in (*COSTS, *NOTES) if name in log}
+        results.append(run | score(city, about, samples, log["seed"], subset) | costs | {"key": key})
     return results
 
 
@@ -83,14 +84,16 @@ def main() -> None:
     parser.add_argument("cities", nargs="*")
     parser.add_argument("--of", type=Path, default=FOLDER)
     parser.add_argument("--to", type=Path, default=RESULTS / "peers")
+    parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
-    for name in chosen.cities or sorted(file.parent.name for file in chosen.of.glob("*/about.json")):
-        results = city_results(chosen.of / name)
-        if results:
-            keep(chosen.to / f"{name}.json", json.loads((chosen.of / name / "about.json").read_text("utf-8")), results)
-        for result in results:
-            subset = " (subset)" if result["subset"] else ""
-            print(f"{name}: {result['model']:14} seed {result['seed']}{subset}  ncrps {result['ncrps']:.4f}")
+    cities = chosen.cities or [file.parent.name for file in chosen.of.glob("*/about.json")]
+    files = sorted(file for city in cities for file in (chosen.of / city).glob("*-*.json"))
+    with ProcessPoolExecutor(chosen.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for file, results in zip(files, pool.map(results_of, files), strict=True):
+            if results:
+                about = json.loads((file.parent / "about.json").read_text("utf-8"))
+                keep(chosen.to / f"{file.parent.name}.json", about, results)
+                print(f"{file.parent.name}: {file.stem:16} ncrps {results[0]['ncrps']:.4f}", flush=True)
 
 
 if __name__ == "__main__":

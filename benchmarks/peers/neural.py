@@ -19,7 +19,7 @@ from gluonts.torch.model.predictor import PyTorchPredictor
 from gluonts.transform import ExpectedNumInstanceSampler
 from lightning.pytorch.callbacks import EarlyStopping
 
-BUDGET_SECONDS = 150  # of training, each trial
+BUDGET_SECONDS = 120  # of training, each trial
 EPOCHS, STEPS, PATIENCE = 60, 50, 8
 BATCH = 64
 LEAST_HISTORY_DAYS = 3
