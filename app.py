@@ -23,6 +23,7 @@ def main() -> None:
     network_map = st.Page(
         HERE / "pages" / "network_map.py", title="Network map", icon=":material/map:", url_path="map", default=True
     )
+    surges = st.Page(HERE / "pages" / "surges.py", title="Surges", icon=":material/trending_up:", url_path="surges")
     environment = st.Page(
         HERE / "pages" / "environment.py",
         title="Environment",
@@ -33,7 +34,7 @@ def main() -> None:
         HERE / "pages" / "accuracy.py", title="Accuracy", icon=":material/query_stats:", url_path="accuracy"
     )
     data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
-    page = st.navigation([network_map, environment, accuracy, data], position="top")
+    page = st.navigation([network_map, surges, environment, accuracy, data], position="top")
     if open_city():
         page.run()
 

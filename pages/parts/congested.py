@@ -1,0 +1,119 @@
+"""Congestion ahead: how likely each station goes above what it can carry in the next 24 hours."""
+
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.congestion import given_capacities, usual_capacities
+from lecdiff_core.errors import UserError
+from pages.parts import charts, forecasts, formats, found, missing, panel, session
+from pages.parts.formats import escaped, literal
+
+RULES = {
+    "given": "Given capacity",
+    "0.99": "99 % of past values",
+    "0.999": "99.9 % of past values",
+    "0.95": "95 % of past values",
+}
+LIST_HEIGHT = 430
+
+
+def show(city: City) -> None:
+    """Stations by the probability of exceeding their capacity in the 24 hours after the time of forecast."""
+    model, origin = forecasts.model_of(city), session.origin()
+    if model is None:
+        missing.offer(
+            "How likely a station exceeds its capacity is read off a forecast. Train a model first.", "train", city
+        )
+        return
+    given = pd.Series(given_capacities(city), index=list(city.station_ids))
+    rules = [rule for rule in RULES if rule != "given" or given.notna().any()]
+    told_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")
+    told_side.html(
+        f'<p class="lec-told">How likely each station goes above what it can carry in the 24 hours '
+        f"from <b>{formats.moment(origin)}</b>: the share of {forecasts.SAMPLES} sampled futures that do. "
+        "The time is the one chosen on the network map.</p>"
+    )
+    with rule_side:
+        rule = st.selectbox(
+            "What a station can carry", rules, format_func=RULES.__getitem__, key="capacity_rule",
+            help="The capacity in the station table, or what that share of a station's own values before this time stayed below.",
+        )  # fmt: skip
+    try:
+        limits = (
+            given
+            if rule == "given"
+            else pd.Series(usual_capacities(city, origin, float(rule)), index=list(city.station_ids))
+        )
+        with st.spinner("Forecasting all stations"):
+            forecast = found.next_day(city, model, origin)
+        table = found.at_risk(city, forecast, limits)
+    except UserError as error:
+        st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
+        return
+    list_side, chart_side = st.columns(panel.SIDES, gap="medium")
+    with list_side:
+        chosen = show_risks(city, table, rule, origin)
+    with chart_side:
+        show_station_ahead(city, model, chosen, float(limits[chosen]), origin)
+
+
+def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp) -> str:
+    """The stations, those at risk first. Returns the chosen one."""
+    likely = int((table["probability"] >= 0.5).sum())
+    some = int((table["probability"] > 0).sum())
+    st.html(
+        f'<h3 class="lec-part">{likely:,} of {len(table):,} stations more likely than not; {some:,} in at least one future</h3>'
+    )
+    divisor, unit = formats.scale(float(table["peak_high"].max()), city.meta.unit)
+    each = f"{unit} / {formats.duration(city.interval)}" if unit else f"per {formats.duration(city.interval)}"
+    shown = pd.DataFrame(
+        {
+            "Station": table["station_id"],
+            "Name": table["name"],
+            "Probability": 100 * table["probability"],
+            "Most likely at": table["likeliest"].dt.tz_localize(None),
+            "Capacity": table["capacity"] / divisor,
+            "Expected peak": table["peak"] / divisor,
+            "Peak, 95 % sure": table["peak_high"] / divisor,
+        }
+    )
+    if not table["name"].str.len().any():
+        shown = shown.drop(columns="Name")
+    amount = st.column_config.NumberColumn
+    key = f"risks-{rule}-{origin.isoformat()}-{session.place().key}"
+    picked = st.dataframe(
+        shown,
+        height=LIST_HEIGHT,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [0]}},
+        key=key,
+        column_config={
+            "Probability": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
+            "Most likely at": st.column_config.DatetimeColumn(
+                format="ddd D MMM, HH:mm", help="The interval that is above it most often"
+            ),
+            "Capacity": amount(format="localized", help=each),
+            "Expected peak": amount(format="%.3g", help=f"Median of the highest traffic of a sampled future, {each}"),
+            "Peak, 95 % sure": amount(format="%.3g", help=f"95 % of the sampled futures stay below it, {each}"),
+        },
+    )
+    st.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
+    st.download_button(
+        "CSV", lambda: table.to_csv(index=False), "congestion.csv", "text/csv",
+        icon=":material/download:", on_click="ignore", key="risks_csv",
+    )  # fmt: skip
+    rows = picked["selection"]["rows"] if picked else []
+    return str(table["station_id"].iloc[rows[0] if rows else 0])
+
+
+def show_station_ahead(city: City, model: str, station_id: str, limit: float, origin: pd.Timestamp) -> None:
+    """The forecast of one station with its capacity."""
+    st.html(f'<h3 class="lec-part">{escaped(station_id)}: forecast and capacity</h3>')
+    fan = forecasts.fan(city, model, station_id, origin)
+    figure = charts.fan_chart(city, station_id, origin, fan, limit)
+    st.plotly_chart(
+        figure, key="ahead-fan", config=charts.CONFIG, alt=f"Forecast load of {station_id} and its capacity"
+    )

@@ -1,0 +1,83 @@
+"""Surges for the pages: what the city folder holds of them, and what was measured of their detection; read again when changed."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core import surges
+from lecdiff_core.assets import results_folder
+from lecdiff_core.city.folder import City
+from lecdiff_core.congestion import congestion
+from lecdiff_core.errors import UserError
+from lecdiff_core.forecast import Forecast
+from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE, Surges
+from pages.parts import cities, forecasts, formats
+from pages.parts.cities import Stamp
+
+QUALITY_FILE = "surges.json"
+NEVER = 1000  # days: what is rarer is not told in figures
+
+
+def kept(city: City) -> Surges | None:
+    """The surges in the city folder, None where there are none. Raises UserError."""
+    files = city.path / EVENTS_FILE, city.path / SCORES_FILE
+    return _kept(city, str(city.path), cities.stamp(*files)) if all(file.is_file() for file in files) else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _kept(_city: City, path: str, changed: Stamp) -> Surges | None:  # noqa: ARG001 (the key)
+    return surges.read_surges(_city)
+
+
+def quality(city: City) -> dict | None:
+    """How well the planted events of this city were found, None where that was not measured. Raises UserError."""
+    file = results_folder() / QUALITY_FILE
+    found = _quality(file, cities.stamp(file)) if file.is_file() else None
+    return found if found and found["data"] == city.data_hash else None
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _quality(file: Path, changed: Stamp) -> dict:  # noqa: ARG001
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        if not {"data", "days", "planted", "results", "inside_intervals"} <= set(found):
+            raise ValueError("parts of it are missing")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
+    return found
+
+
+def next_day(city: City, model: str, origin: pd.Timestamp) -> Forecast:
+    """The forecast of all stations from `origin` on. Raises UserError."""
+    return _next_day(city, *forecasts.version(city, model), origin.isoformat())
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _next_day(_city: City, path: str, data_hash: str, model: str, changed: Stamp, origin: str) -> Forecast:  # noqa: ARG001
+    start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
+    return forecasts.forecaster(_city, model).forecast(start, samples=forecasts.SAMPLES)
+
+
+def at_risk(city: City, forecast: Forecast, capacities: pd.Series) -> pd.DataFrame:
+    """The stations with a capacity, those first that most likely exceed it."""
+    table = congestion(forecast, capacities[list(forecast.station_ids)].to_numpy())
+    return table.dropna(subset="probability").assign(name=lambda rows: [_name(city, row) for row in rows["station_id"]])
+
+
+def _name(city: City, station_id: str) -> str:
+    if "name" not in city.stations:
+        return ""
+    name = city.stations["name"].iloc[city.station_ids.index(station_id)]
+    return "" if pd.isna(name) else str(name)
+
+
+def rarity(false_alarms_per_day: float) -> str:
+    """How often normal traffic gives an event as strong, in words."""
+    if false_alarms_per_day >= 1:
+        return f"{formats.number(round(false_alarms_per_day, 1))} a day"
+    days = 1 / false_alarms_per_day
+    if days > 0.99 * NEVER:
+        return f"less than once in {NEVER:,} days"
+    return f"once in {days:.1f} days" if days < 2 else f"once in {days:.0f} days"

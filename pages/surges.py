@@ -1,0 +1,448 @@
+"""Surges: when and where traffic left the forecast made before, why, how well that is detected, and where it will be tight."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from lecdiff_core.surges import LEADS, Surges, circumstances, flat_events, is_current
+from pages.parts import (
+    charts,
+    cities,
+    congested,
+    description,
+    detection,
+    forecasts,
+    formats,
+    found,
+    imagery,
+    missing,
+    panel,
+    session,
+    surge_charts,
+    tables,
+)
+from pages.parts import surroundings as kinds_of_place
+from pages.parts.cities import Place
+from pages.parts.formats import THIN, escaped, literal
+
+EVENT, ALARMS, SIDE, PART, STATION = "surge_event", "surge_alarms", "surge_side", "surge_part", "surge_station"
+READ, SHOWN = "surge_link_read", "surge_shown"
+RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
+USUAL_RATE = 1.0
+SIDES = {"all": "All", "above": "▲ Above the forecast", "below": "▼ Below the forecast"}
+PARTS = {"events": "Surges found", "congestion": "Congestion ahead", "quality": "How good is the detection?"}
+LIST_HEIGHT = 380
+NEAR_ROWS = 16
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    city = cities.open_city(place.path)
+    read_link(place)
+    for notice in session.notices():
+        st.warning(literal(notice), icon=":material/link_off:")
+    part = choose_part()
+    if part == "events":
+        show_events(place, city)
+    elif part == "congestion":
+        congested.show(city)
+    else:
+        detection.show(city)
+    write_link(place)
+
+
+# ---- what was chosen, and the link to it
+
+
+def read_link(place: Place) -> None:
+    """Take what a link asks for, once a city."""
+    state = st.session_state
+    if state.get(READ) == place.key:
+        return
+    link = st.query_params if READ not in state and st.query_params.get(session.CITY, place.key) == place.key else {}
+    state[READ] = place.key
+    state[EVENT], state[STATION] = link.get("event"), None
+    state[ALARMS] = _rate_of(link.get("alarms"))
+    state[SIDE] = link.get("side") if link.get("side") in SIDES else "all"
+    state[PART] = link.get("show") if link.get("show") in PARTS else "events"
+
+
+def _rate_of(wanted: str | None) -> float:
+    try:
+        return min(RATES, key=lambda rate: abs(np.log(rate / float(wanted or USUAL_RATE))))
+    except (ValueError, ZeroDivisionError):
+        return USUAL_RATE
+
+
+def write_link(place: Place) -> None:
+    """Make the address bar a link to what is shown."""
+    state = st.session_state
+    link = {session.CITY: place.key, "show": state[PART], "alarms": f"{state[ALARMS]:g}", "side": state[SIDE]}
+    usual = {"show": "events", "alarms": f"{USUAL_RATE:g}", "side": "all"}
+    link = {name: value for name, value in link.items() if usual.get(name) != value}
+    if state[EVENT] and state[PART] == "events":
+        link["event"] = state[EVENT]
+    if st.query_params.to_dict() != link:
+        st.query_params.from_dict(link)
+
+
+def keep(name: str, key: str):
+    """A callback that takes what a widget says into the page's own state, which outlives the widget."""
+
+    def taken() -> None:
+        if st.session_state[key] is not None:
+            st.session_state[name] = st.session_state[key]
+
+    return taken
+
+
+def choose_part() -> str:
+    """Which of the page's parts is shown."""
+    st.session_state["part_box"] = st.session_state[PART]
+    st.segmented_control(
+        "Show", list(PARTS), format_func=PARTS.__getitem__, key="part_box", required=True,
+        on_change=keep(PART, "part_box"), label_visibility="collapsed",
+    )  # fmt: skip
+    return st.session_state[PART]
+
+
+# ---- surges
+
+
+def show_events(place: Place, city: City) -> None:
+    """The list, the map and all that is known of the chosen event."""
+    try:
+        surges = found.kept(city)
+    except UserError as error:
+        st.warning(f"Surges cannot be read. {literal(error)}", icon=":material/error:")
+        surges = None
+    if surges is None:
+        offer(city, "Surges have not been looked for in this city yet.")
+        return
+    if not is_current(city, surges):
+        offer(city, "These surges are of older data or of an older model. To look again:")
+    introduce(surges)
+    events = choose_events(surges)
+    if events.empty:
+        st.info(
+            "No surge is this unusual. Accept more false alarms a day, or show both sides, to see weaker ones.",
+            icon=":material/sentiment_satisfied:",
+        )
+        return
+    event = chosen_event(events)
+    list_side, map_side = st.columns(panel.SIDES, gap="medium")
+    with list_side:
+        show_list(city, events, event)
+    with map_side:
+        show_map(place, city, event)
+    show_event(city, surges, events, event)
+
+
+def offer(city: City, told: str) -> None:
+    """What makes surges: first a model, then the search."""
+    if not city.models():
+        missing.offer(f"{told} They need a trained model first.", "train", city)
+    else:
+        missing.offer(told, "surges", city)
+
+
+def introduce(surges: Surges) -> None:
+    """What a surge is, in two sentences."""
+    first, last = surges.scores.index[0], surges.scores.index[-1]
+    st.html(
+        '<p class="lec-told">A surge is traffic that left the forecast made before it, '
+        f'<span title="Forecasts made {LEADS[0]} to {LEADS[1]} hours before each value">hours ahead</span>, for longer and '
+        "further than normal traffic does. Looked for from "
+        f"{formats.day(first)} to {formats.day(last)}, which the model was not trained on.</p>"
+    )
+
+
+def choose_events(surges: Surges) -> pd.DataFrame:
+    """The events at the chosen rate of false alarms, on the chosen side."""
+    state = st.session_state
+    wanted = surges.events[surges.events["event_id"] == state[EVENT]]
+    if state[EVENT] and wanted.empty:
+        st.warning(f"There is no surge “{literal(state[EVENT])}” here any more.", icon=":material/link_off:")
+        state[EVENT] = None
+    elif len(wanted) and state.get(SHOWN) != state[EVENT]:
+        needed = float(wanted["false_alarms_per_day"].iloc[0])
+        state[ALARMS] = max(state[ALARMS], next(rate for rate in RATES if rate >= needed))
+    state[SHOWN] = state[EVENT]
+    state["alarms_box"], state["side_box"] = state[ALARMS], state[SIDE]
+    rate_side, side_side, export_side = st.columns([5, 5, 2], gap="medium", vertical_alignment="bottom")
+    rate_side.select_slider(
+        "False alarms accepted in the whole city",
+        RATES,
+        key="alarms_box",
+        on_change=keep(ALARMS, "alarms_box"),
+        format_func=lambda rate: f"{rate:g} a day" if rate >= 1 else f"1 in {1 / rate:g} days",
+        help="How often ordinary traffic may be reported by mistake. It was set on days without any planned event, before the days "
+        "shown here. Fewer false alarms leave only the strongest surges.",
+    )
+    side_side.segmented_control(
+        "Side", list(SIDES), format_func=SIDES.__getitem__, key="side_box", required=True,
+        on_change=keep(SIDE, "side_box"), label_visibility="collapsed",
+    )  # fmt: skip
+    events = surges.at_most(state[ALARMS])
+    if state[SIDE] != "all":
+        events = events[events[state[SIDE]] > 0].reset_index(drop=True)
+    export_side.download_button(
+        "CSV", lambda: flat_events(events).to_csv(index=False), "surges.csv", "text/csv",
+        icon=":material/download:", on_click="ignore", width="stretch", key="surges_csv", help="All events shown, every column",
+    )  # fmt: skip
+    return events
+
+
+def chosen_event(events: pd.DataFrame) -> pd.Series:
+    """The event that is looked at: the one chosen, else the strongest."""
+    state = st.session_state
+    rows = np.flatnonzero(events["event_id"] == state[EVENT])
+    if not len(rows):
+        state[EVENT], state[STATION] = events["event_id"].iloc[0], None
+        rows = np.array([0])
+        state[SHOWN] = state[EVENT]
+    return events.iloc[int(rows[0])]
+
+
+def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
+    """The events, the strongest first; a click chooses one."""
+    state = st.session_state
+    row = int(np.flatnonzero(events["event_id"] == event["event_id"])[0])
+    key = f"surges-{state[ALARMS]:g}-{state[SIDE]}-{session.place().key}"
+
+    def clicked() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            state[EVENT], state[STATION] = events["event_id"].iloc[rows[0]], None
+            state[SHOWN] = state[EVENT]
+
+    unit = city.meta.unit
+    shown = pd.DataFrame(
+        {
+            "Start": events["start"].dt.tz_localize(None),
+            "Station": events["station_id"],
+            "Beyond the interval": [
+                f"{'▲' if side == 'above' else '▼'} {formats.amount(abs(value), unit)}"
+                for side, value in zip(events["direction"], events["excess"], strict=True)
+            ],
+            "× width": events["widths"],
+            "Lasted": [formats.duration(length) for length in events["end"] - events["start"]],
+            "Stations": [len(set(names)) for names in events["stations"]],
+            "As strong by chance": [found.rarity(rate) for rate in events["false_alarms_per_day"]],
+        }
+    )
+    count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
+    st.html(f'<h3 class="lec-part">{count}, the strongest first</h3>')
+    st.dataframe(
+        shown,
+        height=min(LIST_HEIGHT, 38 + 35 * len(shown)),
+        hide_index=True,
+        on_select=clicked,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [row]}},
+        key=key,
+        column_config={
+            "Start": st.column_config.DatetimeColumn(
+                format="ddd D MMM, HH:mm", help=f"On the city's clocks ({city.meta.timezone})"
+            ),
+            "Beyond the interval": st.column_config.TextColumn(
+                help="How far the peak lay outside the 90 % interval of the forecast"
+            ),
+            "× width": st.column_config.NumberColumn(format="%.1f", help="The same, in widths of that interval"),
+            "Stations": st.column_config.NumberColumn(
+                help="Neighbours that surged at the same time, this one included"
+            ),
+            "As strong by chance": st.column_config.TextColumn(
+                help="How often ordinary traffic of the whole city gives an event as strong"
+            ),
+        },
+    )
+
+
+def show_map(place: Place, city: City, event: pd.Series) -> None:
+    """The event on the map; a click on one of its stations shows that station's forecast."""
+    st.html(f'<h3 class="lec-part">{escaped(event["station_id"])} and who surged with it</h3>')
+    clicked = surge_charts.event_map(place, city, event, f"surge-map-{place.key}-{event['event_id']}")
+    if clicked:
+        st.session_state[STATION] = clicked
+    words = (
+        f'<span><i style="background:{surge_charts.ABOVE}"></i>above the forecast</span>'
+        f'<span><i style="background:{surge_charts.BELOW}"></i>below it</span>'
+        '<span><i class="lec-white"></i>as expected</span>'
+    )
+    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{imagery.attribution(city)}</div>')
+    imagery.watch(city)
+
+
+def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
+    """Facts, the forecast beside what came, and the scores around it."""
+    side = "Above" if event["direction"] == "above" else "Below"
+    st.html(
+        f'<h2 class="lec-part">{side} the forecast at {escaped(event["station_id"])}, {formats.moment(event["start"])}</h2>'
+        f'<p class="lec-told">{escaped(told(city, event))}</p>'
+    )
+    facts_side, chart_side = st.columns([5, 6], gap="medium")
+    with facts_side:
+        show_facts(city, event)
+    with chart_side:
+        show_forecast(city, event)
+    show_scores(city, surges, events, event)
+
+
+def told(city: City, event: pd.Series) -> str:
+    """One sentence of what happened."""
+    unit, number = city.meta.unit, len(set(event["stations"])) - 1
+    came = f"At {event['peak_time']:%H:%M} came {formats.amount(event['observed'], unit)}"
+    expected = f"where {formats.amount(event['low'], unit)} to {formats.amount(event['high'], unit)} were expected"
+    both = event["above"] > 0 and event["below"] > 0
+    others = {0: "No neighbour surged with it.", 1: "One neighbour surged with it."}.get(
+        number, f"{number} neighbours surged with it."
+    )
+    if both:
+        others = (
+            f"{event['below']} stations fell below their forecasts and {event['above']} rose above them: traffic moved."
+        )
+    return f"{came}, {expected}. It lasted {formats.duration(event['end'] - event['start'])}. {others}"
+
+
+def show_facts(city: City, event: pd.Series) -> None:
+    """Plain facts for whoever asks why."""
+    known = circumstances(city, event)
+    day_ahead = event["probability_day_ahead"]
+    facts = {
+        "Day": f"{known.weekday}{', a holiday' if known.holiday else ', no holiday'}",
+        "Time": f"{event['start']:%H:%M} – {event['end']:%H:%M}",
+        "This hour is usually": "–" if np.isnan(known.usual_hour) else f"{known.usual_hour:.1f}{THIN}× its mean",
+        "Chance in the forecast": chance(event["probability"]),
+        "Chance a day ahead": chance(day_ahead),
+        "As strong by chance": found.rarity(event["false_alarms_per_day"]),
+        "Neighbours with it": str(known.neighbours),
+    }
+    kind = kind_of(city, event["station_id"])
+    if kind:
+        facts["Surroundings"] = kind
+    st.html(f'<h3 class="lec-part">What stands beside it</h3>{tables.facts(facts)}')
+    foreseen = (
+        "The forecast of the day before held traffic this far out possible."
+        if day_ahead >= 0.01
+        else "The forecast of the day before held traffic this far out for all but impossible."
+    )
+    if np.isfinite(day_ahead):
+        st.html(f'<p class="lec-told">{foreseen}</p>')
+    sentence = said_of(city, event["station_id"])
+    if sentence:
+        st.html(f'<p class="lec-said">{escaped(sentence)}</p>')
+    st.page_link(
+        "pages/environment.py", label="Its surroundings", icon=":material/satellite_alt:",
+        query_params={session.CITY: session.place().key, session.STATION: event["station_id"]},
+    )  # fmt: skip
+
+
+def chance(probability: float) -> str:
+    """A small probability, in words where it is tiny."""
+    if not np.isfinite(probability):
+        return "–"
+    return (
+        f"1 in {round(1 / probability, -1 if probability > 1e-3 else -2):,.0f}"
+        if probability < 0.01
+        else formats.share(probability)
+    )
+
+
+def kind_of(city: City, station_id: str) -> str:
+    """The kind of its surroundings, empty where it is not known."""
+    if not kinds_of_place.embedded(city):
+        return ""
+    try:
+        kinds, _ = kinds_of_place.kinds(city)
+    except UserError:
+        return ""
+    label = int(kinds.labels[city.station_ids.index(station_id)])
+    return kinds.names[label] if label >= 0 else ""
+
+
+def said_of(city: City, station_id: str) -> str:
+    """The first sentence of the description of its chip, empty where there is none."""
+    try:
+        texts = kinds_of_place.descriptions(city).get(station_id)
+    except UserError:
+        return ""  # the Environment page tells it
+    return description.first_sentence(texts[0]) if texts else ""
+
+
+def show_forecast(city: City, event: pd.Series) -> None:
+    """The forecast made an hour before the event, beside what came."""
+    names = list(dict.fromkeys(event["stations"]))
+    state = st.session_state
+    if state.get(STATION) not in names:
+        state[STATION] = event["station_id"]
+    state["station_of_event"] = state[STATION]
+    title, choice = st.columns([5, 3], vertical_alignment="center")
+    number = names.index(state[STATION])
+    begun = _local(event["starts"][list(event["stations"]).index(state[STATION])], city)
+    origin = max(begun - pd.Timedelta(hours=LEADS[0]), city.traffic.index[0])
+    title.html(f'<h3 class="lec-part">The forecast made at {origin:%H:%M}, and what came</h3>')
+    if len(names) > 1:
+        choice.selectbox(
+            "Station of the event", names, index=number, key="station_of_event",
+            on_change=keep(STATION, "station_of_event"), label_visibility="collapsed",
+        )  # fmt: skip
+    model = forecasts.model_of(city)
+    fan = None
+    try:
+        if model:
+            with st.spinner("Forecasting", show_time=False):
+                fan = forecasts.fan(city, model, state[STATION], origin)
+    except UserError as error:
+        st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
+    figure = charts.fan_chart(city, state[STATION], origin, fan, None)
+    span = [
+        _local(event[end][list(event["stations"]).index(state[STATION])], city).tz_localize(None)
+        for end in ("starts", "ends")
+    ]
+    figure.add_vrect(*span, fillcolor=surge_charts.ABOVE, opacity=0.1, line_width=0)
+    st.plotly_chart(
+        figure,
+        key="surge-fan",
+        config=charts.CONFIG,
+        alt=f"Forecast and observed load of {state[STATION]} around the surge",
+    )
+
+
+def _local(time: object, city: City) -> pd.Timestamp:
+    """A time out of a list of the table, on the city's clocks."""
+    stamp = pd.Timestamp(time)
+    return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).tz_convert(city.meta.timezone)
+
+
+def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
+    """Stations by time: how far each was from its forecast."""
+    title, choice = st.columns([5, 3], vertical_alignment="center")
+    title.html('<h3 class="lec-part">Surge score of every station over time</h3>')
+    scope = choice.segmented_control(
+        "Shown", ["Around this surge", "All surging stations"], default="Around this surge", required=True,
+        key="surge_scope", label_visibility="collapsed",
+    )  # fmt: skip
+    if scope == "Around this surge":
+        names = surge_charts.rows_around(city, event, NEAR_ROWS)
+        start, end = event["start"] - surge_charts.AROUND, event["end"] + surge_charts.AROUND
+    else:
+        names = list(dict.fromkeys(events["station_id"]))[: surge_charts.MOST_ROWS]
+        start, end = surges.scores.index[0], surges.scores.index[-1]
+    names = [name for name in names if name in surges.scores]
+    st.plotly_chart(
+        surge_charts.heat_map(surges, names, start, end, event),
+        key="surge-scores",
+        config=charts.CONFIG,
+        alt="Surge score of stations over time; frames mark the chosen surge",
+    )
+    st.html(
+        '<p class="lec-sub">0 is what the forecast and the neighbourhood let expect; on ordinary days nine of ten values lie '
+        "between −1.6 and +1.6. Frames mark the chosen surge.</p>"
+    )
+
+
+main()
