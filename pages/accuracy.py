@@ -12,12 +12,15 @@ from lecdiff_core import results
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import ABLATIONS, CITIES, OURS, Benchmark, Conditions, LatencyStudy, Model, SamplerStudy
-from pages.parts import accuracy_charts, cities, findings, measured, missing, session
+from pages.parts import accuracy_charts, cities, findings, imagery, measured, missing, session, views
+from pages.parts import map as station_map
 from pages.parts.charts import CONFIG
+from pages.parts.cities import Place
 from pages.parts.formats import escaped, literal
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
 YARDSTICK = "seasonal-naive"
+MAP_HEIGHT = 320
 SHOWN_HOURS = 4  # models in the chart by hour
 T = TypeVar("T")
 
@@ -31,7 +34,7 @@ def main() -> None:
     introduce()
     shown = choose(city, sources(city))
     if shown is not None:
-        show_results(shown)
+        show_results(place, city, shown)
     show_studies()
     session.write_link(place)
 
@@ -96,8 +99,9 @@ def choose(city: City, found: dict[str, Benchmark]) -> Benchmark | None:
 # ---- one city
 
 
-def show_results(benchmark: Benchmark) -> None:
-    """All that was measured on one city."""
+def show_results(place: Place, city: City, benchmark: Benchmark) -> None:
+    """All that was measured on one city; if it is the open one, on its map, too."""
+    mine = benchmark is read("The results of this city", lambda: measured.of_city(city))
     models = results.models(benchmark.results)
     if not models:
         st.info("Only parts of this city were measured; see below.", icon=":material/query_stats:")
@@ -105,10 +109,12 @@ def show_results(benchmark: Benchmark) -> None:
         show_models(models)
         focus = models.get(OURS) or next(iter(models.values()))
         show_calibration(focus)
-        hour_side, station_side = st.columns(2, gap="large")
-        with hour_side:
+        left, right = st.columns(2, gap="large")
+        with left:
             show_hours(models, focus)
-        with station_side:
+        with right:
+            show_stations(place, city) if mine else show_unseen(benchmark, focus)
+        if mine:
             show_unseen(benchmark, focus)
     show_slow(benchmark)
     st.html(
@@ -219,6 +225,26 @@ def show_hours(models: dict[str, Model], focus: Model) -> None:
     figure("Error by hour of day", accuracy_charts.by_hour(shown), findings.hours(focus), "hours")
 
 
+def show_stations(place: Place, city: City) -> None:
+    """The error of each station on the map; a click leads on to its forecast."""
+    errors = measured.station_errors(city)
+    if not errors:
+        return
+    st.html(f'<h3 class="lec-part">Error by station</h3><p class="lec-told">{escaped(findings.stations(errors))}</p>')
+    station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR)
+    legend = views.legend(views.ERROR, city, session.origin())
+    st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')
+    imagery.watch(city)
+    chosen = session.station()
+    if chosen in errors:
+        share_of = findings.percent(errors[chosen])
+        st.page_link(
+            "pages/network_map.py",
+            label=f"{literal(chosen)}: error {share_of}; its forecast on the network map",
+            icon=":material/show_chart:",
+        )
+
+
 def show_unseen(benchmark: Benchmark, seen: Model) -> None:
     """Stations that training never saw: with their whole history, and with the last day of it alone."""
     settings = {
@@ -291,10 +317,10 @@ def show_surroundings(effect: Benchmark) -> None:
     """LEC-Diff with a station's surroundings, another's, and none."""
     names = [name for name in (OURS, "shuffled-gei", "drop-gei") if name in results.models(effect.results)]
     settings = {
-        "whole history": results.WHOLE,
-        "a day of history": Conditions(history_hours=SHORT_HISTORY),
+        "their whole history": results.WHOLE,
+        "only a day of history": Conditions(history_hours=SHORT_HISTORY),
         "never seen": Conditions(hold_out_stations=HELD_OUT),
-        "never seen, a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
+        "never seen, only a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
     }
     found = {name: results.models(effect.results, setting) for name, setting in settings.items()}
     there = [name for name, models in found.items() if models]
@@ -312,7 +338,7 @@ def _worth_of_surroundings(found: dict[str, dict[str, Model]]) -> str:
     for condition, models in found.items():
         others = [models[name] for name in ("drop-gei", "shuffled-gei") if name in models]
         if OURS in models and others:
-            spoken = f"stations {condition}" if condition.startswith("never") else f"the {condition}"
+            spoken = f"For stations {condition}" if condition.startswith("never") else f"With {condition}"
             told.append(findings.surroundings(models[OURS], others, spoken))
     return " ".join(told) or "Knowing the surroundings was not measured against not knowing them."
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import forecasts, missing, session, surroundings, views
+from pages.parts import forecasts, measured, missing, session, surroundings, views
 from pages.parts import map as station_map
 from pages.parts.cities import Place
 from pages.parts.following import following
@@ -86,6 +86,8 @@ def _tell(trouble: str, city: City) -> None:
         missing.offer("This city has no trained model yet, so nothing is forecast. To train one:", "train", city)
     elif view is views.KIND and not surroundings.embedded(city):
         missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
+    elif view is views.ERROR and not measured.station_errors(city):
+        missing.offer("Forecasts of this city have not been measured yet. To measure them:", "benchmark", city)
     elif view is views.SURGE and trouble == views.trouble(view, city, session.origin()):
         missing.offer("Surges of this city have not been looked for yet. To find them:", "surges", city)
     else:

@@ -8,18 +8,17 @@ from lecdiff_core.results import ABLATIONS, OURS, LatencyRun, Model, SamplerRun,
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
-NEXT_TO_NOTHING = 0.005  # relative change that is called no change
+UNTOLD = 5e-4  # relative change that rounds to nothing
 ENOUGH = 0.01  # relative excess up to which fewer denoising steps are enough
 OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
-# What each ablation leaves out or puts in place, as a subject for a sentence.
-TAKEN_OUT = {
-    "drop-sgf": "the graph that ties stations together",
-    "drop-gei": "what is known of the surroundings",
-    "shuffled-gei": "the right surroundings instead of another station's",
-    "lec-diff-image": "the chosen embedding instead of the image's alone",
-    "lec-diff-text": "the chosen embedding instead of the text's alone",
-    "lec-diff-unified": "the chosen embedding instead of image and text together",
-    "lec-diff-ar": "denoising the whole day at once instead of step by step",
+CHANGED = {  # what an ablation did, to follow "the error rises"
+    "drop-sgf": "without the graph that ties stations together",
+    "drop-gei": "without knowing the surroundings",
+    "shuffled-gei": "with another station's surroundings",
+    "lec-diff-image": "with the image's embedding alone",
+    "lec-diff-text": "with the text's embedding alone",
+    "lec-diff-unified": "with image and text embedded together",
+    "lec-diff-ar": "when the day is denoised step by step",
 }
 
 
@@ -69,21 +68,15 @@ def joined(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))
 
 
-def ablations(ours: Model, without: Sequence[Model]) -> str:
+def ablations(ours: Model, changed: Sequence[Model]) -> str:
     """What each part of LEC-Diff is worth here."""
-    worth: dict[str, list[str]] = {"win": [], "tie": [], "loss": []}
-    for model in without:
+    found: dict[str, list[str]] = {"win": [], "tie": [], "loss": []}
+    for model in changed:
         said = verdict(ours, model)
-        change = f" ({percent(1 / (1 + said.change) - 1)})" if said.outcome != "tie" else ""
-        worth[said.outcome].append(f"{TAKEN_OUT.get(model.name, model.label)}{change}")
-    sentences = []
-    if worth["win"]:
-        sentences.append(f"The forecasts get better by {joined(worth['win'])}.")
-    if worth["loss"]:
-        sentences.append(f"They would be better without {joined(worth['loss'])}.")
-    if worth["tie"]:
-        sentences.append(f"No difference that these days could tell comes from {joined(worth['tie'])}.")
-    return " ".join(sentences)
+        much = "" if said.outcome == "tie" else f" ({percent(1 / (1 + said.change) - 1)})"
+        found[said.outcome].append(f"{CHANGED.get(model.name, f'as {model.label}')}{much}")
+    openings = {"win": "The error rises", "loss": "The error falls", "tie": "It is a tie"}
+    return " ".join(f"{openings[outcome]} {joined(parts)}." for outcome, parts in found.items() if parts)
 
 
 def calibration(model: Model) -> str:
@@ -152,30 +145,28 @@ def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
     for condition, model in others:
         change = model.mean("ncrps") / seen.mean("ncrps") - 1
         worse = "higher" if change > 0 else "lower"
-        much = "about the same" if abs(change) < NEXT_TO_NOTHING else f"{percent(change)} {worse}"
+        much = "about the same" if abs(change) < UNTOLD else f"{percent(change)} {worse}"
         parts.append(f"{much} {condition}")
     return f"Compared with all stations in training, LEC-Diff's error is {joined(parts)}."
 
 
 def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     """Whether knowing the surroundings lowers the error under a condition."""
+    against = {"drop-gei": "not knowing them", "shuffled-gei": "being told another station's"}
+    meaning = {"win": "a clear gain", "tie": "a tie", "loss": "a clear loss"}
     parts = []
     for other in others:
         said = verdict(true, other)
-        against = {"drop-gei": "not knowing them", "shuffled-gei": "being told another station's"}.get(
-            other.name, other.label
-        )
-        change = f"{percent(said.change)} {'lower' if said.change < 0 else 'higher'} than {against}"
-        parts.append(
-            f"{change} ({'a tie' if said.outcome == 'tie' else 'clear' if said.outcome == 'win' else 'worse'})"
-        )
-    return f"With {condition}, knowing the surroundings leaves an error {joined(parts)}."
+        much = f"{percent(said.change)} {'below' if said.change < 0 else 'above'}"
+        much = "no different from" if abs(said.change) < UNTOLD else f"{much} that of"
+        parts.append(f"{much} {against.get(other.name, other.label)} ({meaning[said.outcome]})")
+    return f"{condition}, the error with knowing the surroundings is {joined(parts)}."
 
 
 def denoising(default: SamplerRun, most: SamplerRun) -> str:
     """Whether the default number of steps is enough."""
     above = default.ncrps / most.ncrps - 1
-    beside = "the same as" if abs(above) < 5e-4 else f"{percent(above)} {'above' if above > 0 else 'below'}"
+    beside = "the same as" if abs(above) < UNTOLD else f"{percent(above)} {'above' if above > 0 else 'below'}"
     return (
         f"{default.evaluations} evaluations of the network ({default.sampler}, {default.steps} steps) give an error {beside} that "
         f"of {most.steps} steps: {'within' if above <= ENOUGH else 'not within'} 1\N{NARROW NO-BREAK SPACE}%."

@@ -33,6 +33,12 @@ def station_errors(city: City) -> dict[str, float]:
     return {name: error for name, error in ours.by_station.items() if name in known} if ours else {}
 
 
+def version(city: City) -> Stamp:
+    """Changes when the measurements of the open city do."""
+    folder = results_folder()
+    return cities.stamp(benchmark_file(city.path, "test"), folder / f"{DEMO}.json", folder / "peers" / f"{DEMO}.json")
+
+
 def shipped(name: str) -> Benchmark | None:
     """The committed results of a city, with those of other libraries. Raises UserError."""
     folder = results_folder()

@@ -1,4 +1,4 @@
-"""What the stations on the map can be coloured by: load, four readings of the forecast, surge score, kind of surroundings.
+"""What the stations on the map can be coloured by: load, readings of the forecast, its measured error, surge score, surroundings.
 
 A view gives every station a level on a ramp of colours, a size and a text; the legend says the same of the ramp.
 Forecast views are asked for a step ahead, 1 to H, or for 0, the whole of the forecast.
@@ -15,13 +15,14 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import cities, colours, forecasts, formats, loads, outlook, surroundings
+from pages.parts import cities, colours, forecasts, formats, loads, measured, outlook, surroundings
 from pages.parts.formats import escaped
 from pages.parts.outlook import Outlook
 
 if TYPE_CHECKING:
     from lecdiff_core.surges import Surges
 
+HIGHEST_ERROR = 0.98  # quantile of the stations' errors at which the colours end
 ALL_AHEAD = 0
 HIGHEST_SCORE = 6.0
 MIDDLE_SIZE = 0.35  # on the scale of sizes, for a view whose amounts have none
@@ -70,7 +71,13 @@ SURGE = View(
     colours.SURGE,
 )
 KIND = View("kind", "Kind of surroundings", "Stations grouped by what their satellite images show.")
-VIEWS = {view.key: view for view in (LOAD, FORECAST, WIDTH, RISK, SURGE, KIND)}
+ERROR = View(
+    "error",
+    "Forecast error",
+    "How far the forecasts of the days measured lay from what came, as a share of the station's traffic (nCRPS).",
+    colours.RISK,
+)
+VIEWS = {view.key: view for view in (LOAD, FORECAST, WIDTH, RISK, SURGE, ERROR, KIND)}
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ def paint(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -
     """The stations in a view; None while the forecast of all stations is not there. Raises UserError."""
     if view is KIND:
         return _kinds(city)
+    if view is ERROR:
+        return _errors(city)
     if view is SURGE:
         return _surge(city, origin)
     if view is LOAD:
@@ -103,6 +112,8 @@ def outlook_of(city: City, origin: pd.Timestamp) -> outlook.Work:
 
 def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
     """Why a view cannot be shown; empty where nothing stands in the way. Raises UserError, too, which says why."""
+    if view is ERROR and not measured.station_errors(city):
+        return "its forecasts have not been measured yet"
     if view is SURGE and surges_of(city) is None:
         return "surges of this city have not been looked for yet"
     if view is KIND and not surroundings.embedded(city):
@@ -116,6 +127,8 @@ def version(view: View, city: City) -> str:
     model = forecasts.model_of(city) if view.is_forecast else None
     if model:
         depends += forecasts.version(city, model)
+    if view is ERROR:
+        depends += measured.version(city)
     if view is SURGE:
         depends += _surge_stamp(city)
     if view is KIND:
@@ -184,6 +197,21 @@ def _surge(city: City, origin: pd.Timestamp) -> Painted:
     scores = table.loc[time].reindex(city.station_ids).to_numpy() if time in table.index else empty
     levels = np.clip(0.5 + scores / (2 * HIGHEST_SCORE), 0, 1)
     texts = [
+def _errors(city: City) -> Painted:
+    errors = measured.station_errors(city)
+    values = np.array([errors.get(station_id, np.nan) for station_id in city.station_ids])
+    texts = [
+        f"error {formats.share(value)} of its traffic" if value == value else "not measured"
+        for value in values.tolist()
+    ]
+    return _on_the_ramp(ERROR, np.clip(values / _top_error(city), 0, 1), texts)
+
+
+def _top_error(city: City) -> float:
+    """The error at which the colours end."""
+    return float(np.quantile(list(measured.station_errors(city).values()), HIGHEST_ERROR)) or 1.0
+
+
         f"surge score {score:+.1f}".replace("-", "−") if score == score else "no score" for score in scores.tolist()
     ]
     return Painted(
@@ -203,6 +231,9 @@ def _kinds(city: City) -> Painted:
 def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> str:
     """What the colours mean, as HTML, with unit and time. Raises UserError."""
     if view is KIND:
+    if view is ERROR:
+        ticks = [formats.share(_top_error(city) * part) for part in (0, 0.5, 1)]
+        return ramp_legend("Error, of the traffic", view, [*ticks[:-1], f"≥{formats.THIN}{ticks[-1]}"], "not measured")
         kinds, _ = surroundings.kinds(city)
         return kinds_legend(kinds.names, [int((kinds.labels == number).sum()) for number in range(len(kinds.names))])
     if view is LOAD:
