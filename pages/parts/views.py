@@ -6,12 +6,10 @@ Forecast views are asked for a step ahead, 1 to H, or for 0, the whole of the fo
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
@@ -22,9 +20,9 @@ from pages.parts.outlook import Outlook
 if TYPE_CHECKING:
     from lecdiff_core.surges import Surges
 
-HIGHEST_ERROR = 0.98  # quantile of the stations' errors at which the colours end
 ALL_AHEAD = 0
 HIGHEST_SCORE = 6.0
+HIGHEST_ERROR = 0.98  # quantile of the stations' errors at which the colours end
 MIDDLE_SIZE = 0.35  # on the scale of sizes, for a view whose amounts have none
 
 
@@ -93,10 +91,10 @@ def paint(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -
     """The stations in a view; None while the forecast of all stations is not there. Raises UserError."""
     if view is KIND:
         return _kinds(city)
-    if view is ERROR:
-        return _errors(city)
     if view is SURGE:
         return _surge(city, origin)
+    if view is ERROR:
+        return _errors(city)
     if view is LOAD:
         values = loads.at(city, origin)
         return _on_the_ramp(view, loads.level(values, loads.top(city)), _amounts(values, city))
@@ -112,10 +110,10 @@ def outlook_of(city: City, origin: pd.Timestamp) -> outlook.Work:
 
 def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
     """Why a view cannot be shown; empty where nothing stands in the way. Raises UserError, too, which says why."""
-    if view is ERROR and not measured.station_errors(city):
-        return "its forecasts have not been measured yet"
     if view is SURGE and surges_of(city) is None:
         return "surges of this city have not been looked for yet"
+    if view is ERROR and not measured.station_errors(city):
+        return "its forecasts have not been measured yet"
     if view is KIND and not surroundings.embedded(city):
         return "its stations have not been compared yet"
     return outlook_of(city, origin).trouble if view.is_forecast else ""
@@ -127,10 +125,10 @@ def version(view: View, city: City) -> str:
     model = forecasts.model_of(city) if view.is_forecast else None
     if model:
         depends += forecasts.version(city, model)
-    if view is ERROR:
-        depends += measured.version(city)
     if view is SURGE:
         depends += _surge_stamp(city)
+    if view is ERROR:
+        depends += measured.version(city)
     if view is KIND:
         depends += surroundings.version(city)
     return hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
@@ -171,20 +169,15 @@ def _amounts(values: np.ndarray, city: City) -> list[str]:
 
 def surges_of(city: City) -> "Surges | None":
     """The surges found in the city, None where nobody looked for them. Raises UserError."""
-    return _surges(city.path, _surge_stamp(city), city)
+    from pages.parts.found import kept  # which leads to torch
+
+    return kept(city)
 
 
 def _surge_stamp(city: City) -> cities.Stamp:
     from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE
 
     return cities.stamp(city.path / EVENTS_FILE, city.path / SCORES_FILE)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _surges(folder: Path, changed: cities.Stamp, _city: City) -> "Surges | None":  # noqa: ARG001 (the key)
-    from lecdiff_core.surges import read_surges
-
-    return read_surges(_city)
 
 
 def _surge(city: City, origin: pd.Timestamp) -> Painted:
@@ -197,6 +190,13 @@ def _surge(city: City, origin: pd.Timestamp) -> Painted:
     scores = table.loc[time].reindex(city.station_ids).to_numpy() if time in table.index else empty
     levels = np.clip(0.5 + scores / (2 * HIGHEST_SCORE), 0, 1)
     texts = [
+        f"surge score {score:+.1f}".replace("-", "−") if score == score else "no score" for score in scores.tolist()
+    ]
+    return Painted(
+        colours.shades(levels, colours.SURGE), loads.sizes(np.clip(np.abs(scores) / HIGHEST_SCORE, 0, 1)), texts
+    )
+
+
 def _errors(city: City) -> Painted:
     errors = measured.station_errors(city)
     values = np.array([errors.get(station_id, np.nan) for station_id in city.station_ids])
@@ -212,13 +212,6 @@ def _top_error(city: City) -> float:
     return float(np.quantile(list(measured.station_errors(city).values()), HIGHEST_ERROR)) or 1.0
 
 
-        f"surge score {score:+.1f}".replace("-", "−") if score == score else "no score" for score in scores.tolist()
-    ]
-    return Painted(
-        colours.shades(levels, colours.SURGE), loads.sizes(np.clip(np.abs(scores) / HIGHEST_SCORE, 0, 1)), texts
-    )
-
-
 def _kinds(city: City) -> Painted:
     kinds, _ = surroundings.kinds(city)
     ramp = np.array([[*colours.rgb(colours.kind(number)), colours.OPAQUE] for number in range(len(kinds.names))])
@@ -231,9 +224,6 @@ def _kinds(city: City) -> Painted:
 def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> str:
     """What the colours mean, as HTML, with unit and time. Raises UserError."""
     if view is KIND:
-    if view is ERROR:
-        ticks = [formats.share(_top_error(city) * part) for part in (0, 0.5, 1)]
-        return ramp_legend("Error, of the traffic", view, [*ticks[:-1], f"≥{formats.THIN}{ticks[-1]}"], "not measured")
         kinds, _ = surroundings.kinds(city)
         return kinds_legend(kinds.names, [int((kinds.labels == number).sum()) for number in range(len(kinds.names))])
     if view is LOAD:
@@ -241,6 +231,9 @@ def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) 
     if view is SURGE:
         ticks = [f"≤{formats.THIN}−{HIGHEST_SCORE:.0f}", "as expected", f"≥{formats.THIN}+{HIGHEST_SCORE:.0f}"]
         return ramp_legend(f"Score {origin - city.interval:%H:%M}–{origin:%H:%M}", view, ticks, "no score")
+    if view is ERROR:
+        ticks = [formats.share(_top_error(city) * part) for part in (0, 0.5, 1)]
+        return ramp_legend("Error, of the traffic", view, [*ticks[:-1], f"≥{formats.THIN}{ticks[-1]}"], "not measured")
     found = outlook_of(city, origin).result
     when = "" if found is None else _when(city, found.timestamps, step)
     if view is RISK:
