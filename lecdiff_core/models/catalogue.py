@@ -17,6 +17,7 @@ from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.models.stgcn import Stgcn
 from lecdiff_core.models.stid import Stid
 from lecdiff_core.models.timegrad import timegrad_config
+from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
 
@@ -126,6 +127,7 @@ MODELS: dict[str, Entry] = {
     "stid": _with_stations(Stid),
     "stid+prior": _with_stations(Stid, "network+prior", prior=True),
     "wavenet": _plain(WaveNet, "likelihood"),
+    "tmaf": _plain(Tmaf, "likelihood"),
     "timegrad": Entry(_timegrad, _restore_lec_diff, _without_environment, recipe="step by step"),
     "seasonal-naive": _plain(SeasonalNaive),
     "climatology": _with_stations(Climatology),
