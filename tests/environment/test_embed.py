@@ -1,15 +1,17 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from little_encoder import coloured, furnish, one_thread, said, tiny_encoder, write_chip  # noqa: F401
 
+from lecdiff_core import jobs, training
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment import embed
 from lecdiff_core.environment.description import append_description, write_descriptions
 from lecdiff_core.environment.embed import embed_city
 from lecdiff_core.environment.neighbours import search
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.table import read_environment, write_environment
 from lecdiff_core.errors import UserError
 
 
@@ -81,6 +83,23 @@ def test_a_second_run_touches_no_image(city, encoder_folder, no_images, request,
     again = embed_city(city, str(encoder_folder))
     assert again.made == [] and again.kept == list(city.station_ids)
     assert (city.path / "environment.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_forecast_with_embeddings_touches_no_image(city, encoder_folder, monkeypatch):
+    monkeypatch.setitem(training.RECIPES, "default", training.Recipe(epochs=1, steps=2, validation_samples=4))
+    embed_city(city, str(encoder_folder))
+    jobs.train(city, "lec-diff", device="cpu")
+    for station in city.station_ids:
+        city.chip(station).unlink()
+    for name in ("PIL.Image.open", "lecdiff_core.environment.encoder.Encoder.open"):
+        monkeypatch.setattr(name, lambda *_, **__: pytest.fail("touched an image"))
+    first, second = (jobs.forecast(city, device="cpu")[0] for _ in range(2))
+    assert np.array_equal(first.samples, second.samples)
+    table = table_of(city)
+    turned = {kind: np.roll(getattr(table, kind), 1, axis=0) for kind in ("image", "text", "unified")}
+    write_environment(city, replace(table, **turned))
+    moved, _ = jobs.forecast(city, device="cpu")
+    assert not np.array_equal(first.samples, moved.samples)  # it is the stored rows that count
 
 
 def test_chips_copied_with_new_times_are_not_embedded_again(city, encoder_folder, monkeypatch):
