@@ -61,12 +61,12 @@ def run(folder: Path, model: str, seed: int) -> str:
     peer: Peer = getattr(importlib.import_module(module), name)()
     samples, log = measure(peer, folder, seed)
     about = json.loads((folder / "about.json").read_text("utf-8"))
+    log = {"device": "CPU, 1 thread"} | log
     log |= {
         "model": model,
         "seed": seed,
         "recipe": recipe,
         "data_hash": about["data_hash"],
-        "device": "CPU, 1 thread",
         "libraries": {library: version(library) for library in peer.libraries},
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1),
     }
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
     chosen = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "ignore"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     cities = (
         chosen.cities.split(",")
         if chosen.cities

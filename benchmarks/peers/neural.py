@@ -1,7 +1,8 @@
 """DeepAR and PatchTST as GluonTS has them, with the project's covariates, lags and early stopping.
 
 Both are trained on random windows of the training part, stop early on the loss of the validation windows, and are tried in two
-settings, of which the one with the lower CRPS on the validation part is kept. GluonTS masks missing values itself.
+settings, of which the one with the lower CRPS on the validation part is kept. GluonTS masks missing values itself, and takes a GPU
+where there is one.
 """
 
 import logging
@@ -55,7 +56,7 @@ class Neural:
             "settings": self.trials[best],
             "trials": trials,
             "budget_seconds": BUDGET_SECONDS * len(trials),
-        }
+        } | ({"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
 
     def sample(self, known: Known, samples: int, seed: int) -> np.ndarray:
         """The library's own samples."""
@@ -74,7 +75,8 @@ class Neural:
                 "max_epochs": EPOCHS,
                 "max_time": {"seconds": BUDGET_SECONDS},
                 "callbacks": [EarlyStopping("val_loss", patience=PATIENCE)],
-                "accelerator": "cpu",
+                "accelerator": "auto",
+                "devices": 1,
                 "logger": False,
                 "enable_progress_bar": False,
                 "enable_model_summary": False,
