@@ -34,7 +34,8 @@ def main() -> None:
         HERE / "pages" / "accuracy.py", title="Accuracy", icon=":material/query_stats:", url_path="accuracy"
     )
     data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
-    page = st.navigation([network_map, surges, environment, accuracy, data], position="top")
+    tour = st.Page(HERE / "pages" / "tour.py", title="Tour", icon=":material/tour:", url_path="tour")
+    page = st.navigation([network_map, surges, environment, accuracy, data, tour], position="top")
     if open_city():
         page.run()
 

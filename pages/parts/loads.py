@@ -8,6 +8,7 @@ import pandas as pd
 from pyproj import Geod
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.congestion import given_capacities, usual_capacities
 
 SMALLEST, LARGEST = 5.0, 11.0  # radius of a station on the map, pixels
 BRIGHTEST = 0.995  # quantile of all loads at which the colours end
@@ -94,20 +95,14 @@ def facts(city: City, station_id: str) -> Facts:
 
 def capacity(city: City, station_id: str) -> float | None:
     """Capacity of a station in the city's unit per interval, where the folder gives one."""
-    if "capacity" not in city.stations:
-        return None
-    value = pd.to_numeric(city.stations["capacity"], errors="coerce")[city.station_ids.index(station_id)]
-    return float(value) if np.isfinite(value) else None
+    value = float(given_capacities(city)[city.station_ids.index(station_id)])
+    return value if np.isfinite(value) else None
 
 
 def capacities(city: City, origin: pd.Timestamp) -> np.ndarray:
     """(N,) capacity of each station: where the folder gives none, what 99 % of its values before `origin` stayed below."""
-    past = city.traffic.loc[: origin - city.interval]
-    usual = past.quantile(USUAL_CAPACITY).to_numpy(np.float32)
-    if "capacity" not in city.stations:
-        return usual
-    given = pd.to_numeric(city.stations["capacity"], errors="coerce").to_numpy(np.float32)
-    return np.where(np.isfinite(given), given, usual)
+    given = given_capacities(city)
+    return np.where(np.isfinite(given), given, usual_capacities(city, origin, USUAL_CAPACITY))
 
 
 def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
+import pandas as pd
 import pydeck
 import streamlit as st
 
@@ -40,10 +41,11 @@ def draw(
     height: int = HEIGHT,
     view: View = views.LOAD,
     step: int = views.ALL_AHEAD,
+    at: pd.Timestamp | None = None,
 ) -> None:
     """Draw the map; a click on a station picks it. `below`: layers under the stations. `whole`: always the whole city.
 
-    view, step: what the stations are coloured by. A forecast must be there.
+    view, step, at: what the stations are coloured by, and the time if not that of forecast. A forecast must be there.
     """
     key = f"{key}-{place.key}-{session.map_turn()}"
 
@@ -53,7 +55,7 @@ def draw(
             session.pick(str(picked[0].get("station_id")), city)
 
     st.pydeck_chart(
-        deck(place, city, below, None if whole else session.focus(), view, step),
+        deck(place, city, below, None if whole else session.focus(), view, step, at),
         height=height,
         on_select=clicked,
         selection_mode="single-object",
@@ -69,9 +71,10 @@ def deck(
     focus: tuple[float, float] | None,
     view: View = views.LOAD,
     step: int = views.ALL_AHEAD,
+    at: pd.Timestamp | None = None,
 ) -> pydeck.Deck:
     """The map's description for the browser."""
-    asked = {"at": session.origin().isoformat(), "v": views.version(view, city)}
+    asked = {"at": (at or session.origin()).isoformat(), "v": views.version(view, city)}
     if view is not views.LOAD:
         asked |= {"by": view.key}
     if view.is_forecast:

@@ -55,6 +55,11 @@ def enter(place: Place, city: City) -> None:
         focus_on(city, state[CHOSEN])
 
 
+def open_place(place: Place) -> None:
+    """Choose a city, as its box would."""
+    st.session_state[CITY_BOX] = place.key
+
+
 def _leave_what_is_gone(city: City) -> None:
     if st.session_state[CHOSEN] not in (None, *city.station_ids):
         st.session_state[CHOSEN] = None

@@ -1,0 +1,344 @@
+"""Tour: six stops through the demo city, for demonstrations, from the town seen from above to a surge caught.
+
+Every stop shows the very parts that the other pages are made of, on a station that is picked from the data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.assets import assets_folder
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.description import Description
+from lecdiff_core.errors import UserError
+from lecdiff_core.results import OURS, models
+from pages.parts import (
+    accuracy_charts,
+    charts,
+    cities,
+    description,
+    findings,
+    formats,
+    imagery,
+    loads,
+    measured,
+    panel,
+    session,
+    surroundings,
+    views,
+)
+from pages.parts import map as station_map
+from pages.parts.chips import chips, likeness_of
+from pages.parts.cities import Place
+from pages.parts.formats import escaped, literal
+
+STOP, STOOD = "stop", "tour_stood"  # parameter of a link and key of the stop; where the visitor was led last
+SIDES = (4, 7)
+MAP_HEIGHT = 470
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop: its title, what is told there, the station and time it is about, what it shows, and the page that goes on."""
+
+    title: str
+    told: str
+    where: Callable[[City], tuple[str | None, pd.Timestamp]]
+    show: Callable[[Place, City], None]
+    page: str
+    more: str
+
+
+def main() -> None:
+    """The page, from top to bottom."""
+    place = session.place()
+    if place.path.resolve() != (assets_folder() / "demo").resolve():
+        elsewhere()
+        session.write_link(place)
+        return
+    city = cities.open_city(place.path)
+    number = arrive(city)
+    stop = STOPS[number - 1]
+    words, shown = st.columns(SIDES, gap="large")
+    with words:
+        st.html(
+            f'<div class="lec-tour"><p class="lec-sub">Stop {number} of {len(STOPS)}</p><h2>{escaped(stop.title)}</h2>'
+            f"{paragraphs(stop.told)}</div>"
+        )
+        ways(number)
+        st.page_link(stop.page, label=stop.more, icon=":material/arrow_outward:")
+    with shown:
+        stop.show(place, city)
+    session.write_link(place, **{STOP: str(number)})
+
+
+def elsewhere() -> None:
+    """Another city is open: the tour only knows the demo city."""
+    st.html(
+        '<div class="lec-tour"><h2>A tour through the demo city</h2><p class="lec-told">In six stops it shows what this '
+        "application does, in a fictional town whose map, traffic and events agree with each other.</p></div>"
+    )
+    demo = next((one for one in cities.places() if one.path.resolve() == (assets_folder() / "demo").resolve()), None)
+    if demo:
+        st.button("Open the demo city and begin", type="primary", on_click=session.open_place, args=(demo,))
+    else:
+        st.info("The demo city is hidden by another city of the same name.", icon=":material/folder_off:")
+
+
+def arrive(city: City) -> int:
+    """The number of the stop, by the link at first; on arrival its station and time become the chosen ones."""
+    state = st.session_state
+    if STOP not in state:
+        wanted = st.query_params.get(STOP, "1")
+        state[STOP] = int(wanted) if wanted.isdecimal() and 1 <= int(wanted) <= len(STOPS) else 1
+    number = state[STOP]
+    if state.get(STOOD) != number:
+        state[STOOD] = number
+        station_id, time = STOPS[number - 1].where(city)
+        session.select(station_id, city)
+        session.go_to(time)
+    return number
+
+
+def ways(number: int) -> None:
+    """Dots for where one is, and the buttons back and on."""
+    dots = "".join(f'<i class="{"lec-here" if one == number else ""}"></i>' for one in range(1, len(STOPS) + 1))
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="ways"):
+        st.button(
+            "Back", icon=":material/arrow_back:", on_click=lead, args=(number - 1,), disabled=number == 1, key="back"
+        )
+        st.html(f'<div class="lec-dots" aria-label="Stop {number} of {len(STOPS)}">{dots}</div>', width="content")
+        last = number == len(STOPS)
+        st.button(
+            "From the start" if last else "Next",
+            icon=":material/replay:" if last else ":material/arrow_forward:",
+            on_click=lead,
+            args=(1 if last else number + 1,),
+            type="primary",
+            key="next",
+        )
+
+
+def lead(number: int) -> None:
+    """Go to a stop."""
+    st.session_state[STOP] = number
+
+
+def paragraphs(told: str) -> str:
+    """Text as HTML, a paragraph a line."""
+    return "".join(f'<p class="lec-told">{escaped(line)}</p>' for line in told.splitlines())
+
+
+# ---- whom the stops are about, picked from the data
+
+
+def busiest_time(city: City) -> pd.Timestamp:
+    """The time that the map opens at: the busiest of the last day that has a whole day after it."""
+    return loads.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone))
+
+
+def refined(city: City) -> tuple[str, Description] | None:
+    """A station of which a sentence was removed and others kept: the one whose rest agrees best with its image."""
+    found = [
+        (told[0].image_score or 0.0, station_id, told[0])
+        for station_id, told in surroundings.descriptions(city).items()
+        if {sentence.kept for sentence in told[0].sentences} == {True, False} and city.chip(station_id)
+    ]
+    best = max(found, key=lambda one: (one[0], one[1]), default=None)
+    return None if best is None else (best[1], best[2])
+
+
+def strongest(city: City) -> pd.Series | None:
+    """The surge above the forecast that chance would bring least often."""
+    kept = views.surges_of(city)
+    events = None if kept is None else kept.events[kept.events["direction"] == "above"]
+    if events is None or events.empty:
+        return None
+    return events.sort_values(["false_alarms_per_day", "strength"], ascending=[True, False]).iloc[0]
+
+
+def at_the_town(city: City) -> tuple[str | None, pd.Timestamp]:
+    """No station, the busiest time."""
+    return None, busiest_time(city)
+
+
+def at_the_described(city: City) -> tuple[str | None, pd.Timestamp]:
+    """The station whose description lost a sentence."""
+    found = refined(city)
+    return (found[0] if found else city.station_ids[0]), busiest_time(city)
+
+
+def at_the_surge(city: City) -> tuple[str | None, pd.Timestamp]:
+    """The station that surged most, when its surge began."""
+    event = strongest(city)
+    if event is None:
+        return city.station_ids[0], busiest_time(city)
+    return event["station_id"], event["start"].tz_convert(city.meta.timezone)
+
+
+# ---- what the stops show
+
+
+def show_town(place: Place, city: City) -> None:
+    """The map, coloured by load."""
+    station_map.draw(place, city, key="tour-map", whole=True, height=MAP_HEIGHT)
+    load = views.legend(views.LOAD, city, session.origin())
+    st.html(f'<div class="lec-under">{load}{imagery.attribution(city)}</div>')
+
+
+def show_description(place: Place, city: City) -> None:
+    """The chip, and what was said of it with what was removed."""
+    station_id = str(session.station())
+    told = surroundings.descriptions(city).get(station_id)
+    image, words = st.columns([5, 7], gap="medium")
+    with image:
+        st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
+    with words:
+        st.html(f"<h2>{escaped(station_id)}</h2>")
+        if not told:
+            st.info("This station has no description.", icon=":material/hourglass_empty:")
+            return
+        st.html(
+            f'{description.text(told[0])}<p class="lec-sub">{description.summary(told[0])}</p>'
+            f"{description.scores(told[0])}{description.source(told[0])}"
+        )
+
+
+def show_lookalikes(place: Place, city: City) -> None:
+    """Arcs to the stations in like surroundings, and their chips."""
+    station_id = str(session.station())
+    alike = surroundings.alike_or_none(city, station_id)
+    if alike is None:
+        st.info("The stations of this city have not been compared.", icon=":material/hourglass_empty:")
+        return
+    others = alike["station_id"].tolist()
+    arcs = station_map.arcs(city, station_id, others)
+    station_map.draw(place, city, key="tour-map", below=arcs, whole=True, height=MAP_HEIGHT - 120)
+    st.html(imagery.attribution(city))
+    notes = [likeness_of(*row) for row in zip(alike["similarity"], alike["distance_m"], strict=True)]
+    chips(place, city, "tour", [station_id, *others], ["the chosen one", *notes], 1 + surroundings.LOOKALIKES)
+
+
+def show_forecast(place: Place, city: City) -> None:  # noqa: ARG001 (as every stop)
+    """The forecast of the station, what came, and how earlier ones held."""
+    station_id = str(session.station())
+    st.html(f"<h2>{escaped(station_id)}</h2>")
+    later = panel.forecast(city, station_id, session.origin())
+    if later:
+        later()
+
+
+def show_accuracy(place: Place, city: City) -> None:  # noqa: ARG001 (as every stop)
+    """The committed comparison of models on this town."""
+    measurements = measured.of_city(city)
+    found = models(measurements.results) if measurements else {}
+    if not found:
+        st.info("This city has not been measured.", icon=":material/query_stats:")
+        return
+    whole = [model for name, model in found.items() if accuracy_charts.group(name) != "LEC-Diff with a part changed"]
+    st.html(f'<h2>Error of every model</h2><p class="lec-told">{escaped(findings.standing(found))}</p>')
+    st.plotly_chart(
+        accuracy_charts.ranking(whole, found.get(OURS)), key="tour-ranking", config=charts.CONFIG, alt="Models by error"
+    )
+
+
+def show_surge(place: Place, city: City) -> None:
+    """The surge on the map, and the forecast made before it beside what came."""
+    event = strongest(city)
+    if event is None:
+        st.info("Surges of this city have not been looked for.", icon=":material/hourglass_empty:")
+        return
+    unit, others = city.meta.unit, len(set(event["stations"])) - 1
+    peak = event["peak_time"].tz_convert(city.meta.timezone)
+    came, low, high = (formats.amount(float(event[name]), unit) for name in ("observed", "low", "high"))
+    st.html(
+        f'<h2>{escaped(event["station_id"])}, {formats.moment(peak)}</h2><p class="lec-told">{escaped(came)} came where '
+        f"{escaped(low)} to {escaped(high)} were expected. {others} other stations surged with it.</p>"
+    )
+    arcs = station_map.arcs(city, event["station_id"], sorted(set(event["stations"]) - {event["station_id"]}))
+    after = peak + city.interval
+    station_map.draw(place, city, key="tour-map", below=arcs, height=MAP_HEIGHT - 170, view=views.SURGE, at=after)
+    legend = views.legend(views.SURGE, city, after)
+    st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')
+    later = panel.forecast(city, event["station_id"], session.origin())
+    if later:
+        later()
+
+
+STOPS = (
+    Stop(
+        "A town seen from above",
+        "Each dot is a base station, its colour and size the traffic it carried in the last half hour. The town is fictional: "
+        "its map, its traffic and its events were made together, so that they agree.\n"
+        "A planner wants to know what each of these stations will carry tomorrow, how sure that is, and where something unusual "
+        "begins.",
+        at_the_town,
+        show_town,
+        "pages/network_map.py",
+        "Open the network map",
+    ),
+    Stop(
+        "What stands around a station",
+        "For every station there is a satellite image, and a language model says in words what it shows.\n"
+        "Such texts claim things that are not there. So every claim is checked against the image: sentences struck through were "
+        "removed, with the reason beside them. Only the rest is used.",
+        at_the_described,
+        show_description,
+        "pages/environment.py",
+        "Open its surroundings",
+    ),
+    Stop(
+        "Stations that stand in like places",
+        "Image and text become one list of numbers a station. Where those lie close together, the surroundings are alike, however "
+        "far apart the stations are.\n"
+        "The model that forecasts gets these numbers, too: besides past traffic and neighbours, it knows what the place is like.",
+        at_the_described,
+        show_lookalikes,
+        "pages/environment.py",
+        "Compare more stations",
+    ),
+    Stop(
+        "A forecast that says how sure it is",
+        "A diffusion model draws a hundred possible futures for the next 24 hours. Half of them lie in the dark band, nine of ten "
+        "in the light one; the line is their middle.\n"
+        "The orange line is what came. The bars tell how often the bands of the days before held: the marks are where they should "
+        "end.",
+        at_the_described,
+        show_forecast,
+        "pages/network_map.py",
+        "Try other stations",
+    ),
+    Stop(
+        "How good it is",
+        "Every model forecast the same days, none of which it was trained on. The error is the distance between the whole forecast "
+        "distribution and what came, as a share of the traffic: further left is better.\n"
+        "Differences that the days measured cannot settle are called ties.",
+        at_the_described,
+        show_accuracy,
+        "pages/accuracy.py",
+        "All figures",
+    ),
+    Stop(
+        "A surge caught",
+        "Traffic leaves the bands that were forecast before, and its neighbours leave theirs at the same time: that is a surge. "
+        "Arcs lead to the stations that surged together.\n"
+        "How many false alarms a day one is willing to hear sets how many surges are shown.",
+        at_the_surge,
+        show_surge,
+        "pages/surges.py",
+        "All surges",
+    ),
+)
+
+
+def guarded() -> None:
+    """The page, with a word where a file of the city cannot be read."""
+    try:
+        main()
+    except UserError as error:
+        st.warning(f"This stop cannot be shown. {literal(error)}", icon=":material/error:")
+
+
+guarded()
