@@ -33,10 +33,11 @@ ORIGINS_A_DAY = 4
 class Recipe:
     """How a model is trained."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     slow_start: int = 20  # steps over which the learning rate rises
     weight_decay: float = 0.05
-    prior_learning_rate: float = 1e-2  # of the few parameters of the seasonal mean, which carry no decay
+    denoiser_learning_rate: float = 1e-3
+    prior_learning_rate: float = 1e-2  # of the few parameters a model names as its prior, which carry no decay
     averaging: float = 0.95  # decay of the moving average of the weights, which is what is kept
     rows: int = 256  # windows times stations in a batch
     epochs: int = 20
@@ -53,9 +54,9 @@ RECIPES = {
     "paper": Recipe(
         learning_rate=1e-3, weight_decay=0.0, averaging=0.99, rows=64, validation_samples=8, validation_stations=32
     ),
-    "network": Recipe(learning_rate=3e-3, epochs=30, validation_samples=2),
+    "network": Recipe(learning_rate=3e-3, epochs=24, validation_samples=2),
     "network+prior": Recipe(learning_rate=3e-4, validation_samples=2),
-    "likelihood": Recipe(learning_rate=2e-3, validation_samples=20, validation_stations=150),
+    "likelihood": Recipe(learning_rate=2e-3, epochs=12, patience=4, validation_samples=10, validation_stations=150),
     "step by step": Recipe(rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32),
 }
 
@@ -196,14 +197,21 @@ class Trainer:
         return loss.item()
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        prior: list[Tensor] = []
-        network: list[Tensor] = []
+        parts: dict[str, list[Tensor]] = {"network": [], "denoiser": [], "prior": []}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
-                (prior if name.startswith("season.") else network).append(parameter)
+                is_prior = name.startswith(self.model.prior_parameters)
+                part = "prior" if is_prior else "denoiser" if name.startswith("denoiser.") else "network"
+                parts[part].append(parameter)
+        recipe = self.recipe
         groups = [
-            {"params": network, "full_rate": self.recipe.learning_rate, "weight_decay": self.recipe.weight_decay},
-            {"params": prior, "full_rate": self.recipe.prior_learning_rate, "weight_decay": 0.0},
+            {"params": parts["network"], "full_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay},
+            {
+                "params": parts["denoiser"],
+                "full_rate": recipe.denoiser_learning_rate,
+                "weight_decay": recipe.weight_decay,
+            },
+            {"params": parts["prior"], "full_rate": recipe.prior_learning_rate, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW([group for group in groups if group["params"]], lr=self.recipe.learning_rate)
 

@@ -4,6 +4,9 @@ Both decoders are one network, a residual MLP whose layers are shifted by the co
 denoises the H steps of a window at once, `autoregressive` one step at a time (width 1).
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -72,6 +75,10 @@ class Denoiser(nn.Module):
             return x - sigma[..., None] * own
         return x / variance + own * (sigma[..., None] * variance.rsqrt())
 
+    def conditioned(self, condition: Tensor) -> "ConditionedDenoiser":
+        """This network under a fixed condition (M, C) or (S, M, C), for sampling."""
+        return ConditionedDenoiser(self, condition)
+
     def loss(self, data: Tensor, observed: Tensor, condition: Tensor, sigma: Tensor) -> Tensor:
         """Squared error of the network's own target (scalar); only observed entries count.
 
@@ -82,3 +89,33 @@ class Denoiser(nn.Module):
         error = (self(noisy, sigma, condition) - data) ** 2
         weight = 1 / sigma**2 if self.prediction == "noise" else (1 + sigma**2) / sigma**2
         return (weight[..., None] * observed * error).sum() / (len(sigma) * observed.sum()).clamp_min(1.0)
+
+
+class ConditionedDenoiser:
+    """`Denoiser.forward` for sampling: what depends on the condition alone is computed once, and memory is written in place.
+
+    Made for x of shape (S, M, data) and one noise level at a time; carries no gradient.
+    """
+
+    def __init__(self, denoiser: Denoiser, condition: Tensor) -> None:
+        self.denoiser = denoiser
+        self.entering = denoiser.shift(condition) + denoiser.enter.bias
+        self.layers = cast(Iterable[ResidualLayer], denoiser.layers)
+        self.shifts = [layer.shift(condition) + layer.inner.bias for layer in self.layers]
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Expected clean data for x (S, M, data) at the level σ, a scalar."""
+        denoiser, level = self.denoiser, float(sigma)
+        variance = 1 + level**2
+        noisy = x.flatten(0, 1)
+        entering = self.entering + denoiser.level(sigma.to(x.device))
+        hidden = entering.expand(*x.shape[:-1], -1).contiguous().flatten(0, 1)
+        hidden.addmm_(noisy, denoiser.enter.weight.t(), alpha=variance**-0.5)
+        for layer, shift in zip(self.layers, self.shifts, strict=True):
+            inner = torch.mm(hidden, layer.inner.weight.t()).view(*x.shape[:-1], -1).add_(shift)
+            inner = silu(inner, inplace=True).flatten(0, 1)
+            hidden.addmm_(inner, layer.outer.weight.t()).add_(layer.outer.bias)
+        hidden = silu(hidden, inplace=True)
+        kept, own = (1.0, -level) if denoiser.prediction == "noise" else (1 / variance, level * variance**-0.5)
+        clean = torch.addmm(noisy, hidden, denoiser.leave.weight.t(), beta=kept, alpha=own)
+        return clean.add_(denoiser.leave.bias, alpha=own).view_as(x)

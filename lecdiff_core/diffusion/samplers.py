@@ -68,7 +68,7 @@ def dpm_solver(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
         if before is not None and low > 0:
             step, last_step = torch.log(high / low), torch.log(levels[index - 1] / high)
             towards = data + (data - before) * step / (2 * last_step)
-        x = towards + (low / high) * (x - towards)
+        x = torch.lerp(towards, x, low / high)
         before = data
     return x
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu, softplus
 
 from lecdiff_core.city.windows import DAY_TYPES, Calendar
-from lecdiff_core.fusion.season import Season
+from lecdiff_core.fusion.season import FLOOR, Season
 
-FLOOR = 0.02  # of a station's mean: added under every square root of traffic
 CALENDAR_WIDTH = 4 + DAY_TYPES
+ERROR_TO_SPREAD = 0.22  # log of a normal's standard deviation over its mean absolute error
 
 
 class Frame(NamedTuple):
@@ -32,36 +32,42 @@ class MomentHead(nn.Module):
     """A gate mixes the seasonal kernels, a small network corrects their mean and sets the spread.
 
     Both are relative to the square root of the mean, as the noise of counted traffic is. The network starts at zero, so that
-    training starts from the seasonal mean alone.
+    training starts from the seasonal mean alone, most of it from the reference kernel, and from the usual errors.
+
     """
 
     def __init__(self, kernels: int, condition: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.from_condition = nn.Linear(condition, hidden)
-        self.from_step = nn.Linear(kernels + 2 + CALENDAR_WIDTH, hidden, bias=False)
+        self.from_step = nn.Linear(kernels + 4 + CALENDAR_WIDTH, hidden, bias=False)
         self.middle = nn.Linear(hidden, hidden)
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(hidden, kernels + 2)
-        self.gate = nn.Parameter(torch.zeros(kernels))
+        self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
         self.log_spread = nn.Parameter(torch.tensor(-1.8))
+        self.from_error = nn.Parameter(torch.tensor([0.5, 0.1]))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, season: Season, condition: Tensor, clock: Tensor) -> Frame:
-        """Frame from the season's kernels (B, N, K, H), a condition (B, N, C) and calendar features (B, H, ·)."""
+    def forward(self, season: Season, condition: Tensor, clock: Tensor, trust: Tensor) -> Frame:
+        """Frame from the season's kernels (B, N, K, H), a condition (B, N, C) and calendar features (B, H, ·).
+
+        trust: (B, N, 1), how much of the network's correction of the mean is taken, 0 to 1.
+        """
         kernels = season.future.transpose(2, 3)
         centre = kernels.mean(3, keepdim=True)
         root = (centre + FLOOR).sqrt()
         ahead = torch.linspace(0, 1, kernels.shape[2], device=kernels.device)[:, None].expand_as(centre)
         clock = clock[:, None].expand(-1, kernels.shape[1], -1, -1)
-        features = torch.cat([(kernels - centre) / root, root, ahead, clock], dim=3)
+        error = season.error + ERROR_TO_SPREAD - self.log_spread
+        features = torch.cat([(kernels - centre) / root, root, ahead, error.detach(), clock], dim=3)
         hidden = silu(self.from_condition(condition)[:, :, None] + self.from_step(features))
         hidden = silu(self.middle(self.dropout(hidden)))
         out = self.out(self.dropout(hidden))
-        mean = (torch.softmax(self.gate + out[..., 2:], dim=3) * kernels).sum(3)
+        mean = (torch.softmax(self.gate + trust[..., None] * out[..., 2:], dim=3) * kernels).sum(3)
         root = (mean + FLOOR).sqrt()
-        corrected = softplus(mean + root * out[..., 0], beta=50)
-        return Frame(corrected, root * torch.exp(self.log_spread + out[..., 1]))
+        corrected = softplus(mean + trust * root * out[..., 0], beta=50)
+        return Frame(corrected, root * torch.exp(self.log_spread + error @ self.from_error + out[..., 1]))
 
 
 def normal_crps(observed: Tensor, mean: Tensor, spread: Tensor) -> Tensor:

@@ -13,12 +13,11 @@ paper's, denoises one step at a time and feeds it back into the recurrent encode
 no frame: traffic itself, on the scale of the station's mean, is diffused, as in the paper.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,15 +27,25 @@ from lecdiff_core.diffusion.samplers import SAMPLERS
 from lecdiff_core.diffusion.schedule import karras_levels, linear_beta_levels
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.encoders import GraphFusion, TemporalEncoder
-from lecdiff_core.fusion.moments import CALENDAR_WIDTH, FLOOR, Frame, MomentHead, calendar_features, normal_crps
-from lecdiff_core.fusion.season import Season, SeasonalMean
-from lecdiff_core.metrics import crps
+from lecdiff_core.fusion.moments import CALENDAR_WIDTH, Frame, MomentHead, calendar_features, normal_crps
+from lecdiff_core.fusion.season import FLOOR, LevelWindow, Season, SeasonalMean
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
-BLOCK_ROWS = 6000  # rows a sampler works on at once: small enough to stay in the processor's cache
+# Rows a sampler works on at once: on a processor few enough to stay in its cache, on a GPU enough to fill it.
+BLOCK_ROWS = {False: 4000, True: 400_000}
 LEVELS_PER_ROW = 4  # noise levels each residual path is trained on in one step
 CALIBRATION_SAMPLES = 50
-TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+DAYS_TO_GO_BY = 7.0  # of history, with which the calibrated trust holds
+TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHORT_HISTORIES = (1, 2, 3, 5, 7, 14)  # days
+# How far the last day lies off its season, where that is much; beyond it the last six hours, beyond these the last hour.
+LEVEL_WINDOWS = (
+    LevelWindow(24.0, 0.7, 96.0, doubt=0.2),
+    LevelWindow(6.0, 0.55, 24.0),
+    LevelWindow(1.0, 0.2, 3.0),
+)
+BEND = 2.0  # residual from which on tails are drawn in before they are diffused, in spreads of the frame
+TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
 
@@ -54,7 +63,15 @@ class LecDiffConfig:
     season: bool = True  # frame the traffic by a learned seasonal mean
     history_days: int = 28  # past days the seasonal mean looks at
     recalled_days: int = 1  # days the recurrent encoder reads
-    memory_days: tuple[float, ...] = (1.5, 7.0, 21.0)  # initial memory of each seasonal kernel
+    memory_days: tuple[float, ...] = (
+        7.0,
+        3.0,
+        1.3,
+        20.0,
+    )  # initial memory of each seasonal kernel, the reference first
+    smoothing_hours: float = 0.45  # width of the smoothing of past days along the day
+    error_days: int = 14  # past days whose errors tell the usual spread
+    short_history: float = 0.1  # share of stations that training shows with a short history
     hidden: int = 32
     recurrent_layers: int = 1
     graph_layers: int = 2
@@ -90,6 +107,7 @@ def paper_config(steps_per_day: int, environment_width: int, stations: int) -> L
         sampler="ancestral",
         denoising_steps=100,
         dropout=0.0,
+        short_history=0.0,
     )
 
 
@@ -110,7 +128,10 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
+    recipe = 2
+    prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_error")
     temperature: Tensor
+    trust: Tensor
 
     def __init__(self, config: LecDiffConfig) -> None:
         super().__init__()
@@ -127,8 +148,16 @@ class LecDiff(ForecastModel):
         self.fusion = GraphFusion(config.hidden, config.environment_width, config.graph_layers)
         self.hops = self.fusion.hops if config.decoder == "joint" else None
         if config.season:
-            self.season = SeasonalMean(day, config.history_days, config.recalled_days, config.memory_days)
-            self.from_level = nn.Linear(kernels, config.hidden, bias=False)
+            self.season = SeasonalMean(
+                day,
+                config.history_days,
+                config.recalled_days,
+                config.memory_days,
+                level_windows=LEVEL_WINDOWS,
+                smoothing_hours=config.smoothing_hours,
+                error_days=config.error_days,
+            )
+            self.from_level = nn.Linear(len(LEVEL_WINDOWS), config.hidden, bias=False)
             self.moments = MomentHead(kernels, 2 * config.hidden, config.hidden, config.dropout)
         self.denoiser = Denoiser(
             data=self.horizon if config.decoder == "joint" else 1,
@@ -138,6 +167,7 @@ class LecDiff(ForecastModel):
             prediction=config.prediction,
         )
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("trust", torch.ones(()))
 
     def settings(self) -> dict[str, Any]:
         """The config as plain data."""
@@ -160,8 +190,13 @@ class LecDiff(ForecastModel):
         state = state + self.from_level(season.level)
         fused = self._fuse(state, batch)
         clock = calendar_features(batch.future_calendar, self.config.steps_per_day)
-        frame = self.moments(season, torch.cat([state, fused], dim=2), clock)
+        frame = self.moments(season, torch.cat([state, fused], dim=2), clock, self._trust(batch.past))
         return Encoding(scale, scaled, season, state, fused, frame)
+
+    def _trust(self, past: Tensor) -> Tensor:
+        """How far the correction of the mean is trusted (B, N, 1): whole where a station has no history to go by instead."""
+        days = past.isfinite().sum(2, keepdim=True) / self.config.steps_per_day
+        return 1 - (1 - self.trust) * (days / DAYS_TO_GO_BY).clamp_max(1.0)
 
     def _fuse(self, state: Tensor, batch: Batch) -> Tensor:
         environment = batch.environment if self.config.environment_width else None
@@ -215,7 +250,7 @@ class LecDiff(ForecastModel):
     def loss(self, batch: Batch) -> Tensor:
         """Denoising loss of the residual paths, plus the CRPS of a normal in the frame where the frame is learned."""
         assert batch.future is not None
-        encoding = self.encode(batch)
+        encoding = self.encode(self._with_short_histories(batch))
         future = batch.future / encoding.scale
         observed = future.isfinite()
         mean, spread = encoding.frame
@@ -233,6 +268,19 @@ class LecDiff(ForecastModel):
         weight = encoding.scale * observed
         error = (normal_crps(target, mean, spread) * weight).sum() / (target * weight).sum().clamp_min(1e-6)
         return error + 0.05 * denoising
+
+    def _with_short_histories(self, batch: Batch) -> Batch:
+        """The batch as if some stations had been observed for a few days only."""
+        share = self.config.short_history
+        if share == 0:
+            return batch
+        windows, stations, steps = batch.past.shape
+        days = torch.tensor(SHORT_HISTORIES, device=batch.past.device)
+        kept = days[torch.randint(len(days), (windows, stations), device=batch.past.device)]
+        short = torch.rand(windows, stations, device=batch.past.device) < share
+        first = torch.where(short, steps - kept * self.config.steps_per_day, 0)
+        hidden = torch.arange(steps, device=batch.past.device) < first[..., None]
+        return replace(batch, past=batch.past.masked_fill(hidden, torch.nan))
 
     def _joint_condition(self, batch: Batch, encoding: Encoding) -> Tensor:
         """Condition (B N, C) of whole paths. What the frame has learned serves; the denoising loss does not pull on it."""
@@ -262,23 +310,38 @@ class LecDiff(ForecastModel):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:
-        """Choose the temperature, a factor on all residuals, by CRPS on the validation part."""
+        """Choose by CRPS on the validation part how far to trust the correction of the mean, and the temperature.
+
+        The temperature is a factor on all residuals.
+        """
         if not self.config.season:
             return
         self.temperature.fill_(1.0)
-        scores = np.zeros(len(TEMPERATURES))
+        scores = torch.zeros(len(TRUSTS), len(TEMPERATURES), dtype=torch.float64)
         for batch in batches:
             assert batch.future is not None
-            observed = batch.future.cpu().numpy()
-            known = np.isfinite(observed)
-            encoding = self.encode(batch)
-            centre = (encoding.frame.mean * encoding.scale)[:, None]
-            noise = RowNoise(range(observed.shape[0] * observed.shape[1]), batch.past.device)
-            residual = self.sample(batch, CALIBRATION_SAMPLES, noise) - centre
-            for index, temperature in enumerate(TEMPERATURES):
-                stretched = (centre + temperature * residual).clamp_min(0.0).transpose(0, 1).cpu().numpy()
-                scores[index] += crps(observed, stretched)[known].sum()
-        self.temperature.fill_(TEMPERATURES[int(scores.argmin())])
+            known = batch.future.isfinite()
+            observed = torch.where(known, batch.future, 0.0)
+            noise = RowNoise(range(known.shape[0] * known.shape[1]), known.device)
+            self.trust.fill_(1.0)
+            frame = self._scaled_frame(batch)
+            residual = (self.sample(batch, CALIBRATION_SAMPLES, noise) - frame.mean[:, None]) / frame.spread[:, None]
+            apart = _mean_difference(residual)
+            for row, trust in enumerate(TRUSTS):
+                self.trust.fill_(trust)
+                frame = self._scaled_frame(batch)
+                error = ((observed - frame.mean) / frame.spread)[:, None]
+                for column, temperature in enumerate(TEMPERATURES):
+                    score = (error - temperature * residual).abs().mean(1) - temperature / 2 * apart
+                    scores[row, column] += (frame.spread * score)[known].sum().cpu()
+        best = int(scores.argmin())
+        self.trust.fill_(TRUSTS[best // len(TEMPERATURES)])
+        self.temperature.fill_(TEMPERATURES[best % len(TEMPERATURES)])
+
+    def _scaled_frame(self, batch: Batch) -> Frame:
+        """The frame on the scale of the traffic."""
+        encoding = self.encode(batch)
+        return Frame(encoding.frame.mean * encoding.scale, encoding.frame.spread * encoding.scale)
 
     # ---- sampling
 
@@ -294,28 +357,26 @@ class LecDiff(ForecastModel):
         if wanted is None:
             wanted = torch.arange(batch.past.shape[1], device=batch.past.device)
         if self.config.decoder == "joint":
-            paths = self._joint_sample(batch, _of_stations(encoding, wanted), samples, noise)
-            return paths * encoding.scale[:, None, wanted]
+            return self._joint_sample(batch, _of_stations(encoding, wanted), samples, noise)
         paths = self._autoregressive_sample(batch, encoding, samples, noise)
         return (paths * encoding.scale[:, None])[:, :, wanted]
 
-    def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Tensor:
-        """Residuals (S, M, width) for conditions (M, C) or (S, M, C), in blocks of rows."""
-        levels = self.levels().to(condition.device)
+    def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Iterator[tuple[slice, Tensor]]:
+        """Residuals (S, rows, width) for conditions (M, C) or (S, M, C), a block of rows at a time."""
         sampler = SAMPLERS[self.config.sampler]
-        blocks = []
-        size = max(1, BLOCK_ROWS // samples)
+        size = max(1, BLOCK_ROWS[condition.device.type == "cuda"] // samples)
         for start in range(0, condition.shape[-2], size):
             rows = slice(start, start + size)
-            denoise = partial(self.denoiser, condition=condition[..., rows, :])
+            denoise = self.denoiser.conditioned(condition[..., rows, :])
             draw = partial(noise.rows(rows).normal, samples, width)
-            blocks.append(sampler(denoise, draw, levels))
-        return self._unsquash(torch.cat(blocks, dim=1)) * self.temperature
+            yield rows, self._unsquash(sampler(denoise, draw, self.levels())).mul_(self.temperature)
 
     def _joint_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
-        residual = self._denoised(self._joint_condition(batch, encoding), samples, noise, self.horizon)
-        mean, spread = (part.flatten(0, 1) for part in encoding.frame)
-        paths = residual.mul_(spread).add_(mean).clamp_(min=0.0)
+        """Paths (B, S, N, H) on the scale of the traffic."""
+        mean, spread = ((part * encoding.scale).flatten(0, 1) for part in encoding.frame)
+        paths = mean.new_empty(samples, *mean.shape)
+        for rows, residual in self._denoised(self._joint_condition(batch, encoding), samples, noise, self.horizon):
+            paths[:, rows] = residual.mul_(spread[rows]).add_(mean[rows]).clamp_(min=0.0)
         return paths.unflatten(1, encoding.state.shape[:2]).transpose(0, 1)
 
     def _autoregressive_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
@@ -334,7 +395,8 @@ class LecDiff(ForecastModel):
             state = memory[-1].view(samples, windows, stations, -1) + bias
             calendar = _at(batch.future_calendar, ahead)
             condition = self._condition(state, self._fuse(state, batch), calendar)
-            residual = self._denoised(condition.flatten(1, 2), samples, noise, 1).view(samples, windows, stations)
+            blocks = [block for _, block in self._denoised(condition.flatten(1, 2), samples, noise, 1)]
+            residual = torch.cat(blocks, dim=1).view(samples, windows, stations)
             step = encoding.frame.mean[..., ahead] + encoding.frame.spread[..., ahead] * residual
             steps.append(step.clamp_min(0.0))
             known = torch.cat([known[..., 1:], steps[-1][..., None]], dim=3)
@@ -345,17 +407,31 @@ class LecDiff(ForecastModel):
 
     def _squash(self, residual: Tensor) -> Tensor:
         """Heavy-tailed residuals to nearly normal ones."""
-        return torch.asinh(residual) if self.config.season else residual
+        return BEND * torch.asinh(residual / BEND) if self.config.season else residual
 
     def _unsquash(self, squashed: Tensor) -> Tensor:
         """Inverse of `_squash`, bounded so that a stray sample stays finite."""
-        return torch.sinh(squashed.clamp(-5, 5)) if self.config.season else squashed
+        return squashed.div(BEND).clamp_(-3, 3).sinh_().mul_(BEND) if self.config.season else squashed
+
+
+def _mean_difference(samples: Tensor) -> Tensor:
+    """Mean absolute difference of two samples, over dimension 1."""
+    count = samples.shape[1]
+    weights = 2 * torch.arange(1, count + 1, device=samples.device) - count - 1
+    return torch.einsum("s,bs...->b...", weights.to(samples.dtype), samples.sort(dim=1).values) * (
+        2 / (count * (count - 1))
+    )
 
 
 def _of_stations(encoding: Encoding, stations: Tensor) -> Encoding:
     """What a joint decoder needs of some stations only."""
     frame = Frame(encoding.frame.mean[:, stations], encoding.frame.spread[:, stations])
-    return encoding._replace(state=encoding.state[:, stations], fused=encoding.fused[:, stations], frame=frame)
+    return encoding._replace(
+        scale=encoding.scale[:, stations],
+        state=encoding.state[:, stations],
+        fused=encoding.fused[:, stations],
+        frame=frame,
+    )
 
 
 def _stepwise(paths: Tensor) -> Tensor:

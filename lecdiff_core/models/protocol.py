@@ -56,10 +56,12 @@ class ForecastModel(nn.Module):
 
     context: L, steps before the origin it looks at.  horizon: H, steps it gives at once.
     hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
+    prior_parameters: beginnings of the names of the few parameters that shape the seasonal prior; trained at a rate of their own.
     recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
     """
 
     recipe: ClassVar[int] = 1
+    prior_parameters: ClassVar[tuple[str, ...]] = ("season.",)
     context: int
     horizon: int
     hops: int | None = 0

@@ -126,3 +126,18 @@ def test_missing_data_do_not_count_in_the_loss() -> None:
 
     parts = [loss(torch.eye(3)[[step]]) for step in range(3)]
     assert loss(observed) == pytest.approx((parts[0] + parts[1]) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "noise"])
+@pytest.mark.parametrize("each_sample", [False, True], ids=["one condition a row", "one a sample and row"])
+def test_sampling_evaluates_the_very_network_that_was_trained(prediction: str, each_sample: bool) -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(data=6, condition=5, width=16, layers=2, prediction=prediction)
+    torch.nn.init.normal_(denoiser.leave.weight)
+    torch.nn.init.normal_(denoiser.leave.bias)
+    x, condition = torch.randn(4, 3, 6), torch.randn(4, 3, 5) if each_sample else torch.randn(3, 5)
+    with torch.no_grad():
+        for sigma in karras_levels(4)[:-1]:
+            torch.testing.assert_close(
+                denoiser.conditioned(condition)(x, sigma), denoiser(x, sigma, condition), rtol=1e-4, atol=1e-4
+            )

@@ -9,7 +9,7 @@ import torch
 
 from lecdiff_core.city.windows import Batch, Panel, Windows
 from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.fusion.season import SeasonalMean
+from lecdiff_core.fusion.season import USUAL_ERROR, LevelWindow, SeasonalMean
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
 
 PER_DAY = 24
@@ -111,3 +111,58 @@ def test_the_level_follows_the_last_hours_and_fades(hours: int) -> None:
     model = AdaptiveClimatology(PER_DAY)
     point = model.point(batch_of(values, model.context, origin))[0, 0]
     assert 2.0 < float(point[-1]) < float(point[0]) < 4.0
+
+
+def seasonal_mean(**form: object) -> SeasonalMean:
+    return SeasonalMean(PER_DAY, days=9, recalled_days=1, memory_days=(7.0,), **form)
+
+
+def test_smoothing_averages_neighbouring_slots_of_past_days_and_keeps_a_level_day() -> None:
+    values = np.full((2, 12 * PER_DAY), 3.0)
+    values[1, 5::PER_DAY] = 9.0
+    origin = 11 * PER_DAY
+    plain, smooth = seasonal_mean(), seasonal_mean(smoothing_hours=1.0)
+    batch = batch_of(values, plain.context, origin)
+    sharp, blunt = (form(batch.past, batch).future[0, :, 0].detach() for form in (plain, smooth))
+    torch.testing.assert_close(sharp[0], blunt[0], rtol=1e-3, atol=0)
+    assert float(sharp[1, 5]) > float(blunt[1, 5]) > float(blunt[1, 4]) > float(sharp[1, 4])
+
+
+def test_a_level_of_the_last_day_counts_where_it_is_much_and_is_not_counted_twice() -> None:
+    windows = (LevelWindow(24.0, 1.0, 1e6, doubt=0.2), LevelWindow(6.0, 1.0, 1e6))
+    season = seasonal_mean(level_windows=windows)
+    values = np.full((2, 12 * PER_DAY), 2.0)
+    origin = 11 * PER_DAY
+    values[0, origin - PER_DAY : origin] = 1.0
+    values[1, origin - PER_DAY : origin] = 1.95
+    batch = batch_of(values, season.context, origin)
+    level = season(batch.past, batch).level[0].detach()
+    torch.testing.assert_close(level.sum(1), torch.log(torch.tensor([0.5, 0.975])), rtol=0.05, atol=0.002)
+    assert level[0, 0] < -0.5 and abs(float(level[1, 0])) < 0.001
+
+
+def test_nothing_expected_leaves_the_level_alone() -> None:
+    """A station that was first seen a day ago has no season to be off."""
+    season = seasonal_mean()
+    values = np.full((1, 12 * PER_DAY), np.nan)
+    values[0, 10 * PER_DAY :] = 5.0
+    batch = batch_of(values, season.context, 11 * PER_DAY)
+    found = season(batch.past, batch)
+    assert float(found.level.abs().max()) == 0
+    np.testing.assert_allclose(found.future[0, 0, 0].detach(), 5.0, rtol=1e-3)
+
+
+def test_usual_errors_tell_noisy_stations_and_noisy_slots() -> None:
+    rng = np.random.default_rng(4)
+    noise = rng.normal(0, 1, (3, 12 * PER_DAY))
+    noise[1] *= 4
+    noise[2, np.arange(12 * PER_DAY) % PER_DAY > 3] = 0
+    values = 20 + noise
+    season = seasonal_mean(error_days=7)
+    scaled = batch_of(values / values.mean(), season.context, 11 * PER_DAY)
+    slot, station = season(scaled.past, scaled).error[0].unbind(-1)
+    assert (station[1] > station[0] + 0.5).all()
+    assert (station == station[:, :1]).all()
+    assert slot[2, 1] > slot[2, 12] + 0.5
+    nothing = seasonal_mean()(scaled.past, scaled).error
+    np.testing.assert_allclose(nothing.exp(), USUAL_ERROR, rtol=1e-5)
