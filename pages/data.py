@@ -5,12 +5,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.summary import CitySummary, summarise
 from lecdiff_core.demo import copy_demo_city, demo_city
 from lecdiff_core.errors import UserError
-from lecdiff_core.steps import SavedModel, Step, saved_models, sources, steps
-from pages.parts import cities, formats, importing, jobs, session, settings, tables
-from pages.parts.cities import Stamp
+from lecdiff_core.steps import SavedModel, Step
+from pages.parts import cities, formats, holdings, importing, jobs, session, settings, tables
 from pages.parts.formats import escaped, literal
 
 BADGES = {
@@ -97,24 +95,9 @@ def copy_demo() -> None:
 # ---- what the folder holds
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
-def _summary(folder: str, changed: Stamp, _city: City) -> CitySummary:  # noqa: ARG001 (the key)
-    return summarise(_city)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
-def _steps(folder: str, changed: Stamp, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
-    return steps(_city), saved_models(_city)
-
-
-def stamp(city: City) -> Stamp:
-    """Changes with whatever the page tells of a city."""
-    return cities.stamp(*sources(city.path))
-
-
 def show_holdings(city: City) -> None:
     """Figures of the traffic, and what one may still want to add by hand."""
-    held = _summary(str(city.path), stamp(city), city)
+    held = holdings.summary(city)
     st.html(f'<h2 class="lec-part">What {escaped(city.meta.name)} holds</h2>')
     facts = {
         "Stations": f"{held.stations:,}",
@@ -137,7 +120,7 @@ def show_holdings(city: City) -> None:
 
 def show_steps(city: City) -> None:
     """One line a step with what there is of it; opened, its choices and the button that starts it."""
-    found, models = _steps(str(city.path), stamp(city), city)
+    found, models = holdings.known(city)
     st.html(
         '<h2 class="lec-part">Steps</h2><p class="lec-sub">From top to bottom; each goes on in the background and can be '
         "stopped and resumed. Images, descriptions and embeddings are optional.</p>"
@@ -185,7 +168,7 @@ def _asked(step: str, otherwise: bool) -> bool:
 
 def show_models(city: City) -> None:
     """The trained models, how good they were on the days they were tuned on, and whether they are of these data."""
-    _, models = _steps(str(city.path), stamp(city), city)
+    _, models = holdings.known(city)
     if not models:
         return
     st.html('<h2 class="lec-part">Models of this city</h2>')

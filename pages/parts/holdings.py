@@ -1,0 +1,34 @@
+"""What a city folder holds and what is made from what, looked up again only when a file of it changed."""
+
+import streamlit as st
+
+from lecdiff_core import steps
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.summary import CitySummary, summarise
+from lecdiff_core.steps import SavedModel, Step
+from pages.parts import cities
+from pages.parts.cities import Stamp
+
+
+def _stamp(city: City) -> Stamp:
+    return cities.stamp(*steps.sources(city.path))
+
+
+def summary(city: City) -> CitySummary:
+    """What `lecdiff info` says of the city."""
+    return _summary(str(city.path), _stamp(city), city)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
+def _summary(folder: str, changed: Stamp, _city: City) -> CitySummary:  # noqa: ARG001 (the key)
+    return summarise(_city)
+
+
+def known(city: City) -> tuple[dict[str, Step], list[SavedModel]]:
+    """Every step with its state, and the saved models."""
+    return _known(str(city.path), _stamp(city), city)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
+def _known(folder: str, changed: Stamp, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001 (the key)
+    return steps.steps(_city), steps.saved_models(_city)

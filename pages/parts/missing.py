@@ -1,0 +1,60 @@
+"""What a city does not have yet, and the job that makes it: said the same way on every page."""
+
+import streamlit as st
+
+from lecdiff_core import background
+from lecdiff_core.city.folder import City
+from pages.parts import cities, holdings, jobs, session
+from pages.parts.formats import literal
+
+# Steps that need no choice: what the button says, and the options.
+AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {"embed": ("Embed now", ()), "train": ("Train LEC-Diff now", ())}
+OFTEN = 2.0  # seconds between two looks at a running job
+
+
+def offer(told: str, step: str, city: City) -> None:
+    """Say what is missing; start the job that makes it, or lead to where it is started; while it runs, how far it is."""
+    st.info(told, icon=":material/hourglass_empty:")
+    jobs.trouble()
+    if background.running(city.path, step):
+        st.fragment(_watch, run_every=OFTEN)(city, step)
+        return
+    last = next((job for job in background.jobs(city.path) if job.step == step and job.state != "done"), None)
+    if last is not None:
+        why = literal(last.problem() or jobs.STATES[last.state][1] or jobs.A_BUG)
+        st.caption(f":material/history: The last attempt has ended. {why}")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if last is None and step in AT_ONCE and _can_start(city, step):
+            _start_button(told, step, city)
+        link(step)
+
+
+def link(step: str) -> None:
+    """The way to where a step is set up and started."""
+    st.page_link(
+        "pages/data.py",
+        label=f"{jobs.TITLES[step]} on the Data page",
+        icon=":material/database:",
+        query_params={session.CITY: session.place().key, "step": step},
+    )
+
+
+def _start_button(told: str, step: str, city: City) -> None:
+    def clicked() -> None:
+        jobs.start(city.path, step, AT_ONCE[step][1])
+
+    label = AT_ONCE[step][0]
+    st.button(label, icon=":material/play_arrow:", key=f"offer-{step}-{told}", on_click=clicked)
+
+
+def _can_start(city: City, step: str) -> bool:
+    return cities.editable(city.path) and not holdings.known(city)[0][step].needs
+
+
+def _watch(city: City, step: str) -> None:
+    job = background.running(city.path, step)
+    if job is None:
+        st.rerun()
+    else:
+        st.markdown(f"**{jobs.TITLES[step]}**")
+        jobs.progress(job)

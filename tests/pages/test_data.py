@@ -1,0 +1,312 @@
+"""The Data page as a visitor meets it, run without a browser; the jobs it starts are real processes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from test_uploads import ROWS, zipped
+from visitor import APP, HOSTILE_NAME, link_of, picture, text_of
+
+from lecdiff_core import background, jobs
+from lecdiff_core.background import Job
+from lecdiff_core.city.folder import City
+from tests import slow_step
+from tests.conftest import make_city
+
+PAGE = "pages/data.py"
+PLACES = b"station_id,lon,lat\na,9.1,45.4\nb,9.12,45.41\n"
+HOURS = [f"2024-01-{day:02d}T{hour:02d}:00" for day in range(1, 25) for hour in range(24)]
+TRAFFIC = (
+    b"site,time,volume\n" + "".join(f"{s},{t},{len(t) + i % 7}\n" for i, t in enumerate(HOURS) for s in "ab").encode()
+)
+SECRET = "sk-do-not-tell-0123456789"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cities folder with one small city."""
+    folder = tmp_path / "cities"
+    city = make_city(folder / "little")
+    for station in city.station_ids[:4]:
+        (city.path / "imagery" / "chips").mkdir(parents=True, exist_ok=True)
+        (city.path / "imagery" / "chips" / f"{station}.jpg").write_bytes(picture((80, 90, 70)))
+    monkeypatch.setenv("LECDIFF_CITIES", str(folder))
+    monkeypatch.delenv("LECDIFF_CITY", raising=False)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LECDIFF_LLM_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    st.cache_resource.clear()
+    yield folder
+    for path in folder.iterdir():
+        for job in background.jobs(path):
+            if job.state == "running":
+                background.cancel(job, grace=5)
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def open_page(root: Path) -> Callable[..., AppTest]:
+    """The page at a link."""
+
+    def opened(**link: str) -> AppTest:
+        app = AppTest.from_file(str(APP), default_timeout=120)
+        for name, value in ({"city": "little"} | link).items():
+            app.query_params[name] = value
+        return app.run().switch_page(PAGE).run()
+
+    return opened
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every job counts to a hundred."""
+    monkeypatch.setattr(background.subprocess, "Popen", slow_step.popen)
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The options of every job that would have been started, by its step."""
+    started: dict[str, list[str]] = {}
+
+    def start(city: Path, step: str, options: list[str], folder: Path | None = None) -> None:
+        started[step] = list(options)
+
+    monkeypatch.setattr(background, "start", start)
+    return started
+
+
+def until(app: AppTest, state: str, folder: Path) -> Job:
+    """Wait for the only job of a folder, then look at the page again."""
+    deadline = time.monotonic() + 120
+    while (job := background.jobs(folder)[0]).state != state or (state == "running" and job.progress is None):
+        assert time.monotonic() < deadline and job.state in ("running", state), job.log()
+        time.sleep(0.1)
+    app.run()
+    assert not app.exception
+    return job
+
+
+def test_the_shipped_city_stays_as_it_is_and_a_copy_can_be_worked_on(open_page, root):
+    app = open_page(city="demo")
+    assert not app.exception
+    starts = [button for button in app.button if (button.key or "").startswith("start-")]
+    assert len(starts) == 7 and all(button.disabled for button in starts)
+    app.button(key="copy_demo").click().run()
+    assert not app.exception and City.open(root / "demo-copy").models()
+    assert link_of(app.switch_page("app.py").run(), "city") == "demo-copy"
+    app.switch_page(PAGE).run()
+    assert not app.button(key="start-train").disabled
+    assert "copy_demo" not in {button.key for button in app.button}
+
+
+def test_every_step_says_what_there_is_and_what_it_needs(open_page, root):
+    app = open_page()
+    app.query_params["step"] = "train"
+    app.run()
+    shown = {box.label.split("**")[1]: box for box in app.expander if "**" in box.label}
+    assert list(shown) == [
+        "Satellite images",
+        "Descriptions",
+        "Embeddings",
+        "Training",
+        "Forecast",
+        "Measurement",
+        "Surges",
+    ]
+    assert "In part" in shown["Satellite images"].label and "4 of 12 stations" in shown["Satellite images"].label
+    assert {name for name, box in shown.items() if box.proto.expanded} == {"Training"}
+    assert any("a trained model first" in info.value.replace("\\", "") for info in app.info)
+    assert {button.key for button in app.button if button.disabled} >= {"start-imagery", "import_start"}
+    assert not app.button(key="start-train").disabled and link_of(app, "step") is None
+
+
+def upload(app: AppTest, traffic: tuple[str, bytes], places: bytes = PLACES) -> AppTest:
+    app.file_uploader(key="import_traffic").upload(*traffic)
+    app.file_uploader(key="import_stations").upload("places.csv", places)
+    return app.run()
+
+
+def test_an_import_from_the_upload_to_the_open_city(open_page, root):
+    app = upload(open_page(), ("volumes.csv", TRAFFIC))
+    assert not app.exception
+    shown = app.dataframe[0].value
+    assert list(shown.iloc[0]) == ["a", "2024-01-01T00:00", "16"] and len(shown) == 5
+    columns = {box.label: box.value for box in app.selectbox if "Columns of" in (box.key or "")}
+    assert columns == {"Station": "station_id", "Time": "time", "Traffic": None, "Longitude": "lon", "Latitude": "lat"}
+    boxes = {
+        box.key.split("-")[0] + box.label: box for box in app.selectbox if "Columns of the traffic" in (box.key or "")
+    }
+    boxes["Columns of the trafficStation"].select("site")
+    boxes["Columns of the trafficTraffic"].select("volume")
+    assert app.button(key="import_start").disabled
+    app.selectbox(key="import_interval").select("1h")
+    app.selectbox(key="import_timezone").select("Europe/Rome")
+    app.text_input(key="import_unit").set_value("MB")
+    app.radio(key="import_into").set_value("new")
+    app.text_input(key="import_name").set_value(f"Città Nuova {HOSTILE_NAME[:20]}").run()
+    assert not app.button(key="import_start").disabled
+    app.button(key="import_start").click().run()
+    folder = root / "citta-nuova-script-script-ale"
+    job = until(app, "done", folder)
+    assert "--column=station_id=site" in job.order.options and "--column=lon=lon" in job.order.options
+    told = text_of(app)
+    assert "2 stations × 576 intervals of 1h" in told and "missing: 0.00% of all intervals" in told
+    assert "<script>" not in told
+    app.button(key=f"open-{job.id}").click().run()
+    assert link_of(app.switch_page("app.py").run(), "city") == folder.name
+    assert City.open(folder).meta.unit == "MB" and not (job.folder / "input").exists()
+
+
+def test_a_malformed_file_is_told_and_nothing_becomes_of_it(open_page, root):
+    app = upload(open_page(), ("t.csv", ROWS.replace(b",2\n", b",-2\n")))
+    app.text_input(key="import_name").set_value("Bad").run()
+    app.button(key="import_start").click().run()
+    job = until(app, "failed", root / "bad")
+    assert any("row 2, column traffic: the value is negative" in error.value.replace("\\", "") for error in app.error)
+    assert "Traceback" not in text_of(app)
+    app.button(key=f"dismiss-{job.id}").click().run()
+    assert not (root / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("bomb.zip", zipped({"1.csv": b"0" * (64 << 20)}), "over 200 times"),
+        ("<img src=x>.zip", zipped({"../../evil.csv": ROWS}), "leads out of the archive"),
+        ("t.parquet", b"PAR1", "not a Parquet file"),
+        ("t.csv", b"", "is empty"),
+    ],
+)
+def test_hostile_uploads_are_told_and_start_nothing(open_page, root, name, content, told):
+    app = upload(open_page(), (name, content))
+    app.text_input(key="import_name").set_value("Evil").run()
+    assert not app.exception
+    assert any(told in error.value.replace("\\", "") for error in app.error)
+    assert app.button(key="import_start").disabled
+    assert [path.name for path in root.iterdir()] == ["little"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("../../etc", None), ("···", "letters"), ("little", "already"), ("Demo", "already")]
+)
+def test_a_new_city_lies_below_the_cities_under_a_plain_name(open_page, root, words, name, told):
+    app = upload(open_page(), ("t.csv", ROWS))
+    app.text_input(key="import_name").set_value(name).run()
+    app.button(key="import_start").click().run()
+    assert not app.exception
+    if told:
+        assert any(told in error.value for error in app.error) and not words
+    else:
+        assert f"--name={name}" in words["import"]
+        assert {path.name for path in root.iterdir()} <= {"little", "etc"} and not (root.parent / "etc").exists()
+
+
+def test_two_tabs_see_one_job_and_either_stops_and_resumes_it(open_page, root, slow):
+    first, second = open_page(), open_page()
+    first.button(key="start-train").click().run()
+    job = until(first, "running", root / "little")
+    second.run()
+    for app in (first, second):
+        assert app.button(key="start-train").disabled
+        assert "counting" in app.get("progress")[0].proto.text.replace("\\", "")
+    second.button(key=f"cancel-{job.id}").click().run()
+    first.run()
+    assert any("Stopped" in text.value for text in first.markdown) and not first.button(key="start-train").disabled
+    first.button(key=f"resume-{job.id}").click().run()
+    until(first, "running", root / "little")
+    second.run()
+    assert any("Running" in text.value for text in second.markdown)
+    os.killpg(background.find(root / "little", job.id).process.pid, signal.SIGKILL)
+    until(second, "died", root / "little")
+    assert any("Ended unexpectedly" in text.value for text in second.markdown)
+    assert {f"resume-{job.id}", f"dismiss-{job.id}"} <= {button.key for button in second.button}
+
+
+def test_a_training_started_elsewhere_is_named_and_nothing_starts(open_page, root, monkeypatch):
+    monkeypatch.setattr(background, "training_now", lambda _: "process 7 has been training stid for 5 minutes")
+    app = open_page()
+    app.button(key="start-train").click().run()
+    assert any("process 7 has been training stid" in told.value.replace("\\", "") for told in app.warning)
+    assert background.jobs(root / "little") == []
+
+
+def test_terms_are_accepted_and_secrets_not_kept(open_page, words):
+    app = open_page()
+    assert app.button(key="start-imagery").disabled and any("Esri's terms" in told.value for told in app.caption)
+    app.checkbox(key="imagery_terms").check().run()
+    app.text_input(key="imagery_month").set_value("soon").run()
+    assert app.button(key="start-imagery").disabled
+    app.text_input(key="imagery_month").set_value("2021-03").run()
+    app.button(key="start-imagery").click().run()
+    assert words["imagery"] == ["--source=arcgis", "--accept-terms", "--metres=640", "--size=256", "--date=2021-03"]
+    app.radio(key="imagery_source").set_value("tiles").run()
+    app.text_input(key="imagery_template").set_value(f"https://x.org/{{z}}/{{x}}/{{y}}?key={SECRET}").run()
+    assert app.button(key="start-imagery").disabled
+    app.text_input(key="imagery_template").set_value("https://x.org/{z}/{x}/{y}.jpg").run()
+    app.button(key="start-imagery").click().run()
+    assert words["imagery"][0] == "--source=https://x.org/{z}/{x}/{y}.jpg"
+
+
+def test_what_a_description_costs_is_said_before_and_the_key_is_not(open_page, words, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    app = open_page()
+    assert any("4 calls" in told.value.replace("\\", "") for told in app.info)
+    button = app.button(key="start-describe")
+    assert button.label.startswith("Describe for about 0.0") and button.label.endswith(" USD")
+    app.text_input(key="describe_model").set_value("llava:13b").run()
+    assert app.button(key="start-describe").label == "Describe"
+    button = app.button(key="start-describe")
+    button.click().run()
+    assert words["describe"] == [
+        *("--provider=openai", "--model=llava:13b", "--per-station=1", "--instruction=standard"),
+    ]
+    assert SECRET not in text_of(app) + str(app.session_state) + str(words)
+
+
+def test_options_of_the_other_steps(open_page, root, words):
+    jobs.train(City.open(root / "little"), "climatology", device="cpu")
+    app = open_page()
+    app.selectbox(key="train_model").select("lec-diff-paper").run()
+    for step in ("describe", "embed", "train", "forecast", "benchmark", "surges"):
+        app.button(key=f"start-{step}").click().run()
+        assert not app.exception
+    assert words == {
+        "describe": ["--provider=offline"],
+        "embed": ["--device=auto"],
+        "train": ["--model=lec-diff", "--preset=paper", "--device=auto", "--seed=0"],
+        "forecast": ["--model=climatology", "--samples=100", "--out=../../forecasts/climatology.parquet"],
+        "benchmark": [
+            "--part=validation",
+            "--models=lec-diff,seasonal-naive,climatology,adaptive-climatology",
+            "--seeds=1",
+            "--out=../../benchmarks/validation.json",
+        ],
+        "surges": ["--model=climatology", "--false-alarms-per-day=1", "--out=../../surges.parquet"],
+    }
+
+
+def test_a_model_of_other_stations_is_noticed(open_page, root):
+    jobs.train(City.open(root / "little"), "climatology", device="cpu")
+    make_city(root / "more", stations=14)
+    (root / "more" / "models").symlink_to(root / "little" / "models")
+    app = open_page(city="more")
+    assert not app.exception
+    assert any(
+        "trained on other stations: 2 of 14 are new to it" in told.value.replace("\\", "") for told in app.warning
+    )
+    assert "<td>Climatology</td>" in text_of(app)
+
+
+def test_the_map_offers_the_training_and_shows_how_far_it_is(open_page, root, slow):
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["city"], app.query_params["station"] = "little", "S03"
+    app.run()
+    (offer,) = [button for button in app.button if button.label == "Train LEC-Diff now"]
+    offer.click().run()
+    until(app, "running", root / "little")
+    assert "counting" in app.get("progress")[0].proto.text.replace("\\", "")
+    assert not [button for button in app.button if button.label == "Train LEC-Diff now"]
