@@ -125,13 +125,6 @@ def free_folder(name: str) -> Path:
     return next(own_root() / key for key in keys if key not in taken and not (own_root() / key).exists())
 
 
-def command(step: str, city: City) -> str:
-    """What to type to do a `step` of the command line for the city."""
-    folder = city.path
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return f"lecdiff {step} {shown}"
-
-
 def stamp(*files: Path) -> Stamp:
     """Size and time of change of `files`, by which what was read from them is known to be current."""
     states = [file.stat() for file in files if file.exists()]

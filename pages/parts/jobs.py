@@ -217,7 +217,8 @@ def _benchmark(told: dict) -> list[str]:
 
 
 def _surges(told: dict) -> list[str]:
-    return [f"{name}: {value}" for name, value in told.items() if isinstance(value, int | float | str)]
+    rate = f"{told['false_alarms_per_day']:g} false alarms a day"
+    return [f"{told['events']} surges at {rate}: {told['above']} above the forecast, {told['below']} below"]
 
 
 def _failures(failed: dict[str, str]) -> list[str]:

@@ -4,11 +4,11 @@ import streamlit as st
 
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
-from pages.parts import cities, holdings, jobs, session
+from pages.parts import cities, forecasts, holdings, jobs, session, settings
 from pages.parts.formats import literal
 
-# Steps that need no choice: what the button says, and the options.
-AT_ONCE: dict[str, tuple[str, tuple[str, ...]]] = {"embed": ("Embed now", ()), "train": ("Train LEC-Diff now", ())}
+# What the button says for steps that need no choice.
+AT_ONCE = {"embed": "Embed now", "train": "Train LEC-Diff now", "surges": "Look for surges now"}
 OFTEN = 2.0  # seconds between two looks at a running job
 
 
@@ -40,11 +40,13 @@ def link(step: str) -> None:
 
 
 def _start_button(told: str, step: str, city: City) -> None:
-    def clicked() -> None:
-        jobs.start(city.path, step, AT_ONCE[step][1])
+    model = forecasts.model_of(city) if step == "surges" else None
+    options = settings.surge_words(model) if model else []
 
-    label = AT_ONCE[step][0]
-    st.button(label, icon=":material/play_arrow:", key=f"offer-{step}-{told}", on_click=clicked)
+    def clicked() -> None:
+        jobs.start(city.path, step, options)
+
+    st.button(AT_ONCE[step], icon=":material/play_arrow:", key=f"offer-{step}-{told}", on_click=clicked)
 
 
 def _can_start(city: City, step: str) -> bool:

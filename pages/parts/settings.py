@@ -286,18 +286,12 @@ def benchmark(city: City, models: list[SavedModel], blocked: str) -> None:  # no
 
 
 def surges(city: City, models: list[SavedModel], blocked: str) -> None:
-    """By which model, and how often an alarm may be false."""
+    """By which model; how many false alarms one accepts is chosen where surges are shown."""
     model = _saved(models, "surges")
-    if model is None:
-        return
-    alarms = st.number_input(
-        "False alarms a day",
-        0.01,
-        100.0,
-        1.0,
-        0.5,
-        key="surges_alarms",
-        help="How many one accepts in the whole city on an ordinary day; fewer means that only stronger surges are found.",
-    )
-    words = [f"--model={model}", f"--false-alarms-per-day={alarms:g}", f"--out={IN_CITY}/{SURGES_FILE}"]
-    _start(city, "surges", words, blocked, "Look for surges")
+    if model is not None:
+        _start(city, "surges", surge_words(model), blocked, "Look for surges")
+
+
+def surge_words(model: str) -> list[str]:
+    """Options of a search whose result stays in the city folder."""
+    return [f"--model={model}", f"--out={IN_CITY}/{SURGES_FILE}"]

@@ -285,7 +285,7 @@ def test_options_of_the_other_steps(open_page, root, words):
             "--seeds=1",
             "--out=../../benchmarks/validation.json",
         ],
-        "surges": ["--model=climatology", "--false-alarms-per-day=1", "--out=../../surges.parquet"],
+        "surges": ["--model=climatology", "--out=../../surges.parquet"],
     }
 
 
