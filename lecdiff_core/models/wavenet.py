@@ -20,7 +20,8 @@ from lecdiff_core.models.inputs import COVARIATE_WIDTH, HISTORY_DAYS, covariates
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
 CHANNELS = 32
-SKIP = 64
+SKIP = 48
+LOCAL = 32
 COMPONENTS = 5
 DROPOUT = 0.1
 BLOCK_ROWS = 6000  # rows sampled at once: bounds memory and stays near the processor's cache
@@ -61,10 +62,10 @@ class Layer(nn.Module):
         self.skip = nn.Linear(CHANNELS, SKIP)
 
     def forward(self, now: Tensor, earlier: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
-        """What goes to the next layer (..., CHANNELS) and to the end (..., SKIP)."""
+        """What goes to the next layer, and what `skip` takes to the end: both (..., CHANNELS)."""
         value, gate = (self.now(now) + self.earlier(earlier) + local).chunk(2, dim=-1)
         hidden = torch.tanh(value) * torch.sigmoid(gate)
-        return now if self.residual is None else now + self.residual(hidden), self.skip(hidden)
+        return now if self.residual is None else now + self.residual(hidden), hidden
 
 
 class WaveNet(ForecastModel):
@@ -76,10 +77,10 @@ class WaveNet(ForecastModel):
         self.context = (HISTORY_DAYS + 1) * steps_per_day
         self.dilations = [2**power for power in range(math.ceil(math.log2(steps_per_day)))]
         self.enter = nn.Linear(2, CHANNELS)
-        self.local = nn.Sequential(nn.Linear(COVARIATE_WIDTH, SKIP), nn.SiLU(), nn.Dropout(DROPOUT))
-        self.locals = nn.ModuleList(nn.Linear(SKIP, 2 * CHANNELS, bias=False) for _ in self.dilations)
+        self.local = nn.Sequential(nn.Linear(COVARIATE_WIDTH, LOCAL), nn.SiLU(), nn.Dropout(DROPOUT))
+        self.locals = nn.ModuleList(nn.Linear(LOCAL, 2 * CHANNELS, bias=False) for _ in self.dilations)
         self.layers = nn.ModuleList(Layer(last=dilation == self.dilations[-1]) for dilation in self.dilations)
-        self.from_local = nn.Linear(SKIP, SKIP)
+        self.from_local = nn.Linear(LOCAL, SKIP)
         self.middle = nn.Linear(SKIP, SKIP)
         self.dropout = nn.Dropout(DROPOUT)
         self.out = nn.Linear(SKIP, 3 * COMPONENTS)
@@ -108,13 +109,14 @@ class WaveNet(ForecastModel):
         return Mixture(logits, means, log_scales.clamp(-6.0, 2.0))
 
     def _through(self, x: Tensor, local: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Inputs of every layer (R, T, CHANNELS), and the sum of skips (R, T, SKIP), for sequences x (R, T, CHANNELS)."""
+        """Inputs of every layer (R, T, CHANNELS), and the sum of skips (R, H, SKIP), for sequences x (R, T, CHANNELS)."""
         entered, total = [], torch.zeros(())
         for layer, project, dilation in zip(self.layers, self.locals, self.dilations, strict=True):
+            assert isinstance(layer, Layer)
             entered.append(x)
             earlier = pad(x, (0, 0, dilation, 0))[:, : x.shape[1]]
-            x, skip = layer(x, earlier, project(local))
-            total = total + skip
+            x, hidden = layer(x, earlier, project(local))
+            total = total + layer.skip(hidden[:, -self.horizon :])
         return entered, total
 
     # ---- training
@@ -130,7 +132,7 @@ class WaveNet(ForecastModel):
         fed_back = torch.stack([target, (~observed).float()], dim=2)[:, :-1]
         local = self.local(known[:, 1:])
         _, skips = self._through(self.enter(torch.cat([values, fed_back], dim=1)), local)
-        mixture = self._end(skips[:, -self.horizon :], local[:, -self.horizon :])
+        mixture = self._end(skips, local[:, -self.horizon :])
         likelihood = torch.where(observed, mixture.log_prob(target), 0.0)
         return -likelihood.sum() / observed.sum().clamp_min(1)
 
@@ -165,11 +167,12 @@ class WaveNet(ForecastModel):
             for layer, dilation, remembered, condition in zip(
                 self.layers, self.dilations, memory, conditions, strict=True
             ):
+                assert isinstance(layer, Layer)
                 earlier = remembered[-dilation] if dilation <= len(remembered) else torch.zeros_like(x)
                 remembered.append(x)
                 del remembered[:-dilation]  # no later step looks there
-                x, skip = layer(x, earlier, condition[:, before + ahead])
-                total = total + skip
+                x, hidden = layer(x, earlier, condition[:, before + ahead])
+                total = total + layer.skip(hidden)
             mixture = self._end(total, local[:, before + ahead])
             root = mixture.draw(draws[..., 2 * ahead], draws[..., 2 * ahead + 1]).clamp_min(0.0)
             steps.append(root**2)
