@@ -13,10 +13,7 @@ import streamlit as st
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.costs import Estimate
-from lecdiff_core.environment.describe import DEFAULT_MODEL, estimate_descriptions
-from lecdiff_core.environment.imagery import METRES
 from lecdiff_core.environment.instruction import instruction_names
-from lecdiff_core.environment.llm import OPENAI_URL
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import LABELS
 from lecdiff_core.steps import BENCHMARKS, SURGES_FILE, SavedModel, forecast_file
@@ -64,6 +61,8 @@ def _device(step: str) -> str:
 
 def imagery(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
     """Where images come from, whose terms apply, how large they are."""
+    from lecdiff_core.environment.imagery import METRES
+
     source = st.radio("Source", list(SOURCES), format_func=SOURCES.__getitem__, horizontal=True, key="imagery_source")
     left, right = st.columns(2)
     metres = left.number_input("Metres a side", 50, 10_000, int(METRES), 10, key="imagery_metres")
@@ -147,7 +146,8 @@ def _raster(city: City, options: list[str], blocked: str) -> None:
 def describe(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
     """Who writes the descriptions, and what that costs."""
     st.secrets.load_if_toml_exists()
-    configured = bool(os.environ.get("OPENAI_API_KEY") or _address() != OPENAI_URL)
+    key, address = os.environ.get("OPENAI_API_KEY"), _address()
+    configured = bool(key or address)
     provider = st.radio(
         "Written by",
         list(PROVIDERS),
@@ -162,13 +162,14 @@ def describe(city: City, models: list[SavedModel], blocked: str) -> None:  # noq
         )
         _start(city, "describe", ["--provider=offline"], blocked, "Describe")
         return
-    key = "with the key of this server" if os.environ.get("OPENAI_API_KEY") else "without a key"
+    host = urlsplit(address).hostname or "" if address else "OpenAI"
     st.caption(
-        f"Asks {literal(urlsplit(_address()).hostname or '')} {key}. Whoever runs this server sets OPENAI\\_API\\_KEY and "
-        "LECDIFF\\_LLM\\_BASE\\_URL in its environment or in Streamlit's secrets. It is sent the images, no places."
+        f"Asks {literal(host)} {'with the key of this server' if key else 'without a key'}. Whoever runs this server sets "
+        "OPENAI\\_API\\_KEY and LECDIFF\\_LLM\\_BASE\\_URL in its environment or in Streamlit's secrets. The images are sent, "
+        "no places."
     )
     first, second, third, fourth = st.columns(4, gap="small")
-    model = first.text_input("Model", DEFAULT_MODEL, key="describe_model", max_chars=80).strip() or DEFAULT_MODEL
+    model = first.text_input("Model", key="describe_model", placeholder="gpt-4o", max_chars=80).strip() or None
     count = second.number_input("Descriptions a station", 1, 20, 1, key="describe_count")
     names = instruction_names()
     instruction = third.selectbox(
@@ -183,20 +184,32 @@ def describe(city: City, models: list[SavedModel], blocked: str) -> None:  # noq
     )
     if not configured:
         blocked = blocked or "There is neither a key nor a server of your own; see above."
-    words = ["--provider=openai", f"--model={model}", f"--per-station={count}", f"--instruction={instruction}"]
-    words += [f"--budget={budget}"] if budget else []
-    label = "Describe"
-    if not blocked:
-        estimate = _estimate(str(city.path), _described(city), model, int(count), instruction, city)
-        st.info(f"To be asked: {literal(estimate)}.", icon=":material/payments:")
-        label = "Describe" if estimate.cost is None else f"Describe for about {estimate.cost:.2f} USD"
-        if budget and estimate.cost is None:
-            blocked = "A limit cannot be kept: the price of this model is not known."
+    words = ["--provider=openai", f"--per-station={count}", f"--instruction={instruction}"]
+    words += ([f"--model={model}"] if model else []) + ([f"--budget={budget}"] if budget else [])
+    label, blocked = _price(city, model, int(count), instruction, budget, blocked)
     _start(city, "describe", words, blocked, label)
 
 
+def _price(
+    city: City, model: str | None, count: int, instruction: str, budget: float | None, blocked: str
+) -> tuple[str, str]:
+    """Say what the descriptions will take; the button's label, and why it cannot be pressed."""
+    label = "Describe"
+    if blocked:
+        return label, blocked
+    try:
+        estimate = _estimate(str(city.path), _described(city), model, count, instruction, city)
+    except UserError as error:
+        return label, str(error)
+    st.info(f"To be asked: {literal(estimate)}.", icon=":material/payments:")
+    if estimate.cost is None:
+        return label, "A limit cannot be kept: the price of this model is not known." if budget else ""
+    return f"{label} for about {estimate.cost:.2f} USD", ""
+
+
 def _address() -> str:
-    return os.environ.get("LECDIFF_LLM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+    """Of a server of one's own; empty where OpenAI is asked."""
+    return os.environ.get("LECDIFF_LLM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or ""
 
 
 def _described(city: City) -> Stamp:
@@ -204,7 +217,9 @@ def _described(city: City) -> Stamp:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Estimating the cost")
-def _estimate(folder: str, changed: Stamp, model: str, count: int, instruction: str, _city: City) -> Estimate:  # noqa: ARG001
+def _estimate(folder: str, changed: Stamp, model: str | None, count: int, instruction: str, _city: City) -> Estimate:  # noqa: ARG001
+    from lecdiff_core.environment.describe import estimate_descriptions
+
     return estimate_descriptions(_city, "openai", model, count, instruction)
 
 

@@ -262,7 +262,7 @@ def test_what_a_description_costs_is_said_before_and_the_key_is_not(open_page, w
     button = app.button(key="start-describe")
     button.click().run()
     assert words["describe"] == [
-        *("--provider=openai", "--model=llava:13b", "--per-station=1", "--instruction=standard"),
+        *("--provider=openai", "--per-station=1", "--instruction=standard", "--model=llava:13b"),
     ]
     assert SECRET not in text_of(app) + str(app.session_state) + str(words)
 
