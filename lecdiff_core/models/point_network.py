@@ -2,7 +2,7 @@
 
 Each is a body that says something of every step ahead (lstm.py, stgcn.py, stid.py), in one of two forms. Plain, it gives the
 traffic itself, on the scale of the station's last day. With `prior`, it stands around LEC-Diff's learned seasonal mean: it mixes
-the seasonal kernels and corrects their mean in units of its square root, and starts from that mean alone.
+the seasonal kernels and corrects their mean in units of its square root, and starts from that mean alone, as LEC-Diff does.
 
 Letters as in models/inputs.py; K seasonal kernels.
 """
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from lecdiff_core.city.windows import Batch
-from lecdiff_core.fusion.moments import CALENDAR_WIDTH, FLOOR, calendar_features
-from lecdiff_core.fusion.season import Season, SeasonalMean
+from lecdiff_core.fusion.moments import CALENDAR_WIDTH, calendar_features
+from lecdiff_core.fusion.season import FLOOR, Season, SeasonalMean
 from lecdiff_core.models.inputs import (
     COVARIATE_WIDTH,
     HISTORY_DAYS,
@@ -26,9 +26,9 @@ from lecdiff_core.models.inputs import (
     history,
     same_slots,
 )
+from lecdiff_core.models.lecdiff import LEVEL_WINDOWS, LecDiffConfig
 from lecdiff_core.models.protocol import PointModel
 
-MEMORY_DAYS = (1.5, 7.0, 21.0)  # initial memory of each seasonal kernel, as in LEC-Diff
 UNIT = 0.5413  # softplus(UNIT) = 1: an untrained network forecasts the last day's mean
 
 
@@ -52,20 +52,30 @@ class Inputs(NamedTuple):
 class PointNetwork(PointModel):
     """Base of the networks: a body gives (B, N, H, outputs), this class makes traffic of it and trains it."""
 
-    recipe = 2
+    recipe = 3
+    prior_parameters = ("season.", "gate")
 
     def __init__(self, steps_per_day: int, prior: bool) -> None:
         super().__init__()
         self.steps_per_day = self.horizon = steps_per_day
         self.context = (HISTORY_DAYS + 1) * steps_per_day
         self.prior = prior
-        kernels = len(MEMORY_DAYS)
-        self.outputs = 1 + kernels if prior else 1
-        self.recent_width = 4 + CALENDAR_WIDTH + (2 if prior else 0)
-        self.ahead_width = COVARIATE_WIDTH + 1 + (1 + kernels if prior else 0)
+        self.outputs, self.recent_width, self.ahead_width = 1, 4 + CALENDAR_WIDTH, COVARIATE_WIDTH + 1
         if prior:
-            self.season = SeasonalMean(steps_per_day, HISTORY_DAYS, 1, MEMORY_DAYS)
-            self.gate = nn.Parameter(torch.zeros(kernels))
+            form = LecDiffConfig(steps_per_day)
+            self.season = SeasonalMean(
+                steps_per_day,
+                HISTORY_DAYS,
+                recalled_days=1,
+                memory_days=form.memory_days,
+                level_windows=LEVEL_WINDOWS,
+                smoothing_hours=form.smoothing_hours,
+            )
+            kernels = len(form.memory_days)
+            self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
+            self.outputs += kernels
+            self.recent_width += 2
+            self.ahead_width += kernels + 1 + len(LEVEL_WINDOWS)
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -118,7 +128,8 @@ class PointNetwork(PointModel):
             kernels = season.future.transpose(2, 3)
             centre = kernels.mean(3, keepdim=True)
             root = (centre + FLOOR).sqrt()
-            parts += [(kernels - centre) / root, root]
+            level = season.level[:, :, None].expand(-1, -1, self.horizon, -1)
+            parts += [(kernels - centre) / root, root, level]
         return torch.cat(parts, dim=3)
 
 

@@ -31,4 +31,5 @@ def timegrad_config(steps_per_day: int) -> LecDiffConfig:
         sampler="ancestral",
         denoising_steps=100,
         dropout=0.0,
+        short_history=0.0,
     )
