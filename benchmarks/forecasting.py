@@ -1,6 +1,7 @@
 """The test tables: every city by the measurement protocol, into benchmarks/results/CITY.json.
 
     python benchmarks/forecasting.py [milan nanjing demo] [--models lec-diff,climatology]
+    python benchmarks/forecasting.py --models lec-diff,seasonal-naive --hold-out-stations 0.2 [--history-hours 24]
 
 Milan and Nanjing are imported from LECDIFF_REAL_DATA (default ../shared/data) into a temporary folder; the demo city is the
 shipped one. Results that are there already are not computed again.
@@ -69,6 +70,9 @@ def main() -> None:
     parser.add_argument("--models", default=None)
     parser.add_argument("--part", default="test", choices=["validation", "test"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--hold-out-stations", type=float, default=0.0)
+    parser.add_argument("--history-hours", type=int, default=None)
+    parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
     data = Path(os.environ.get("LECDIFF_REAL_DATA", ROOT.parent / "shared" / "data"))
     models = tuple(chosen.models.split(",")) if chosen.models else None
@@ -76,7 +80,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             city = CITIES[name](Path(folder) / name, data)
             out = RESULTS / (f"{name}.json" if chosen.part == "test" else f"{name}-validation.json")
-            document = benchmark(city, out, chosen.part, models, chosen.seeds, report=_say)
+            held_out = (chosen.hold_out_stations, chosen.history_hours)
+            document = benchmark(city, out, chosen.part, models, chosen.seeds, *held_out, chosen.device, report=_say)
         for result in document["results"]:
             print(f"{name}: {result['model']:22} seed {result['seed']}  ncrps {result['ncrps']:.4f}")
     print(describe_machine())
