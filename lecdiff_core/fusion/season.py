@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, pad
+from torch.nn.functional import pad
 
 from lecdiff_core.city.windows import DAY_TYPES, Batch
 
@@ -119,8 +119,12 @@ class SeasonalMean(nn.Module):
     def _smoothed(self, series: Tensor) -> Tensor:
         """A series (B, N, L) averaged along time; beyond its ends there is nothing."""
         assert self.smoothing is not None
-        rows = series.flatten(0, 1)[:, None]
-        return conv1d(rows, self.smoothing[None, None], padding="same")[:, 0].view_as(series)
+        steps, reach = series.shape[2], len(self.smoothing) // 2
+        padded = pad(series, (reach, reach))
+        smooth = torch.zeros_like(series)
+        for offset, weight in enumerate(self.smoothing.tolist()):
+            smooth.add_(padded[..., offset : offset + steps], alpha=weight)
+        return smooth
 
     def _weights(self, ages: Tensor, target_kind: Tensor, source_kind: Tensor) -> Tensor:
         """(B, K, D, P) from ages (D,), kinds of the target steps (B, P) and of the sources (B, D, P)."""
