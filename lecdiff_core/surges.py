@@ -139,9 +139,13 @@ class FalseAlarms:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search gives: runs, the event (0, 1, …) of each, and of each event strength and false alarms a day."""
+    """What a search gives: runs, the event (0, 1, …) of each, and of each event strength and false alarms a day.
+
+    tying: the strength from which on a run tells when its event begins and ends.
+    """
 
     scores: np.ndarray  # (N, T), as `deviation`
+    tying: float
     runs: Runs
     event: np.ndarray
     strength: np.ndarray
@@ -374,7 +378,7 @@ def find(
     kept = event >= 0
     shown, event = shown.take(kept), event[kept]
     strength = _strengths(shown, event)
-    return Found(scores, shown, event, strength, alarms.a_day(strength))
+    return Found(scores, tying, shown, event, strength, alarms.a_day(strength))
 
 
 def surge_scores(deviation: np.ndarray, quiet: slice, graph: Graph, beside_neighbours: bool = True) -> np.ndarray:
@@ -517,8 +521,8 @@ def _strengths(runs: Runs, event: np.ndarray) -> np.ndarray:
 def event_table(found: Found, evidence: Evidence, panel: Panel) -> pd.DataFrame:
     """One row an event, in order of time; the columns are those of `surges.parquet` (docs/surges.md)."""
     rows = [
-        _event_row(found.runs.take(np.flatnonzero(found.event == number)), strength, a_day, evidence, panel)
-        for number, (strength, a_day) in enumerate(zip(found.strength, found.a_day, strict=True))
+        _event_row(found.runs.take(np.flatnonzero(found.event == number)), found.tying, a_day, evidence, panel)
+        for number, a_day in enumerate(found.a_day)
         if a_day <= FILED
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -532,7 +536,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _event_row(runs: Runs, strength: float, a_day: float, evidence: Evidence, panel: Panel) -> dict[str, Any]:
+def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel: Panel) -> dict[str, Any]:
     runs = runs.take(np.argsort(-runs.strength, kind="stable"))
     observed = panel.values[:, evidence.first :]
     beyond = [
@@ -540,7 +544,8 @@ def _event_row(runs: Runs, strength: float, a_day: float, evidence: Evidence, pa
     ]
     lead, at, direction = int(runs.station[0]), int(runs.peak[0]), int(runs.direction[0])
     low, high = float(evidence.low[lead, at]), float(evidence.high[lead, at])
-    start, stop = int(runs.start.min()), int(runs.stop.max())
+    strong = runs.strength >= tying
+    start, stop = int(runs.start[strong].min()), int(runs.stop[strong].max())
     names = [panel.station_ids[station] for station in runs.station]
     sides = np.where(runs.direction > 0, "above", "below")
     return {
@@ -558,7 +563,7 @@ def _event_row(runs: Runs, strength: float, a_day: float, evidence: Evidence, pa
         "widths": direction * beyond[0] / max(high - low, 1e-9),
         "probability": float(evidence.probability[lead, at]),
         "probability_day_ahead": float(evidence.day_ahead[lead, at]),
-        "strength": float(strength),
+        "strength": float(runs.strength[0]),
         "false_alarms_per_day": float(a_day),
         "above": len({name for name, side in zip(names, sides, strict=True) if side == "above"}),
         "below": len({name for name, side in zip(names, sides, strict=True) if side == "below"}),

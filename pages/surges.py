@@ -229,9 +229,9 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
                 for side, value in zip(events["direction"], events["excess"], strict=True)
             ],
             "× width": events["widths"],
-            "Lasted": [formats.duration(length) for length in events["end"] - events["start"]],
+            "Hours": (events["end"] - events["start"]) / pd.Timedelta("1h"),
             "Stations": [len(set(names)) for names in events["stations"]],
-            "As strong by chance": [found.rarity(rate) for rate in events["false_alarms_per_day"]],
+            "By chance": [found.rarity(rate) for rate in events["false_alarms_per_day"]],
         }
     )
     count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
@@ -252,10 +252,11 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
                 help="How far the peak lay outside the 90 % interval of the forecast"
             ),
             "× width": st.column_config.NumberColumn(format="%.1f", help="The same, in widths of that interval"),
+            "Hours": st.column_config.NumberColumn(format="%.1f", help="How long it lasted"),
             "Stations": st.column_config.NumberColumn(
                 help="Neighbours that surged at the same time, this one included"
             ),
-            "As strong by chance": st.column_config.TextColumn(
+            "By chance": st.column_config.TextColumn(
                 help="How often ordinary traffic of the whole city gives an event as strong"
             ),
         },
@@ -305,7 +306,13 @@ def told(city: City, event: pd.Series) -> str:
         others = (
             f"{event['below']} stations fell below their forecasts and {event['above']} rose above them: traffic moved."
         )
-    return f"{came}, {expected}. It lasted {formats.duration(event['end'] - event['start'])}. {others}"
+    return f"{came}, {expected}. It lasted {hours(event)}. {others}"
+
+
+def hours(event: pd.Series) -> str:
+    """How long an event lasted."""
+    length = (event["end"] - event["start"]) / pd.Timedelta("1h")
+    return f"{length:g}{THIN}h" if length >= 1 else f"{60 * length:.0f}{THIN}min"
 
 
 def show_facts(city: City, event: pd.Series) -> None:

@@ -75,7 +75,6 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
             "Most likely at": table["likeliest"].dt.tz_localize(None),
             "Capacity": table["capacity"] / divisor,
             "Expected peak": table["peak"] / divisor,
-            "Peak, 95 % sure": table["peak_high"] / divisor,
         }
     )
     if not table["name"].str.len().any():
@@ -97,7 +96,6 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
             ),
             "Capacity": amount(format="localized", help=each),
             "Expected peak": amount(format="%.3g", help=f"Median of the highest traffic of a sampled future, {each}"),
-            "Peak, 95 % sure": amount(format="%.3g", help=f"95 % of the sampled futures stay below it, {each}"),
         },
     )
     st.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')

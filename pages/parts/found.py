@@ -79,5 +79,5 @@ def rarity(false_alarms_per_day: float) -> str:
         return f"{formats.number(round(false_alarms_per_day, 1))} a day"
     days = 1 / false_alarms_per_day
     if days > 0.99 * NEVER:
-        return f"less than once in {NEVER:,} days"
+        return f"< once in {NEVER:,} days"
     return f"once in {days:.1f} days" if days < 2 else f"once in {days:.0f} days"
