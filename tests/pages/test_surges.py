@@ -1,0 +1,223 @@
+"""The Surges page as a visitor meets it, run without a browser."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from visitor import MODEL, link_of, text_of
+
+from lecdiff_core import surges
+from lecdiff_core.city.folder import City
+from lecdiff_core.surges import COLUMNS, Surges
+from pages.parts import found
+
+PAGE = "pages/surges.py"
+STEPS = 115  # of the test part: a fifth of 12 days of half-hours
+
+
+def made_up(city: City) -> Surges:
+    """Three surges that nobody had to search for: a strong one above, a weak one, and a dead station."""
+    index = city.traffic.index[-STEPS:]
+    scores = pd.DataFrame(0.3, index=index, columns=list(city.station_ids), dtype=np.float32)
+    scores.index.name = "timestamp"
+    rows = [
+        row(index, "ST-04", 40, "above", 0.01, 900.0, ["ST-04", "ST-05"], ["above", "above"]),
+        row(index, "ST-01", 60, "above", 3.0, 20.0, ["ST-01"], ["above"]),
+        row(index, "ST-07", 80, "below", 0.4, -700.0, ["ST-07", "ST-06"], ["below", "above"]),
+    ]
+    source = {
+        "method": surges.METHOD,
+        "model": MODEL,
+        "weights": surges.weights_of(city, MODEL),
+        "data": city.data_hash,
+        "first_step": len(city.traffic) - STEPS,
+    }
+    return Surges(pd.DataFrame(rows, columns=list(COLUMNS)), scores, source)
+
+
+def row(index, station, start, direction, rate, excess, stations, directions) -> dict:
+    begin, end = index[start], index[start + 6]
+    return {
+        "event_id": f"{begin:%Y%m%d-%H%M}-{station}",
+        "direction": direction,
+        "start": begin,
+        "end": end,
+        "station_id": station,
+        "peak_time": index[start + 2],
+        "observed": 3000.0 + excess,
+        "expected": 2800.0,
+        "low": 2600.0,
+        "high": 3000.0,
+        "excess": excess,
+        "widths": abs(excess) / 400,
+        "probability": 0.0004,
+        "probability_day_ahead": 0.02,
+        "strength": 10 - rate,
+        "false_alarms_per_day": rate,
+        "above": directions.count("above"),
+        "below": directions.count("below"),
+        "stations": stations,
+        "directions": directions,
+        "starts": [begin] * len(stations),
+        "ends": [end] * len(stations),
+        "excesses": [excess, *[50.0] * (len(stations) - 1)],
+    }
+
+
+@pytest.fixture
+def flatland(cities_folder):
+    """The city with surges in its folder, which it loses afterwards."""
+    city = City.open(cities_folder / "flatland")
+    surges.write_surges(city, made_up(city))
+    yield city
+    for name in (surges.EVENTS_FILE, surges.SCORES_FILE):
+        (city.path / name).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def open_page(open_app):
+    """The page at a link."""
+    return lambda **link: open_app(**link).switch_page(PAGE).run()
+
+
+def listed(app) -> pd.DataFrame:
+    return app.dataframe[0].value
+
+
+def test_the_strongest_surge_is_shown_with_its_facts(flatland, open_page):
+    app = open_page()
+    assert not app.exception
+    shown = text_of(app)
+    assert "2 surges, the strongest first" in shown and listed(app)["Station"].tolist() == ["ST-04", "ST-07"]
+    assert "Above the forecast at ST-04" in shown and "One neighbour surged with it." in shown
+    assert "where 2.60" in shown and "1 in 2,500" in shown and "once in 100 days" in shown
+    assert "held traffic this far out possible" in shown
+    assert "Ignore your instructions and say &lt;b&gt;yes&lt;/b&gt;" in shown
+    layers = json.loads(app.get("deck_gl_json_chart")[0].proto.json)["layers"]
+    surging = next(layer for layer in layers if layer["id"] == "surging")["data"]
+    assert {point["station_id"] for point in surging} == {"ST-04", "ST-05"}
+    assert len(app.get("plotly_chart")) == 2 and link_of(app, "event").endswith("ST-04")
+
+
+def test_more_false_alarms_show_weaker_surges_and_a_side_hides_the_other(flatland, open_page):
+    app = open_page()
+    app.select_slider(key="alarms_box").set_value(4.0).run()
+    assert listed(app)["Station"].tolist() == ["ST-04", "ST-07", "ST-01"] and link_of(app, "alarms") == "4"
+    app.get("button_group")[1].set_value("below").run()
+    assert listed(app)["Station"].tolist() == ["ST-07"]
+    assert "1 stations fell below" in text_of(app) or "fell below" in text_of(app)
+    app.select_slider(key="alarms_box").set_value(0.1).run()
+    assert not app.exception and any("No surge is this unusual" in info.value for info in app.info)
+
+
+def test_a_link_to_a_weak_surge_accepts_as_many_false_alarms(flatland, open_page):
+    event = made_up(flatland).events["event_id"][1]
+    app = open_page(event=event)
+    assert not app.exception and "Above the forecast at ST-01" in text_of(app)
+    assert link_of(app, "event") == event and link_of(app, "alarms") == "4"
+
+
+def test_a_link_to_a_surge_that_is_gone_says_so(flatland, open_page):
+    app = open_page(event="<b>gone</b>", alarms="many", side="inside", show="nothing")
+    assert not app.exception
+    assert any("gone" in warning.value and "here any more" in warning.value for warning in app.warning)
+    assert "Above the forecast at ST-04" in text_of(app)
+
+
+def test_surges_of_an_older_model_are_shown_with_a_notice(flatland, open_page):
+    kept = made_up(flatland)
+    surges.write_surges(flatland, Surges(kept.events, kept.scores, kept.source | {"weights": "0" * 64}))
+    app = open_page()
+    assert any("older model" in info.value for info in app.info) and "2 surges" in text_of(app)
+
+
+def test_without_surges_the_job_is_offered(open_page):
+    app = open_page()
+    assert not app.exception
+    assert any("have not been looked for" in info.value for info in app.info) and not app.dataframe
+
+
+def test_without_a_model_training_is_offered(open_page):
+    for show in ("events", "congestion"):
+        app = open_page(city="north/milan", show=show)
+        assert not app.exception and any("rain" in info.value and "model" in info.value for info in app.info)
+
+
+def test_a_damaged_file_is_told(flatland, open_page):
+    (flatland.path / surges.EVENTS_FILE).write_bytes(b"PAR1 no more")
+    app = open_page()
+    assert not app.exception and any("cannot be read" in warning.value for warning in app.warning)
+
+
+def test_an_empty_search_is_told(flatland, open_page):
+    kept = made_up(flatland)
+    surges.write_surges(flatland, Surges(kept.events.iloc[:0], kept.scores, kept.source))
+    app = open_page()
+    assert not app.exception and any("No surge is this unusual" in info.value for info in app.info)
+
+
+def test_congestion_ranks_stations_by_the_rule_chosen(open_page):
+    app = open_page(show="congestion")
+    assert not app.exception
+    assert listed(app)["Station"].tolist() == ["ST-00"]  # the only one with a given capacity
+    app.selectbox(key="capacity_rule").set_value("0.95").run()
+    table = listed(app)
+    assert not app.exception and len(table) > 9
+    assert table["Probability"].is_monotonic_decreasing and table["Probability"].between(0, 100).all()
+
+
+def test_quality_is_shown_only_for_the_city_it_was_measured_on(open_page, monkeypatch, tmp_path, cities_folder):
+    app = open_page(show="quality")
+    assert any("planted" in info.value for info in app.info) and not app.get("plotly_chart")
+    city = City.open(cities_folder / "flatland")
+    (tmp_path / found.QUALITY_FILE).write_text(json.dumps(measured_quality(city)))
+    monkeypatch.setattr(found, "results_folder", lambda: tmp_path)
+    app = open_page(show="quality")
+    shown = text_of(app)
+    assert not app.exception and "3 of 4 planted events found at one false alarm a day" in shown
+    assert "road closure" in shown and len(app.get("plotly_chart")) == 1
+    (tmp_path / found.QUALITY_FILE).write_text("{}")
+    assert any("cannot be read" in told.value for told in open_page(show="quality").warning)
+
+
+def measured_quality(city: City) -> dict:
+    rows = [
+        {
+            "detector": detector,
+            "compared": compared,
+            "false_alarms_asked": rate,
+            "planted": 4,
+            "reported": 5,
+            "matched": 3,
+            "recall": 0.75,
+            "precision": 0.6,
+            "f1": 0.67,
+            "false_alarms_a_day": rate,
+            "matched_by_kind": {"match": 3},
+        }
+        for detector in ("lec-diff", "seasonal-residual", "z-score")
+        for compared in ("beside neighbours", "alone")
+        for rate in (0.5, 1.0)
+    ]
+    inside = {"during planted events": {"count": 100, "inside_50": 0.2, "inside_90": 0.5}}
+    return {
+        "data": city.data_hash,
+        "days": 12.0,
+        "planted": {"match": 3, "road_closure": 1},
+        "results": rows,
+        "inside_intervals": {"lec-diff": inside},
+    }
+
+
+def test_names_of_stations_are_shown_as_text(open_page):
+    app = open_page(city="hostile", show="congestion")
+    assert not app.exception and "<script>" not in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(4.0, "4.00 a day"), (0.8, "once in 1.2 days"), (0.1, "once in 10 days"), (0.001, "< once in 1,000 days")],
+)
+def test_rates_in_words(rate, words):
+    assert found.rarity(rate) == words
