@@ -28,7 +28,7 @@ from lecdiff_core.environment.encoder import Encoder, find_encoder, from_open_cl
 from lecdiff_core.environment.images import read_image
 from lecdiff_core.environment.offline import OFFLINE_MODEL
 
-SIZE = 128  # pixels of a painted chip: the small encoder's
+SIZE = 96  # pixels of a painted chip: the small encoder's
 TRIAL_STEPS = 30
 
 

@@ -252,7 +252,7 @@ def _dots(city: City, kinds: Clusters, places: np.ndarray, by_load: bool) -> Non
 
 
 def search_by_words(place: Place, city: City) -> None:
-    """The box for words, and the stations whose images fit them best."""
+    """The box for words, and the stations whose surroundings fit them best."""
     st.html('<h3 class="lec-part">Search by words</h3>')
     words = st.text_input(
         "What should stand there",
@@ -270,8 +270,8 @@ def search_by_words(place: Place, city: City) -> None:
     except UserError as error:
         st.warning(f"No search by words. {literal(error)}", icon=":material/error:")
         return
-    st.html(f'<p class="lec-sub">Images that fit “{escaped(words)}” best, the best first</p>')
-    notes = [f"fit {similarity:.2f}" for _, similarity in found]
+    st.html(f'<p class="lec-sub">Images and descriptions that fit “{escaped(words)}” best, the best first</p>')
+    notes = [f"fit {fit:.2f}" for _, fit in found]
     chips(place, city, "found", [station_id for station_id, _ in found], notes, 4)
 
 

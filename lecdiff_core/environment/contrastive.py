@@ -38,7 +38,7 @@ from lecdiff_core.environment.vocabulary import domain_merges
 from lecdiff_core.progress import Report, silent
 
 Sentences = tuple[str, ...]
-WIDTH, EMBEDDING = 192, 128
+WIDTH = 128
 PADDINGS = (32, 64, 96, 128, 160)
 CLAUSE = re.compile(r"[,;:—]\s+|\s+(?:and|with|while)\s+")
 SHORTEST_CLAUSE = 3  # characters
@@ -72,28 +72,28 @@ class Recipe:
 
 
 def small_encoder(texts: Sequence[str], seed: int = 0, device: torch.device | None = None) -> Encoder:
-    """An untrained CoCa of about 7 million parameters, with the vocabulary of `texts`."""
+    """An untrained CoCa of about 3 million parameters, with the vocabulary of `texts`."""
     merges = domain_merges(texts)
     vocabulary = 2 * 256 + len(merges) + 2
     text = {"context_length": PADDINGS[-1], "vocab_size": vocabulary, "width": WIDTH, "heads": WIDTH // 32}
     config = EncoderConfig(
         name="lecdiff-small",
         model={
-            "embed_dim": EMBEDDING,
+            "embed_dim": WIDTH,
             "vision_cfg": {
-                "image_size": 128,
+                "image_size": 96,
                 "patch_size": 16,
                 "width": WIDTH,
                 "head_width": 32,
-                "layers": 6,
+                "layers": 4,
                 "patch_dropout": 0.25,
                 "output_tokens": True,
             },
             "text_cfg": {**text, "layers": 2, "embed_cls": True, "output_tokens": True},
             "multimodal_cfg": {**text, "layers": 2},
         },
-        stem=(32, 64, 128, 192),
-        image_size=128,
+        stem=(24, 48, 96, 128),
+        image_size=96,
         mean=(0.48, 0.48, 0.39),
         std=(0.17, 0.16, 0.16),
         merges=merges,

@@ -1,6 +1,7 @@
 """Which stations stand in like surroundings: nearest in embedding space, nearest on the ground, and search by words.
 
-Search is exact: one product of normalised float32 rows, then a partial sort. Similarities are cosines between −1 and 1.
+Search is exact: one product of normalised float32 rows, then a partial sort. Similarities are cosines between −1 and 1. A search
+by words also counts which of them a station's description has: the encoder knows common surroundings, the words what is rare.
 """
 
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City, named
+from lecdiff_core.environment.description import FILE_NAME, current_descriptions, read_descriptions
 from lecdiff_core.environment.table import TABLE_FILE, EnvironmentTable, read_environment
+from lecdiff_core.environment.wording import Wording
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
     from lecdiff_core.environment.encoder import Encoder
 
 CITIES_IN_MEMORY = 4
+WORDS = 0.5  # what having all words of a query counts beside a cosine; chosen on towns the encoder was trained on
 Version = tuple[int, int]  # size and time (ns) of a file
 
 
@@ -32,6 +36,7 @@ class _Index:
 
 
 _INDICES: dict[Path, tuple[Version, _Index]] = {}
+_WORDINGS: dict[Path, tuple[tuple[Version | None, tuple[str, ...]], Wording]] = {}
 
 
 def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,11 +57,18 @@ def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarr
 
 
 def search(city: City, text: str, top: int = 10) -> list[tuple[str, float]]:
-    """The stations whose chips fit a text best, with similarity. Raises UserError for an empty text or without embeddings."""
+    """The stations whose surroundings fit a text best, with their fit, at most 1.
+
+    Fit: (cosine of the text to the chip + WORDS · share of its words that the description has) / (1 + WORDS). Raises UserError
+    for an empty text or without embeddings.
+    """
     index = _index(city)
-    found, similarity = nearest(index.image, encode_text(city, text), top)
-    stations = [index.table.station_ids[row] for row in index.pictured[found]]
-    return list(zip(stations, similarity.tolist(), strict=True))
+    seen = index.image @ encode_text(city, text)
+    said = _wording(city, index.table).match(text)[index.pictured]
+    fit = (seen + WORDS * said) / (1 + WORDS)
+    order = np.lexsort((np.arange(len(fit)), -fit))[: max(top, 0)]
+    stations = [index.table.station_ids[row] for row in index.pictured[order]]
+    return list(zip(stations, fit[order].tolist(), strict=True))
 
 
 def encode_text(city: City, text: str) -> np.ndarray:
@@ -128,6 +140,26 @@ def _index(city: City) -> _Index:
         _INDICES.pop(next(iter(_INDICES)), None)
     _INDICES[file] = (version, index)
     return index
+
+
+def _wording(city: City, table: EnvironmentTable) -> Wording:
+    """The words of the stations' descriptions, kept in memory while the file stays as it is."""
+    file = city.path.resolve() / FILE_NAME
+    version = _version(file) if file.is_file() else None
+    key = (version, table.image_sha256)
+    kept = _WORDINGS.get(file)
+    if kept and kept[0] == key:
+        return kept[1]
+    described = current_descriptions(read_descriptions(file))
+    texts = [
+        " ".join(one.kept_text for one in described.get(station, []) if one.image_sha256 == chip)
+        for station, chip in zip(table.station_ids, table.image_sha256, strict=True)
+    ]
+    wording = Wording(texts)
+    if len(_WORDINGS) == CITIES_IN_MEMORY:
+        _WORDINGS.pop(next(iter(_WORDINGS)), None)
+    _WORDINGS[file] = (key, wording)
+    return wording
 
 
 def _version(file: Path) -> Version:

@@ -67,8 +67,8 @@ def nearest(city: City, station_id: str) -> pd.DataFrame:
 
 
 def find(city: City, words: str) -> list[tuple[str, float]]:
-    """Stations whose chips fit the words best, with similarity. Raises UserError."""
-    files = [city.path / name for name in (TABLE_FILE, "encoder/config.json", "encoder/model.safetensors")]
+    """Stations whose surroundings fit the words best, with their fit. Raises UserError."""
+    files = [city.path / name for name in (TABLE_FILE, FILE_NAME, "encoder/config.json", "encoder/model.safetensors")]
     return _find(city.path, cities.stamp(*files), words[:LONGEST_SEARCH], city)
 
 

@@ -1,3 +1,6 @@
+import hashlib
+import shutil
+
 import geopandas
 import numpy as np
 import pandas as pd
@@ -9,8 +12,9 @@ from little_encoder import COLOURS, colour_of, coloured_pairs, furnish, one_thre
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.environment.clusters import cluster_names, clusters, projection
 from lecdiff_core.environment.contrastive import Recipe, train_encoder
+from lecdiff_core.environment.description import FILE_NAME, Description, Sentence, append_description
 from lecdiff_core.environment.embed import embed_city
-from lecdiff_core.environment.neighbours import encode_text, nearest, nearest_on_ground, neighbours, search
+from lecdiff_core.environment.neighbours import WORDS, encode_text, nearest, nearest_on_ground, neighbours, search
 from lecdiff_core.environment.table import EnvironmentTable, write_environment
 from lecdiff_core.errors import UserError
 from tests.conftest import make_city
@@ -78,6 +82,28 @@ def test_words_find_the_stations_that_look_so(colours, colour):
     assert looks.count(colour) >= 2
     similarities = [similarity for _, similarity in found]
     assert similarities == sorted(similarities, reverse=True) and all(-1 <= one <= 1.0001 for one in similarities)
+
+
+def test_a_station_whose_description_has_the_words_fits_better(colours, tmp_path):
+    city = City.open(shutil.copytree(colours.path, tmp_path / "city"))
+    before = dict(search(city, "lighthouse", top=99))
+    chip = hashlib.sha256(city.chip("S07").read_bytes()).hexdigest()
+    text = "A lighthouse stands here."
+    told = Description(
+        station_id="S07",
+        n=1,
+        text=text,
+        sentences=[Sentence(text=text)],
+        model="m",
+        prompt_version="p",
+        image_sha256=chip,
+    )
+    append_description(city.path / FILE_NAME, told)
+    after = dict(search(city, "lighthouse", top=99))
+    assert {name for name in before if not np.isclose(before[name], after[name])} == {"S07"}
+    assert np.isclose(after["S07"] - before["S07"], WORDS / (1 + WORDS))
+    append_description(city.path / FILE_NAME, told.model_copy(update={"image_sha256": "0" * 64}))
+    assert np.isclose(dict(search(city, "lighthouse", top=99))["S07"], before["S07"])  # said of an older chip
 
 
 def test_a_text_of_unknown_words_is_searched_too(colours):
