@@ -6,6 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
+from lecdiff_core.surges import weights_of
 from pages.parts import charts, formats, found, surge_charts, tables
 from pages.parts.formats import escaped, literal
 
@@ -35,6 +36,8 @@ def show(city: City) -> None:
         "detector was told of. An event counts as found if a reported surge shares a station and a time with it, one to one; a "
         "report that touches no planted event is a false alarm.</p>"
     )
+    if measured.get("model_weights") != weights_of(city, "lec-diff"):
+        st.caption(":material/history: Measured with an earlier training of this model.")
     chart_side, table_side = st.columns(2, gap="large")
     with chart_side:
         st.html(
