@@ -20,7 +20,7 @@ from pages.parts.formats import escaped, literal
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
 YARDSTICK = "seasonal-naive"
-MAP_HEIGHT = 320
+MAP_HEIGHT = 520
 SHOWN_HOURS = 4  # models in the chart by hour
 T = TypeVar("T")
 
@@ -110,12 +110,13 @@ def show_results(place: Place, city: City, benchmark: Benchmark) -> None:
         focus = models.get(OURS) or next(iter(models.values()))
         show_calibration(focus)
         left, right = st.columns(2, gap="large")
+        on_the_map = mine and bool(measured.station_errors(city))
         with left:
             show_hours(models, focus)
+            if on_the_map:
+                show_unseen(benchmark, focus)
         with right:
-            show_stations(place, city) if mine else show_unseen(benchmark, focus)
-        if mine:
-            show_unseen(benchmark, focus)
+            show_stations(place, city) if on_the_map else show_unseen(benchmark, focus)
     show_slow(benchmark)
     st.html(
         f'<p class="lec-made">Measured on the {escaped(benchmark.part)} part'
@@ -228,8 +229,6 @@ def show_hours(models: dict[str, Model], focus: Model) -> None:
 def show_stations(place: Place, city: City) -> None:
     """The error of each station on the map; a click leads on to its forecast."""
     errors = measured.station_errors(city)
-    if not errors:
-        return
     st.html(f'<h3 class="lec-part">Error by station</h3><p class="lec-told">{escaped(findings.stations(errors))}</p>')
     station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR)
     legend = views.legend(views.ERROR, city, session.origin())
@@ -347,15 +346,15 @@ def show_denoising(study: SamplerStudy) -> None:
     """Error against denoising steps, for each sampler."""
     names = list(dict.fromkeys(run.city for run in study.results))
     title = "How many denoising steps are needed"
-    city = names[0]
+    place, city = st.container(), names[0]
     if len(names) > 1:
-        city = st.segmented_control("Steps measured on", names, default=city, required=True, key="steps-city")
+        city = st.segmented_control("Measured on", names, default=city, required=True, key="steps-city")
     default, most = study.default(city), study.most(city)
     if default is None or most is None:
         return
-    told = findings.denoising(default, most)
     chart = accuracy_charts.denoising(study.curves(city), (default.evaluations, default.ncrps))
-    figure(f"{title} ({city}, validation days)", chart, told, "denoising")
+    with place:
+        figure(f"{title} ({city}, validation days)", chart, findings.denoising(default, most), "denoising")
 
 
 def show_latency(study: LatencyStudy) -> None:

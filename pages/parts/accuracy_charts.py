@@ -42,6 +42,7 @@ def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:
     traces = []
     for name, (symbol, colour) in GROUPS.items():
         those = [model for model in models if group(model.name) == name]
+        shade = colours.kind(colour) if colour else _line_colour(0)
         if those:
             spreads = [100 * (model.spread("ncrps") or 0.0) for model in those]
             traces.append(
@@ -52,7 +53,12 @@ def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:
                     "x": [100 * model.mean("ncrps") for model in those],
                     "y": [escaped(model.label) for model in those],
                     "error_x": {"array": spreads, "thickness": 1.4, "width": 4},
-                    "marker": {"symbol": symbol, "size": 11, "color": colours.kind(colour), "line": {"width": 2}},
+                    "marker": {
+                        "symbol": symbol,
+                        "size": 11,
+                        "color": _line_colour(0) if colour == 0 else colours.kind(colour),
+                        "line": {"width": 2},
+                    },
                     "customdata": [_told(model, ours) for model in those],
                     "hovertemplate": "%{customdata}<extra></extra>",
                 }
@@ -271,7 +277,12 @@ def latency(series: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
             }
         )
     layout = _layout("stations", "seconds", HEIGHT + 20)
-    layout["xaxis"] |= {"type": "log", "tickvals": [1, 10, 100, 1000, 10_000], "rangemode": "normal"}
+    layout["xaxis"] |= {
+        "type": "log",
+        "tickvals": [1, 10, 100, 1000, 10_000],
+        "tickformat": ",d",
+        "rangemode": "normal",
+    }
     layout["yaxis"] |= {
         "type": "log",
         "tickvals": [0.01, 0.1, 1, 10, 100, 1000],
