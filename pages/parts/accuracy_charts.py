@@ -56,7 +56,7 @@ def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:
                     "marker": {
                         "symbol": symbol,
                         "size": 11,
-                        "color": _line_colour(0) if colour == 0 else colours.kind(colour),
+                        "color": shade,
                         "line": {"width": 2},
                     },
                     "customdata": [_told(model, ours) for model in those],
