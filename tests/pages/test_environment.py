@@ -4,7 +4,7 @@ import json
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from visitor import ENCODER, link_of, offered, select_on_map, text_of
+from visitor import ENCODER, link_of, offered, select_on_map, small_city, text_of
 
 PAGE = "pages/environment.py"
 
@@ -61,6 +61,19 @@ def test_a_city_without_anything_leads_to_each_job(open_page):
     app = open_page(city="north/milan", station="ST-03")
     assert offered(app) == {"imagery", "describe", "embed"}
     assert not app.get("plotly_chart") and not app.text_input
+
+
+def test_the_imagerys_own_attribution_is_shown_as_it_was_read(open_page, monkeypatch, tmp_path):
+    read = "Powered by Esri | Maxar <2031>, Earthstar"
+    meta = {"name": "Credited", "timezone": "UTC", "unit": "", "imagery": "arcgis", "attribution": read}
+    small_city(tmp_path / "credited", meta, ["ST-00", "ST-01", "ST-02"], (9.0, 45.0), [""] * 3)
+    monkeypatch.setenv("LECDIFF_CITIES", str(tmp_path))
+    monkeypatch.setenv("LECDIFF_CITY", str(tmp_path / "credited"))
+    app = open_page(station="ST-01")
+    assert not app.exception
+    shown = text_of(app)
+    assert "| Maxar &lt;2031&gt;, Earthstar</div>" in shown
+    assert 'Powered by <a href="https://www.esri.com"' in shown and shown.count("Powered by") == 1
 
 
 def test_the_most_alike_come_first_and_are_one_click_away(open_page):
