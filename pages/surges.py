@@ -28,7 +28,8 @@ from pages.parts.cities import Place
 from pages.parts.formats import THIN, escaped, literal
 
 EVENT, ALARMS, SIDE, PART, STATION = "surge_event", "surge_alarms", "surge_side", "surge_part", "surge_station"
-READ, SHOWN = "surge_link_read", "surge_shown"
+READ, WRITTEN, SHOWN = "surge_link_read", "surge_link_written", "surge_shown"
+OWN = {"event", "alarms", "side", "show"}  # parameters of a link
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 USUAL_RATE = 1.0
 SIDES = {"all": "All", "above": "▲ Above the forecast", "below": "▼ Below the forecast"}
@@ -58,11 +59,13 @@ def main() -> None:
 
 
 def read_link(place: Place) -> None:
-    """Take what a link asks for, once a city."""
-    state = st.session_state
-    if state.get(READ) == place.key:
+    """Take what a link asks for, whenever one was followed, or start afresh in another city."""
+    state, link = st.session_state, st.query_params.to_dict()
+    followed = link != state.get(WRITTEN) and bool(link.keys() & OWN)
+    if state.get(READ) == place.key and not followed:
         return
-    link = st.query_params if READ not in state and st.query_params.get(session.CITY, place.key) == place.key else {}
+    if not followed or link.get(session.CITY, place.key) != place.key:
+        link = {}
     state[READ] = place.key
     state[EVENT], state[STATION] = link.get("event"), None
     state[ALARMS] = _rate_of(link.get("alarms"))
@@ -87,6 +90,7 @@ def write_link(place: Place) -> None:
         link["event"] = state[EVENT]
     if st.query_params.to_dict() != link:
         st.query_params.from_dict(link)
+    state[WRITTEN] = link
 
 
 def keep(name: str, key: str):
