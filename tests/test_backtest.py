@@ -10,9 +10,10 @@ import torch
 
 from lecdiff_core import backtest, training
 from lecdiff_core.city.folder import City, write_city
-from lecdiff_core.city.windows import protocol_split
+from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
+from lecdiff_core.models.catalogue import runnable
 
 YARDSTICKS = ("seasonal-naive", "climatology")
 FIELDS = {
@@ -131,6 +132,36 @@ def test_the_validation_part_never_reads_the_last_fifth(little_city: City, tmp_p
     ]
     for mine, other in zip(*results, strict=True):
         assert mine["ncrps_by_day"] == other["ncrps_by_day"]
+
+
+def test_what_a_model_sees_decides_whether_its_result_is_out_of_date(little_city: City) -> None:
+    rng = np.random.default_rng(0)
+    bare, _ = read_panel(little_city)
+    one, other = (
+        replace(bare, environment=rng.standard_normal((len(bare.station_ids), 4)).astype(np.float32)) for _ in range(2)
+    )
+
+    def key(model: str, panel: Panel) -> str:
+        return backtest.result_key(backtest.Run(model, 0, "test", 0.0, False), panel, little_city, "abc")
+
+    assert key("lec-diff", one) != key("lec-diff", other)
+    assert len({key(model, one) for model in ("lec-diff", "drop-gei", "shuffled-gei")}) == 3
+    for model in ("lstm", "drop-gei", "climatology"):
+        assert key(model, one) == key(model, other) == key(model, bare)
+
+
+def test_all_means_every_model_the_city_can_run(
+    little_city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def note(run: backtest.Run, *rest: object) -> dict:
+        measured.append(run.model)
+        return {}
+
+    monkeypatch.setattr(backtest, "measure", note)
+    backtest.benchmark(little_city, tmp_path / "r.json", models=backtest.ALL_MODELS, seeds=1)
+    assert set(measured) == set(runnable(little_city))
 
 
 def test_held_out_stations_are_the_same_for_every_seed() -> None:

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lecdiff_core import jobs
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.table import EnvironmentTable, read_panel, write_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.models.catalogue import MODELS, OF_ENVIRONMENT, SLOW, build, entry, runnable, seen
 from lecdiff_core.models.lecdiff import LecDiff
-from lecdiff_core.training import RECIPES
+from lecdiff_core.training import RECIPES, Recipe
 from tests.models.test_all_models import panel
 
 KINDS = ("image", "text", "unified")
@@ -61,10 +63,11 @@ def test_what_measures_embeddings_is_refused_without_them(name: str) -> None:
 
 
 def test_drop_sgf_forecasts_every_station_alone() -> None:
-    model = build("drop-sgf", panel(), seed=0)
+    model, whole = build("drop-sgf", panel(), seed=0), build("lec-diff", panel(), seed=0)
     assert isinstance(model, LecDiff)
+    assert isinstance(whole, LecDiff)
     assert model.hops == 0
-    assert model.config == replace(build("lec-diff", panel(), seed=0).config, graph_layers=0)  # type: ignore[attr-defined]
+    assert model.config == replace(whole.config, graph_layers=0)
 
 
 def test_a_city_without_embeddings_runs_all_but_what_measures_them(little_city: City) -> None:
@@ -79,3 +82,27 @@ def test_each_embedding_has_its_model(little_city: City, kind: str) -> None:
     read, encoder = read_panel(little_city, entry(f"lec-diff-{kind}").embedding)
     assert encoder == "abc"
     np.testing.assert_array_equal(read.environment, getattr(table, kind))
+
+
+@pytest.mark.parametrize("name", ["stgcn", "stid+prior", "wavenet", "tmaf"])
+def test_a_trained_baseline_is_saved_and_forecasts_whatever_becomes_of_the_embeddings(
+    little_city: City, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    quick = Recipe(epochs=1, steps=2, rows=12, validation_samples=2)
+    monkeypatch.setitem(RECIPES, entry(name).recipe, quick)
+    embed(little_city)
+    jobs.train(little_city, name)
+    (little_city.path / "environment.safetensors").unlink()
+    forecast, notices = jobs.forecast(City.open(little_city.path), name, samples=3, stations=["S02", "S05"])
+    assert forecast.samples.shape == (3, 2, 24)
+    assert np.isfinite(forecast.samples).all()
+    assert notices == []
+
+
+def test_a_model_trained_on_one_embedding_is_read_with_it(little_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "default", Recipe(epochs=1, steps=2, rows=12, validation_samples=2))
+    table = embed(little_city)
+    jobs.train(little_city, "lec-diff-text")
+    forecaster = Forecaster.load(City.open(little_city.path), "lec-diff-text")
+    assert forecaster.config.encoder == "abc"
+    np.testing.assert_array_equal(forecaster.panel.environment, table.text)
