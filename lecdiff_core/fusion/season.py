@@ -20,6 +20,7 @@ SMOOTHING_REACH_HOURS = 1.5
 USUAL_ERROR = 0.13  # mean absolute error over the root of the mean, before anything is known of a station
 ERROR_MEMORY_DAYS = 7.0
 LARGEST_ERROR = 2.0
+LEAST_WEIGHT = 0.02  # of past days, for their mean to be something to compare with
 STATION_COUNTS, SLOT_COUNTS = 5.0, 3.0  # observations' worth of trust in what is usual everywhere, at the station
 
 
@@ -105,14 +106,17 @@ class SeasonalMean(nn.Module):
         known, seen = known.unflatten(2, by_day), seen.unflatten(2, by_day)
         kinds = batch.past_calendar.day_type.unflatten(1, by_day)
         ages = torch.arange(self.days, 0, -1, device=past.device)
-        means = []
+        means, weights_of = [], []
         for block in range(self.recalled_days + 1):
             sources = slice(self.recalled_days - block, self.recalled_days - block + self.days)
             target_kind = kinds[:, -block] if block else batch.future_calendar.day_type[:, : self.steps_per_day]
             weights = self._weights(ages, target_kind, kinds[:, sources])
-            means.append(_mean("bkdp,bndp->bnkp", weights, known[:, :, sources], seen[:, :, sources]))
-        recalled = torch.cat(means[:0:-1], dim=3) if self.recalled_days else means[0][..., :0]
-        level = self._level(past, recalled[:, :, 0])
+            mean, weight = _mean(weights, known[:, :, sources], seen[:, :, sources])
+            means.append(mean)
+            weights_of.append(weight[:, :, 0])
+        recalled = torch.cat(means[:0:-1], dim=3)
+        founded = torch.cat(weights_of[:0:-1], dim=2) > LEAST_WEIGHT
+        level = self._level(past, recalled[:, :, 0], founded)
         error = self._error(past, known, seen, kinds)
         return Season(self._corrected(means[0], level), recalled, level, error)
 
@@ -132,20 +136,21 @@ class SeasonalMean(nn.Module):
         kind = self.kind[:, target_kind[:, None, :].expand_as(source_kind), source_kind].transpose(0, 1)
         return torch.exp(recency[None, :, :, None] + kind)
 
-    def _level(self, past: Tensor, recalled: Tensor) -> Tensor:
+    def _level(self, past: Tensor, recalled: Tensor, founded: Tensor) -> Tensor:
         """log(recent / expected) of each window beyond that of the longer one before it (B, N, W).
 
-        Shrunk towards 0 where little was observed, and by l³ / (l² + doubt²).
+        Shrunk towards 0 where little was observed or expected with reason (`founded`), and by l³ / (l² + doubt²).
         """
         levels: list[Tensor] = []
         explained = torch.zeros_like(past[..., 0])
         for steps, doubt in zip(self.window_steps, self.doubts, strict=True):
             recent, expected = past[..., -steps:], recalled[..., -steps:]
-            observed = recent.isfinite() & (expected > 0)
+            observed = recent.isfinite() & founded[..., -steps:]
             actual = torch.where(observed, recent, 0.0).sum(2)
             anticipated = torch.where(observed, expected, 0.0).sum(2)
             shrinkage = 0.02 * steps * expected.mean(2).clamp_min(1e-3)
             level = torch.log((actual + shrinkage) / (anticipated + shrinkage)).clamp(-2.0, 2.0)
+            level = level * observed.to(past.dtype).mean(2)
             level = level * level**2 / (level**2 + doubt**2).clamp_min(1e-12)
             levels.append(level - explained)
             explained = level
@@ -173,7 +178,7 @@ class SeasonalMean(nn.Module):
         mean = total / weight.clamp_min(1e-6)
         observed = past.unflatten(2, (count, -1))[:, :, -days:]
         error = ((observed - mean).abs() / (mean + FLOOR).sqrt()).clamp_max(LARGEST_ERROR)
-        valid = (error.isfinite() & (weight > 0.02)).to(past.dtype)
+        valid = (error.isfinite() & (weight > LEAST_WEIGHT)).to(past.dtype)
         valid = valid * torch.exp(-ages[-days:] / ERROR_MEMORY_DAYS)[:, None]
         error = (error.nan_to_num(0.0) * valid).sum(2)
         counted = valid.sum(2)
@@ -190,12 +195,12 @@ def _gaussian(width: float, step: float) -> Tensor:
     return torch.exp(-((offsets / width) ** 2) / 2)
 
 
-def _mean(product: str, weights: Tensor, known: Tensor, seen: Tensor) -> Tensor:
-    """Weighted means of what was seen; where nothing of weight was, the overall mean."""
-    total = torch.einsum(product, weights, known)
-    weight = torch.einsum(product, weights, seen)
+def _mean(weights: Tensor, known: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means (B, N, K, P) of what was seen, and their weights; where nothing of weight was seen, the overall mean."""
+    total = torch.einsum("bkdp,bndp->bnkp", weights, known)
+    weight = torch.einsum("bkdp,bndp->bnkp", weights, seen)
     overall = known.sum((2, 3)) / seen.sum((2, 3)).clamp_min(1.0)
-    return (total + 1e-4 * overall[:, :, None, None]) / (weight + 1e-4)
+    return (total + 1e-4 * overall[:, :, None, None]) / (weight + 1e-4), weight
 
 
 def _around(values: Tensor, steps_per_day: int) -> Tensor:

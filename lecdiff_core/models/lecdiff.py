@@ -129,7 +129,7 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
-    recipe = 3
+    recipe = 4
     prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_error")
     temperature: Tensor
     trust: Tensor
