@@ -79,7 +79,7 @@ def against(ours: Model | None, model: Model) -> str:
     if ours is None or model is ours:
         return ""
     said = verdict(ours, model)
-    return f"{said.outcome} ({said.change:+.1%})"
+    return f"{said.outcome} ({said.change:+z.1%})".replace("+0.0%", "0.0%")
 
 
 # ---- README

@@ -85,7 +85,7 @@ def _told(model: Model, ours: Model | None) -> str:
     lines = [f"<b>{escaped(model.label)}</b>", f"{figures}, {seeds}"]
     if ours and model is not ours:
         said = verdict(ours, model)
-        lines.append(f"LEC-Diff {100 * said.change:+.1f} %: {OUTCOMES[said.outcome]}".replace("-", "−", 0))
+        lines.append(f"LEC-Diff {100 * said.change:+z.1f} %: {OUTCOMES[said.outcome]}")
     return "<br>".join(lines)
 
 
