@@ -7,6 +7,7 @@ from pathlib import Path
 import mercantile
 import pytest
 import streamlit as st
+from browser import chromium, server, tiles, visit  # noqa: F401 (fixtures)
 from streamlit.testing.v1 import AppTest
 from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city, surround
 

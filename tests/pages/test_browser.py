@@ -1,167 +1,14 @@
-"""The map page in real Chromium, served by `lecdiff app` from an empty folder."""
+"""The pages in real Chromium, served by `lecdiff app` from an empty folder."""
 
 import http.client
-import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-from tile_host import tile_host
-from visitor import ENCODER, HOSTILE_ID, HOSTILE_NAME, INJECTION, MODEL, picture
+from browser import NOON, TILES_FAILED, assert_nothing_is_cut_off, in_chromium
+from visitor import ENCODER, HOSTILE_ID, HOSTILE_NAME, INJECTION, MODEL
 
 from lecdiff_core.city.folder import City
-from pages.parts.map import WORLD, mercator, view_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium; on Debian: apt-get install chromium"),
-]
-SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
-ONLY_LOOPBACK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-# What Streamlit itself writes into the console: it probes for its server under a page's path.
-ALLOWED = re.compile(r"_stcore/(health|host-config)")
-TILES_FAILED = re.compile(r"Failed to fetch|net::ERR_EMPTY_RESPONSE|net::ERR_CONNECTION")
-PATIENCE = 60_000
-NOON = "2025-06-12T12:00"
-
-
-@pytest.fixture(scope="module")
-def tiles():
-    with tile_host(picture((60, 80, 120))) as host:
-        yield host
-
-
-@pytest.fixture(scope="module")
-def server(cities_folder, tiles, tmp_path_factory):
-    """Address of the app, started as a person starts it."""
-    empty, port = tmp_path_factory.mktemp("empty"), free_port()
-    log = tmp_path_factory.mktemp("server") / "log"
-    start = "from lecdiff_core.cli import main; main()"
-    words = ["app", str(cities_folder / "flatland"), "--port", str(port), "--headless"]
-    environment = os.environ | {"LECDIFF_CITIES": str(cities_folder), "LECDIFF_TILE_URL": tiles.template}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", start, *words], cwd=empty, env=environment, stdout=output, stderr=output
-        )
-    try:
-        wait_for(port, process, log)
-        yield f"http://127.0.0.1:{port}"
-        assert "Traceback" not in log.read_text()
-        assert "external" not in log.read_text().lower(), "Streamlit asked a host outside for this machine's address"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port: int, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        assert process.poll() is None, log.read_text()
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(f"the app did not start: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(headless=True, executable_path=CHROMIUM, args=[*FLAGS, ONLY_LOOPBACK])
-        yield browser
-        browser.close()
-
-
-class Visitor:
-    """One tab, with all that it asked for and complained about."""
-
-    def __init__(self, chromium, server: str, width: int, height: int, scheme: str) -> None:
-        self.page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page.set_default_timeout(PATIENCE)
-        self.server, self.asked, self.errors = server, [], []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog: {dialog.message}"))
-        self.page.on("console", self._console)
-
-    def _console(self, message) -> None:
-        text = f"{message.text} {message.location.get('url', '')}"
-        if message.type == "error" and not ALLOWED.search(text):
-            self.errors.append(text)
-
-    def open(self, link: str) -> None:
-        self.page.goto(f"{self.server}/{link}")
-        self.page.locator(".lec-under").wait_for()
-
-    def heading(self, text: str):
-        return self.page.get_by_role("heading", name=text, exact=True)
-
-    def click_station(self, city: City, station_id: str) -> None:
-        """Hover until the tooltip names the station, which shows that data and shaders are there, then click."""
-        box = self.page.locator("[data-testid=stDeckGlJsonChart]").bounding_box()
-        seen, place = view_of(city, None), city.stations.geometry[city.station_ids.index(station_id)]
-        scale = WORLD * 2 ** seen["zoom"]
-        x = box["x"] + box["width"] / 2 + (place.x - seen["longitude"]) / 360 * scale
-        y = box["y"] + box["height"] / 2 - (mercator(place.y) - mercator(seen["latitude"])) * scale
-        tooltip = self.page.locator(".deck-tooltip")
-        for attempt in range(120):
-            self.page.mouse.move(x + attempt % 3 - 1, y)
-            self.page.wait_for_timeout(250)
-            if tooltip.count() and station_id in (tooltip.text_content() or "") and tooltip.is_visible():
-                self.page.mouse.down()
-                self.page.mouse.up()
-                try:
-                    self.heading(station_id).wait_for(timeout=8000)
-                except playwright.TimeoutError:
-                    continue
-                return
-        raise AssertionError(f"{station_id} could not be clicked at ({x:.0f}, {y:.0f})")
-
-    def shoot(self, name: str) -> None:
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
-
-
-@pytest.fixture
-def visit(chromium, server):
-    """Opens a tab at a link; afterwards no host but this machine may have been asked, and no error may be in the console."""
-    visitors = []
-
-    def opened(link: str, width: int = 1100, height: int = 800, scheme: str = "light") -> Visitor:
-        visitors.append(Visitor(chromium, server, width, height, scheme))
-        visitors[-1].open(link)
-        return visitors[-1]
-
-    yield opened
-    for visitor in visitors:
-        visitor.page.close()
-        hosts = {urlsplit(url).hostname for url in visitor.asked if not url.startswith(("data:", "blob:"))}
-        assert hosts == {"127.0.0.1"}
-        assert visitor.errors == []
+pytestmark = in_chromium
 
 
 def test_from_a_click_on_the_map_to_the_forecast_and_on(visit, cities_folder):
@@ -201,18 +48,6 @@ def move_the_slider(visitor):
         page.keyboard.press("ArrowRight")
     page.wait_for_function("new URLSearchParams(location.search).get('t').startsWith('2025-06-12T12:30')")
     page.get_by_text("Load 12:00–12:30").wait_for()
-
-
-def assert_nothing_is_cut_off(page, height=None):
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    cut = page.evaluate(
-        "[...document.querySelectorAll('h1, h2, dt, dd, .lec-under span, button p')]"
-        ".filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display !== 'inline').map(e => e.innerText)"
-    )
-    assert cut == []
-    if height is not None:
-        slider = page.locator("[data-testid=stSlider]").bounding_box()
-        assert slider["y"] + slider["height"] <= height
 
 
 def test_another_city_lies_on_arcgis_imagery_and_without_it_on_a_plain_ground(visit, tiles, cities_folder):
