@@ -27,8 +27,15 @@ def flatland(cities_folder):
 
 @pytest.fixture
 def open_page(open_app):
-    """The page at a link."""
-    return lambda **link: open_app(**link).switch_page(PAGE).run()
+    """The page, where a link of its own is followed."""
+
+    def opened(city: str = "flatland", **link: str):
+        app = open_app(city=city).switch_page(PAGE)
+        for name, value in link.items():
+            app.query_params[name] = value
+        return app.run()
+
+    return opened
 
 
 def listed(app) -> pd.DataFrame:
