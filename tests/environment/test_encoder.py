@@ -301,6 +301,16 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
         assert torch.allclose(tensor, resumed.model.state_dict()[name], atol=1e-6), name
 
 
+@pytest.mark.slow
+def test_texts_prepared_in_another_process_train_the_same_weights(tmp_path):
+    recipe = Recipe(steps=3, rows=4, warm_up=1, caption_rows=2)
+    here, beside = tiny_encoder(tmp_path / "a"), tiny_encoder(tmp_path / "a")
+    train_encoder(here, coloured_pairs(), recipe)
+    train_encoder(beside, coloured_pairs(), recipe, processes=1)
+    for name, tensor in here.model.state_dict().items():
+        assert torch.equal(tensor, beside.model.state_dict()[name]), name
+
+
 def test_a_checkpoint_of_other_pairs_is_not_taken_up(tmp_path):
     recipe = Recipe(steps=4, rows=4, warm_up=2, caption_rows=2, keep_every=2)
 
