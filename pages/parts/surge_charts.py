@@ -14,8 +14,8 @@ from pages.parts.cities import Place
 from pages.parts.formats import escaped
 
 ABOVE, BELOW = "#d55e00", "#0072b2"
-# From blue (below the forecast) over grey to vermillion (above it); the middle third is the 90 % interval.
-DIVERGING = ((0, "#084a91"), (0.2, "#3b8bc4"), (0.4, "#dfe5e8"), (0.6, "#dfe5e8"), (0.8, "#e8833a"), (1, "#9a3a00"))
+# From blue (below the forecast) over the ground's own shade to vermillion (above it); the middle is about the 90 % interval.
+OUTER, INNER = ("#084a91", "#9a3a00"), ("#3b8bc4", "#e8833a")
 REACH = 8  # score at which the colours end
 ROW, MOST_ROWS = 17, 40
 AROUND = pd.Timedelta("18h")
@@ -42,7 +42,7 @@ def heat_map(
         "y": [escaped(name) for name in stations],
         "zmin": -REACH,
         "zmax": REACH,
-        "colorscale": DIVERGING,
+        "colorscale": _diverging(theme["grid"]),
         "hovertemplate": "<b>%{y}</b> · %{x|%a %-d %b, %H:%M}<br>score %{z:.1f}<extra></extra>",
         "colorbar": {
             "title": {"text": "surge score", "side": "right", "font": {"size": 11}},
@@ -76,6 +76,11 @@ def heat_map(
         "font": {"color": theme["line"], "size": 12},
     }
     return go.Figure([picture], layout)
+
+
+def _diverging(ground: str) -> list[tuple[float, str]]:
+    """A scale whose middle fifth is the ground, so that only what surges stands out."""
+    return [(0, OUTER[0]), (0.2, INNER[0]), (0.4, ground), (0.6, ground), (0.8, INNER[1]), (1, OUTER[1])]
 
 
 def _frames(event: pd.Series, stations: list[str], colour: str) -> list[dict]:
