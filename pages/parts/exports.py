@@ -71,7 +71,7 @@ def csv(city: City, fans: dict[str, Fan]) -> bytes:
 def file_name(city: City, station_ids: list[str], origin: pd.Timestamp, suffix: str) -> str:
     """A name for a file that says what is in it, made of harmless signs."""
     words = "-".join([city.meta.name, *station_ids, f"{origin:%Y-%m-%dT%H%M}"])
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", words).strip("-.")[:120] + suffix
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", words).strip("-")[:120] + suffix
 
 
 def buttons(city: City, fans: dict[str, Fan], origin: pd.Timestamp, report: Callable[[], str] | None = None) -> None:

@@ -28,7 +28,7 @@ TOOLTIP = {
     "fontSize": "13px",
     "lineHeight": "1.35",
 }
-BEND, BOW_PARTS = 0.4, 16  # of the middle of an arc to the side, as a share of its length; straight pieces
+BEND, BOW_PARTS = 0.4, 10  # of the middle of an arc to the side, as a share of its length; straight pieces
 WORLD = 512  # pixels around the Earth at zoom 0
 
 
@@ -155,7 +155,7 @@ def _bow(start: tuple[float, float], end: tuple[float, float]) -> dict:
     points = []
     for part in (number / BOW_PARTS for number in range(BOW_PARTS + 1)):
         a, b, c = (1 - part) ** 2, 2 * part * (1 - part), part**2
-        points.append([round(a * x0 + b * x2 + c * x1, 6), round(a * y0 + b * y2 + c * y1, 6)])
+        points.append([round(a * x0 + b * x2 + c * x1, 5), round(a * y0 + b * y2 + c * y1, 5)])
     return {"type": "LineString", "coordinates": points}
 
 
