@@ -22,6 +22,7 @@ from pages.parts import (
     report,
     session,
     surroundings,
+    tables,
 )
 from pages.parts.cities import Place
 from pages.parts.forecasts import Fan, Kept
@@ -53,7 +54,7 @@ def about(city: City) -> None:
         "Models": ", ".join(city.models()) or "none yet",
         "Folder": str(city.path),
     }
-    st.html(f'<div class="lec-about">{_facts(facts)}</div>')
+    st.html(f'<div class="lec-about">{tables.facts(facts)}</div>')
 
 
 def overview(city: City, origin: pd.Timestamp) -> None:
@@ -65,7 +66,7 @@ def overview(city: City, origin: pd.Timestamp) -> None:
         "Stations reporting": f"{reporting:,} of {len(values):,}",
         "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
     }
-    st.html(f"<h2>All stations</h2>{_facts(facts)}")
+    st.html(f"<h2>All stations</h2>{tables.facts(facts)}")
     figure = charts.total_chart(city, origin)
     st.plotly_chart(figure, key="total", config=charts.CONFIG, alt="Load of all stations over two days")
     st.html(f'<p class="lec-label">Busiest before {origin:%H:%M}</p>')
@@ -85,7 +86,7 @@ def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> 
     heading(city, station_id)
     known = loads.facts(city, station_id)
     facts = _station_facts(city, known)
-    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{_facts(facts)}</div>')
+    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{tables.facts(facts)}</div>')
     said = _said(city, station_id)
     later = forecast(city, station_id, origin, known.capacity, facts, said)
     _alike(city, station_id)
@@ -143,11 +144,6 @@ def _station_facts(city: City, known: loads.Facts) -> dict[str, str]:
         facts[f"Capacity{per}"] = formats.amount(known.capacity, unit)
     nominal = "" if city.meta.coordinates == "true" else " (nominal)"
     return facts | {"Position": formats.position(known.lon, known.lat) + nominal}
-
-
-def _facts(facts: dict[str, str]) -> str:
-    rows = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts.items())
-    return f'<dl class="lec-facts">{rows}</dl>'
 
 
 def forecast(
