@@ -23,10 +23,28 @@ PAGE = {"north": "top", "south": "bottom", "west": "left", "east": "right"}
 
 WHAT: dict[str, tuple[str, ...]] = {
     "centre": ("a densely built centre", "the old core of a town", "tight city blocks", "a compact town centre"),
-    "dense housing": ("dense housing", "urban housing", "apartment blocks", "compact blocks of flats", "courtyard blocks"),
-    "suburban housing": ("detached housing", "suburban houses", "houses with gardens", "a residential estate", "small homes"),
+    "dense housing": (
+        "dense housing",
+        "urban housing",
+        "apartment blocks",
+        "compact blocks of flats",
+        "courtyard blocks",
+    ),
+    "suburban housing": (
+        "detached housing",
+        "suburban houses",
+        "houses with gardens",
+        "a residential estate",
+        "small homes",
+    ),
     "offices": ("offices", "office blocks", "a business district", "an office park"),
-    "industry": ("industrial halls", "industry", "an industrial estate", "warehouses and factories", "works and storage yards"),
+    "industry": (
+        "industrial halls",
+        "industry",
+        "an industrial estate",
+        "warehouses and factories",
+        "works and storage yards",
+    ),
     "campus": ("a campus", "a spacious campus", "a university or school campus", "campus buildings"),
     "stadium": ("a stadium", "a large stadium", "an arena", "a football stadium"),
     "shopping": ("a shopping centre", "a big shopping site", "retail halls", "a retail park"),
@@ -36,10 +54,16 @@ WHAT: dict[str, tuple[str, ...]] = {
     "forest": ("woodland", "forest", "a dark wood", "closed woods"),
     "motorway": ("a motorway", "a multi-lane highway", "a divided highway", "a broad highway"),
     "rail": ("a railway", "railway tracks", "a railway line", "a two-track railway"),
-    "yard": ("a rail yard", "a railway station", "a station with platforms and sidings", "railway sidings", "a rail yard with trains"),
+    "yard": (
+        "a rail yard",
+        "a railway station",
+        "a station with platforms and sidings",
+        "railway sidings",
+        "a rail yard with trains",
+    ),
     "lake": ("a lake", "open water", "a large lake", "a pond"),
     "river": ("a river", "a wide river", "a curving river", "a waterway"),
-}  # fmt: skip
+}
 BUILT = (
     "centre",
     "dense housing",
@@ -52,22 +76,78 @@ BUILT = (
     "hospital",
 )
 ACTIVITY: dict[str, tuple[str, ...]] = {
-    "centre": ("workers and shoppers fill the centre by day", "the core is lively from morning to night", "shops and offices draw people all day"),
-    "dense housing": ("residents are home in the mornings and evenings", "people live here around the clock", "residents come and go all day"),
-    "suburban housing": ("residents leave in the morning and return in the evening", "people are at home in the evenings and at weekends", "families are home mornings and evenings"),
-    "offices": ("office staff come on weekdays", "employees are here in office hours", "the offices are busy on weekdays"),
-    "industry": ("shift and day workers come on weekdays", "deliveries and work go on during the day", "trucks and workers are here in working hours"),
-    "campus": ("people study and work here on weekdays", "students come during term days", "classes and research fill the weekdays"),
-    "stadium": ("crowds gather for matches and events", "large crowds arrive when events are held", "events bring crowds in bursts"),
-    "shopping": ("shoppers come in the daytime and on Saturdays", "customers fill the car parks during opening hours", "shopping draws people by day"),
-    "hospital": ("staff, patients and visitors come at all hours", "the hospital works day and night", "visitors and staff are here round the clock"),
-    "park": ("the park attracts people in the afternoon and at weekends", "people walk and play in the park in fine weather", "visitors come for leisure at weekends"),
-    "farmland": ("the fields are worked only now and then", "few people are about on the farmland", "hardly anybody is here except for field work"),
-    "forest": ("walkers come to the woods at weekends", "few people enter the forest", "the wood sees walkers now and then"),
-    "motorway": ("traffic passes on the highway at all hours", "through traffic flows day and night", "the highway is busiest at rush hour"),
-    "yard": ("travellers come and go with the trains", "commuters use the station in the morning and evening", "trains bring passengers through the day"),
+    "centre": (
+        "workers and shoppers fill the centre by day",
+        "the core is lively from morning to night",
+        "shops and offices draw people all day",
+    ),
+    "dense housing": (
+        "residents are home in the mornings and evenings",
+        "people live here around the clock",
+        "residents come and go all day",
+    ),
+    "suburban housing": (
+        "residents leave in the morning and return in the evening",
+        "people are at home in the evenings and at weekends",
+        "families are home mornings and evenings",
+    ),
+    "offices": (
+        "office staff come on weekdays",
+        "employees are here in office hours",
+        "the offices are busy on weekdays",
+    ),
+    "industry": (
+        "shift and day workers come on weekdays",
+        "deliveries and work go on during the day",
+        "trucks and workers are here in working hours",
+    ),
+    "campus": (
+        "people study and work here on weekdays",
+        "students come during term days",
+        "classes and research fill the weekdays",
+    ),
+    "stadium": (
+        "crowds gather for matches and events",
+        "large crowds arrive when events are held",
+        "events bring crowds in bursts",
+    ),
+    "shopping": (
+        "shoppers come in the daytime and on Saturdays",
+        "customers fill the car parks during opening hours",
+        "shopping draws people by day",
+    ),
+    "hospital": (
+        "staff, patients and visitors come at all hours",
+        "the hospital works day and night",
+        "visitors and staff are here round the clock",
+    ),
+    "park": (
+        "the park attracts people in the afternoon and at weekends",
+        "people walk and play in the park in fine weather",
+        "visitors come for leisure at weekends",
+    ),
+    "farmland": (
+        "the fields are worked only now and then",
+        "few people are about on the farmland",
+        "hardly anybody is here except for field work",
+    ),
+    "forest": (
+        "walkers come to the woods at weekends",
+        "few people enter the forest",
+        "the wood sees walkers now and then",
+    ),
+    "motorway": (
+        "traffic passes on the highway at all hours",
+        "through traffic flows day and night",
+        "the highway is busiest at rush hour",
+    ),
+    "yard": (
+        "travellers come and go with the trains",
+        "commuters use the station in the morning and evening",
+        "trains bring passengers through the day",
+    ),
     "rail": ("trains pass through the day", "passing trains add travellers"),
-}  # fmt: skip
+}
 ROOF_WORDS = {
     "clay": ("red tiled", "red", "terracotta", "reddish-brown", "orange and red"),
     "slate": ("dark grey", "slate-grey", "grey", "dark"),
@@ -252,7 +332,10 @@ class Chip:
     def _buildings(self, random: np.random.Generator) -> str:
         roof = random.choice(ROOF_WORDS[self.of.roofs])
         words: dict[str, tuple[str, ...]] = {
-            "centre": (f"tightly packed buildings with {roof} roofs form closed blocks", f"narrow {roof}-roofed rows stand close together around small courts"),
+            "centre": (
+                f"tightly packed buildings with {roof} roofs form closed blocks",
+                f"narrow {roof}-roofed rows stand close together around small courts",
+            ),
             "dense housing": (
                 f"apartment rows with {roof} and flat grey roofs enclose green courtyards",
                 f"long flat-roofed slabs and {roof}-roofed perimeter blocks stand close together",
@@ -261,14 +344,35 @@ class Chip:
                 f"small detached houses with {roof} roofs stand in rows on their own plots",
                 f"{roof}-roofed homes and short terraces line the streets",
             ),
-            "offices": ("square flat-roofed office blocks and slabs stand well apart, some with dark panels", "large grey and white flat-roofed blocks with car parks between them"),
-            "industry": ("huge halls with grey and white metal roofs line the yards", "large flat sheds and warehouses stand among paved yards with lorries"),
-            "campus": ("large angular buildings of many shapes stand well apart on lawns", "long and cross-shaped flat-roofed buildings are spread over the grounds"),
-            "stadium": ("the oval arena has a white ring roof, coloured stands and a green pitch", "an oval stadium with stands around its pitch stands in a huge car park"),
-            "shopping": ("a huge pale flat-roofed hall and smaller boxes stand among full car parks", "big-box stores with white flat roofs face a sea of parked cars"),
-            "hospital": ("long parallel wings joined by a cross bar form a hospital with pale flat roofs", "a large building with several linked wings stands on lawns beside a car park"),
-            "yard": ("a long station building and platform roofs lie beside the tracks", "platforms with long roofs and standing trains mark the station"),
-        }  # fmt: skip
+            "offices": (
+                "square flat-roofed office blocks and slabs stand well apart, some with dark panels",
+                "large grey and white flat-roofed blocks with car parks between them",
+            ),
+            "industry": (
+                "huge halls with grey and white metal roofs line the yards",
+                "large flat sheds and warehouses stand among paved yards with lorries",
+            ),
+            "campus": (
+                "large angular buildings of many shapes stand well apart on lawns",
+                "long and cross-shaped flat-roofed buildings are spread over the grounds",
+            ),
+            "stadium": (
+                "the oval arena has a white ring roof, coloured stands and a green pitch",
+                "an oval stadium with stands around its pitch stands in a huge car park",
+            ),
+            "shopping": (
+                "a huge pale flat-roofed hall and smaller boxes stand among full car parks",
+                "big-box stores with white flat roofs face a sea of parked cars",
+            ),
+            "hospital": (
+                "long parallel wings joined by a cross bar form a hospital with pale flat roofs",
+                "a large building with several linked wings stands on lawns beside a car park",
+            ),
+            "yard": (
+                "a long station building and platform roofs lie beside the tracks",
+                "platforms with long roofs and standing trains mark the station",
+            ),
+        }
         parts = []
         for name in [one for one in self.present if one in words][: random.integers(2, 5)]:
             if name == "stadium" and "arena" not in self.objects:
