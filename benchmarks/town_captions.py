@@ -401,7 +401,7 @@ class Chip:
         if bridges := self.bridges:
             river = random.choice(["the river", "the water"])
             parts.append(
-                f"{'a bridge crosses' if bridges == 1 else f'{bridges} bridges cross'.replace('2', 'two').replace('3', 'three')} {river}"
+                f"{ {1: 'a bridge crosses', 2: 'two bridges cross', 3: 'three bridges cross'}.get(bridges, f'{bridges} bridges cross') } {river}"
             )
         if self.share["motorway"] >= LEAST and self.share["rail"] >= LEAST and random.random() < 0.4:
             parts.append("the highway and the railway meet here")
