@@ -400,9 +400,8 @@ class Chip:
             parts.append(f"{named('yard', random)} {random.choice(['lies', 'spreads'])} {self.place('yard', random)}")
         if bridges := self.bridges:
             river = random.choice(["the river", "the water"])
-            parts.append(
-                f"{ {1: 'a bridge crosses', 2: 'two bridges cross', 3: 'three bridges cross'}.get(bridges, f'{bridges} bridges cross') } {river}"
-            )
+            crossing = {1: "a bridge crosses", 2: "two bridges cross", 3: "three bridges cross"}
+            parts.append(f"{crossing.get(bridges, f'{bridges} bridges cross')} {river}")
         if self.share["motorway"] >= LEAST and self.share["rail"] >= LEAST and random.random() < 0.4:
             parts.append("the highway and the railway meet here")
         if {"shopping", "stadium", "industry", "offices"} & set(self.present) and random.random() < 0.6:
