@@ -50,7 +50,7 @@ def parquet(rows: int = 3) -> bytes:
     [
         ("traffic.csv", ROWS, ["traffic.csv"]),
         ("Traffic May.CSV", ROWS, ["Traffic_May.csv"]),
-        ("t.csv.gz", gzip.compress(ROWS), ["t.csv.gz"]),
+        ("t.csv.gz", gzip.compress(ROWS, mtime=0), ["t.csv.gz"]),
         ("t.parquet", parquet(), ["t.parquet"]),
         (
             "all.zip",
@@ -112,10 +112,10 @@ def lying_about_its_size() -> bytes:
         ("a.zip", encrypted(), "encrypted"),
         ("bomb.zip", zipped({"1.csv": b"0" * (64 << 20)}), "over 200 times"),
         ("bomb.zip", lying_about_its_size(), "not an archive"),
-        ("bomb.csv.gz", gzip.compress(b"0,\n" * (24 << 20)), "over 200 times"),
-        ("bomb.zip", zipped({"1.csv.gz": gzip.compress(b"0,\n" * (24 << 20))}), "over 200 times"),
+        ("bomb.csv.gz", gzip.compress(b"0,\n" * (24 << 20), mtime=0), "over 200 times"),
+        ("bomb.zip", zipped({"1.csv.gz": gzip.compress(b"0,\n" * (24 << 20), mtime=0)}), "over 200 times"),
         ("t.csv.gz", b"not gzip", "cannot be unpacked"),
-        ("t.csv.gz", gzip.compress(ROWS)[:-9], "cannot be unpacked"),
+        ("t.csv.gz", gzip.compress(ROWS, mtime=0)[:-9], "cannot be unpacked"),
         ("t.csv", b"a" * (2 << 20), "first line does not end"),
         ("t.csv", parquet(), "not text"),
         ("t.csv", "a,b\n1,2\n".encode("utf-16"), "not text"),
