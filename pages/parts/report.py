@@ -14,7 +14,7 @@ KINDS_OF_IMAGE = {".jpg": "jpeg", ".png": "png", ".webp": "webp"}
 # Nothing in the page may be fetched or run, whatever the names in it say.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
-@page { size: A4; margin: 14mm }
+@page { size: A4; margin: 12mm }
 * { box-sizing: border-box }
 body { font: 14px/1.45 system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif; color: #17242d; margin: 0 auto; padding: 24px;
   max-width: 860px; -webkit-print-color-adjust: exact; print-color-adjust: exact }
@@ -30,7 +30,11 @@ td, th { text-align: right; padding: 2px 8px; border-bottom: 1px solid #e4eaee; 
 th { color: #56646e; font-weight: 400 }
 td:first-child, th:first-child { text-align: left; padding-left: 0 }
 footer { margin-top: 18px; border-top: 1px solid #d9e1e6; padding-top: 6px }
-@media print { body { padding: 0 } }
+@media print {
+  body { padding: 0; font-size: 12px; line-height: 1.35 } h1 { font-size: 20px } h2 { margin-top: 10px }
+  .top img, .top svg { width: 120px; height: 120px } td, th { font-size: 11px; padding: 1px 8px } .chart { max-height: 74mm }
+  footer { margin-top: 10px }
+}
 """
 ROWS = 8  # of the table of numbers
 

@@ -58,18 +58,18 @@ def test_numbers_picture_and_report_can_be_taken_away(visit):
     page = visitor.page
     page.locator(".lec-kept").wait_for()
     with page.expect_download() as loading:
-        page.get_by_role("button", name="CSV").click()
+        page.get_by_role("button", name="CSV").click(no_wait_after=True)
     rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
     assert len(rows) == 48 and rows[0]["station_id"] == "ST-04" and float(rows[0]["q95"]) >= float(rows[0]["q50"])
     with page.expect_download() as loading:
-        page.get_by_role("button", name="PNG").press("Enter")
+        page.get_by_role("button", name="PNG").press("Enter", no_wait_after=True)
     picture = Image.open(loading.value.path())
     assert loading.value.suggested_filename == "Flatland-ST-04-2025-06-12T1200.png"
     assert picture.size == (1840, 800) and len(picture.convert("RGB").getcolors(1 << 20)) > 20
     with page.expect_download() as loading:
-        page.get_by_role("button", name="Report").click()
+        page.get_by_role("button", name="Report").click(no_wait_after=True)
     report = Path(loading.value.path()).read_text()
-    paper = page.context.new_page()
+    paper = page.context.browser.new_page()
     asked = []
     paper.on("request", lambda request: asked.append(request.url))
     paper.set_content(report)
