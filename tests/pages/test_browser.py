@@ -43,7 +43,7 @@ def search_by_keyboard(visitor):
 
 def move_the_slider(visitor):
     page = visitor.page
-    page.locator("[data-testid=stSlider] input").first.focus()
+    page.locator("[data-testid=stSlider]").filter(has_text="at (").locator("input").first.focus()
     with page.expect_request(lambda request: "stations.json?at=2025-06-12T12%3A30" in request.url):
         page.keyboard.press("ArrowRight")
     page.wait_for_function("new URLSearchParams(location.search).get('t').startsWith('2025-06-12T12:30')")
@@ -115,7 +115,7 @@ def test_surroundings_from_the_description_to_a_lookalike_and_to_words(visit):
         found.filter(has=page.locator("strong", has_text=wanted)).click()  # more may have come behind it since
         visitor.heading(wanted).wait_for()
     page.get_by_role("link", name="Its forecast on the network map").click()
-    page.locator("[data-testid=stSlider]").wait_for()
+    page.locator("[data-testid=stSlider]").first.wait_for()
 
 
 def click_a_dot(page):

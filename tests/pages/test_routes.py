@@ -31,9 +31,9 @@ def test_stations_carry_load_colour_and_size_at_that_time(client):
 
     noon, night = rows("2025-06-12T14:00:00Z"), rows("2025-06-12T02:00:00Z")
     assert noon[0]["label"] == "Mast 0 (ST-00)" and noon[0]["position"] == [0.0, 0.0]
-    assert noon[11]["load"].endswith("GB") and len(noon[11]["colour"]) == 4
+    assert noon[11]["value"].endswith("GB") and len(noon[11]["colour"]) == 4
     assert all(day["size"] > dark["size"] for day, dark in zip(noon, night, strict=True))
-    assert rows("2025-06-13T12:00:00Z")[2]["load"] == "no data"
+    assert rows("2025-06-13T12:00:00Z")[2]["value"] == "no data"
 
 
 def test_hostile_names_travel_as_data(client):
