@@ -73,7 +73,7 @@ def _table(city: City, fans: dict[str, Fan]) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("Station", "Expected peak", "at", "90 % interval there"))
     ordered = session.compared()
     rows = "".join(_row(city, station_id, fan, ordered.index(station_id)) for station_id, fan in fans.items())
-    return f'<table class="lec-table lec-numbers"><tr>{head}</tr>{rows}</table>'
+    return f'<table class="lec-rows lec-numbers"><tr>{head}</tr>{rows}</table>'
 
 
 def _row(city: City, station_id: str, fan: Fan, number: int) -> str:

@@ -160,8 +160,11 @@ def compare(stations: list[str] | None, from_map: bool = False) -> None:
     st.session_state[NOTICES] = []
     if stations is not None:
         st.session_state[CHOSEN] = stations[-1] if stations else None
-    if not from_map:
-        st.session_state[MAP_TURN] = map_turn() + 1
+    if from_map:
+        return
+    st.session_state[MAP_TURN] = map_turn() + 1
+    if stations and len(stations) > 1:
+        st.session_state[FOCUS] = None
 
 
 def pick(station_id: str, city: City) -> None:
