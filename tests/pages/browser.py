@@ -177,5 +177,5 @@ def assert_nothing_is_cut_off(page, height=None):
     )
     assert cut == []
     if height is not None:
-        slider = page.locator("[data-testid=stSlider]").bounding_box()
+        slider = page.locator("[data-testid=stSlider]").last.bounding_box()
         assert slider["y"] + slider["height"] <= height
