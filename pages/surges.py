@@ -307,9 +307,7 @@ def told(city: City, event: pd.Series) -> str:
         number, f"{number} neighbours surged with it."
     )
     if both:
-        others = (
-            f"{event['below']} stations fell below their forecasts and {event['above']} rose above them: traffic moved."
-        )
+        others = f"Of its stations {event['above']} rose above their forecasts and {event['below']} fell below."
     return f"{came}, {expected}. It lasted {hours(event)}. {others}"
 
 

@@ -63,7 +63,7 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
     likely = int((table["probability"] >= 0.5).sum())
     some = int((table["probability"] > 0).sum())
     st.html(
-        f'<h3 class="lec-part">{likely:,} of {len(table):,} stations more likely than not; {some:,} in at least one future</h3>'
+        f'<h3 class="lec-part">{likely:,} of {len(table):,} stations will more likely than not exceed it, {some:,} may</h3>'
     )
     divisor, unit = formats.scale(float(table["peak_high"].max()), city.meta.unit)
     each = f"{unit} / {formats.duration(city.interval)}" if unit else f"per {formats.duration(city.interval)}"
@@ -83,7 +83,8 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
     key = f"risks-{rule}-{origin.isoformat()}-{session.place().key}"
     picked = st.dataframe(
         shown,
-        height=LIST_HEIGHT,
+        height=min(LIST_HEIGHT, 38 + 35 * len(shown)),
+        placeholder="–",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",

@@ -108,6 +108,6 @@ def show_inside(measured: dict) -> None:
     st.html(
         '<h3 class="lec-part">Did the forecast hold them possible?</h3><p class="lec-told">Share of the values inside the '
         "50 % and the 90 % interval of forecasts up to 24 hours ahead, made every 6 hours. Nobody tells the model of a planted "
-        "event, so that most of it has to lie outside; ordinary values should be inside as often as the intervals promise.</p>"
+        "event, so that many of its values lie outside; ordinary values should be inside as often as the intervals promise.</p>"
         + tables.table(("Values", "Number", "In 50 %", "In 90 %"), rows)
     )
