@@ -40,7 +40,7 @@ def main() -> None:
     wanted = st.query_params.get("step")
     st.session_state[CARD] = wanted or st.session_state.get(CARD)
     work, watch = st.columns([7, 4], gap="large")
-    with watch:
+    with watch, st.container(key="watch"):
         st.html('<h2 class="lec-part">Jobs</h2>')
         jobs.panel(city.path)
     with work:

@@ -91,7 +91,7 @@ def _look(given: list, allowed: Sequence[str]) -> Sample | None:
         return None
     st.caption(f"First rows of {literal(found.name)}")
     rows = [dict(zip(map(str, range(len(found.columns))), row, strict=False)) for row in found.rows]
-    names = {str(number): literal(formats.shortened(name, 30)) for number, name in enumerate(found.columns)}
+    names = {str(number): formats.shortened(name, 30) for number, name in enumerate(found.columns)}
     st.dataframe(rows, hide_index=True, height="content", column_config=names)
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from lecdiff_core import background
@@ -35,6 +36,18 @@ STATES = {
         ":orange-badge[:material/heart_broken: Ended unexpectedly]",
         "Its process was killed: the machine was restarted or ran out of memory. What was finished is kept.",
     ),
+}
+# What a step says of files and options, and what they are called in its form.
+ON_THE_PAGE = {
+    f"{background.INPUT}/traffic/": "",
+    f"{background.INPUT}/stations/": "",
+    "--interval": "the Interval",
+    "--timezone": "time zone",
+    "--on-unknown drop": "“Leave them out”",
+    "--on-duplicate sum or last": "“Add them up” or “Keep the last”",
+    "--crs": "Coordinates",
+    "--layout": "Layout",
+    "--device": "Compute on",
 }
 A_BUG = "The program ended with an error of its own. The log says where; resume tries again."
 OFTEN, SELDOM = 1.0, 8.0  # seconds between two looks, while something runs and while nothing does
@@ -108,15 +121,23 @@ def _show(job: Job, city: Path) -> None:
     if job.state == "running":
         progress(job)
     elif job.state == "failed":
-        st.error(literal(job.problem() or A_BUG), icon=":material/error:")
+        st.error(literal(problem(job)), icon=":material/error:")
     elif told:
         st.html(f'<p class="lec-sub">{told}</p>')
-    if job.state == "done" and (lines := result(job)):
-        st.html(tables.items(lines))
+    if job.state == "done":
+        st.html(result(job) or "<p></p>")
     _buttons(job, city)
     with st.expander("Log and command", key=f"log-{job.id}"):
         st.code(job.command, language=None, wrap_lines=True)
         st.code(job.log(LOG_LINES) or "Nothing was said yet.", language=None, height=220)
+
+
+def problem(job: Job) -> str:
+    """Why a job failed, with the page's words for options of the command line."""
+    told = job.problem() or A_BUG
+    for option, name in ON_THE_PAGE.items():
+        told = told.replace(option, name)
+    return told
 
 
 def progress(job: Job) -> None:
@@ -170,13 +191,41 @@ def open_city(folder: Path) -> None:
         st.session_state[session.CITY_BOX] = key
 
 
-def result(job: Job) -> list[str]:
-    """What came of a job that is done, a line each."""
+def result(job: Job) -> str:
+    """What came of a job that is done, as HTML; empty where it said nothing."""
     told = job.result()
     try:
-        return RESULTS[job.step](told) if told else []
+        if not told:
+            return ""
+        return _imported(told) if job.step == "import" else tables.items(RESULTS[job.step](told))
     except (KeyError, TypeError, ValueError):  # a result of another version of the program
-        return []
+        return ""
+
+
+def _imported(told: dict) -> str:
+    """What was read, what is missing, and what was left out."""
+    report = ImportReport.model_validate(told)
+    facts = {
+        "Stations": f"{report.stations:,}",
+        "Intervals": f"{report.steps:,} of {report.interval}",
+        "From": formats.day(pd.Timestamp(report.start)),
+        "Until": formats.day(pd.Timestamp(report.end)),
+        "Rows read": f"{report.rows:,}",
+        "Intervals missing": formats.share(report.missing_share),
+        "Incomplete, so missing": f"{report.incomplete:,}",
+        "Duplicates resolved": f"{report.duplicates:,}",
+        "Stations left out": f"{report.stations_without_traffic.count:,}",
+        "Rows left out": f"{report.rows_dropped:,}",
+        "Traffic in all": formats.amount(report.total, report.unit),
+    }
+    left_out = {
+        "Stations without traffic": report.stations_without_traffic,
+        "Traffic without a station": report.traffic_without_station,
+        "Stations that share their place": report.sharing_a_place,
+    }
+    lines = [f"{what}: {named}" for what, named in left_out.items() if named.count]
+    notices = tables.items([*lines, *report.notices]) if lines or report.notices else ""
+    return f"{tables.facts(facts)}{notices}"
 
 
 def _imagery(told: dict) -> list[str]:
@@ -227,7 +276,6 @@ def _failures(failed: dict[str, str]) -> list[str]:
 
 
 RESULTS: dict[str, Callable[[dict], list[str]]] = {
-    "import": lambda told: ImportReport.model_validate(told).lines(),
     "imagery": _imagery,
     "describe": _describe,
     "embed": _embed,

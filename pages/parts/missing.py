@@ -21,7 +21,7 @@ def offer(told: str, step: str, city: City) -> None:
         return
     last = next((job for job in background.jobs(city.path) if job.step == step and job.state != "done"), None)
     if last is not None:
-        why = literal(last.problem() or jobs.STATES[last.state][1] or jobs.A_BUG)
+        why = literal(jobs.STATES[last.state][1] or jobs.problem(last))
         st.caption(f":material/history: The last attempt has ended. {why}")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if last is None and step in AT_ONCE and _can_start(city, step):
