@@ -33,7 +33,6 @@ class MomentHead(nn.Module):
 
     Both are relative to the square root of the mean, as the noise of counted traffic is. The network starts at zero, so that
     training starts from the seasonal mean alone, most of it from the reference kernel, and from the usual errors.
-
     """
 
     def __init__(self, kernels: int, condition: int, hidden: int, dropout: float) -> None:

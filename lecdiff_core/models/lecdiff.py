@@ -64,12 +64,8 @@ class LecDiffConfig:
     season: bool = True  # frame the traffic by a learned seasonal mean
     history_days: int = 28  # past days the seasonal mean looks at
     recalled_days: int = 1  # days the recurrent encoder reads
-    memory_days: tuple[float, ...] = (
-        7.0,
-        3.0,
-        1.3,
-        20.0,
-    )  # initial memory of each seasonal kernel, the reference first
+    # Initial memory of each seasonal kernel, the reference first.
+    memory_days: tuple[float, ...] = (7.0, 3.0, 1.3, 20.0)
     smoothing_hours: float = 0.45  # width of the smoothing of past days along the day
     error_days: int = 14  # past days whose errors tell the usual spread
     short_history: float = 0.1  # share of stations that training shows with a short history

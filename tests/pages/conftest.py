@@ -1,6 +1,6 @@
 """The cities that the tests of the pages share: one with tiles, chips and a model, one that asks ArcGIS, a hostile one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -8,10 +8,12 @@ import mercantile
 import pytest
 import streamlit as st
 from browser import chromium, server, tiles, visit  # noqa: F401 (fixtures)
+from made_up_surges import made_up
 from streamlit.testing.v1 import AppTest
 from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city, surround
 
-from lecdiff_core import jobs
+from lecdiff_core import jobs, surges
+from lecdiff_core.city.folder import City
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,13 @@ def open_app(cities_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
     yield opened
     st.cache_resource.clear()
+
+
+@pytest.fixture
+def flatland(cities_folder: Path) -> Iterator[City]:
+    """The city with surges in its folder, which it loses afterwards."""
+    city = City.open(cities_folder / "flatland")
+    surges.write_surges(city, made_up(city))
+    yield city
+    for name in (surges.EVENTS_FILE, surges.SCORES_FILE):
+        (city.path / name).unlink(missing_ok=True)

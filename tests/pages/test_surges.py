@@ -16,16 +16,6 @@ PAGE = "pages/surges.py"
 
 
 @pytest.fixture
-def flatland(cities_folder):
-    """The city with surges in its folder, which it loses afterwards."""
-    city = City.open(cities_folder / "flatland")
-    surges.write_surges(city, made_up(city))
-    yield city
-    for name in (surges.EVENTS_FILE, surges.SCORES_FILE):
-        (city.path / name).unlink(missing_ok=True)
-
-
-@pytest.fixture
 def open_page(open_app):
     """The page, where a link of its own is followed."""
 

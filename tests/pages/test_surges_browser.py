@@ -1,23 +1,9 @@
 """The Surges page in real Chromium: from the list to an event, and on to congestion."""
 
-import pytest
 from browser import assert_nothing_is_cut_off, in_chromium
 from made_up_surges import made_up
 
-from lecdiff_core import surges
-from lecdiff_core.city.folder import City
-
 pytestmark = in_chromium
-
-
-@pytest.fixture
-def flatland(cities_folder):
-    """The city with surges in its folder, which it loses afterwards."""
-    city = City.open(cities_folder / "flatland")
-    surges.write_surges(city, made_up(city))
-    yield city
-    for name in (surges.EVENTS_FILE, surges.SCORES_FILE):
-        (city.path / name).unlink(missing_ok=True)
 
 
 def test_a_link_opens_an_event_and_the_list_another(flatland, visit):
