@@ -57,7 +57,9 @@ def validation_crps(city: City, model: str, seed: int, epochs: int) -> float:
 
 
 def write(trainings: list[dict[str, object]]) -> None:
-    """The trainings, their means, and which embedding is the forecaster's."""
+    """The trainings by the newest recipe, their means, and which embedding is the forecaster's."""
+    newest = max(int(str(one["recipe"])) for one in trainings)
+    trainings = [one for one in trainings if one["recipe"] == newest]
     means = {}
     for model in MODELS:
         scores = [float(str(one["validation_crps"])) for one in trainings if one["model"] == model]

@@ -44,7 +44,9 @@ class Run:
     part: str
     hold_out: float
     subset: bool  # only the windows that slow models are measured on
-    history_hours: int | None = None  # how much of each station's past is known when it is measured; None = all
+    history_hours: int | None = (
+        None  # how much is known of the past of the stations held out, or of all; None = everything
+    )
 
 
 class Fitted(NamedTuple):
@@ -74,7 +76,8 @@ def benchmark(
     part: "validation" (four expanding folds inside the first 80 %, for choosing) or "test" (for the table).
     hold_out_stations: share of stations left out of training altogether and measured alone.
     models: names, ALL_MODELS, or None for the quick ones.
-    history_hours: forecasts are calibrated and measured with only so much past of every station; training sees all of it.
+    history_hours: forecasts are made with only so much past of the stations held out, as of new ones among old ones; where none
+    are, of every station, and the model is calibrated so. Training sees all of it.
     """
     if part not in ("validation", "test"):
         raise UserError(f"--part must be validation or test, not {part!r}")
@@ -106,8 +109,10 @@ def benchmark(
                 "hold_out_stations": run.hold_out,
                 "history_hours": run.history_hours,
             }
+            measured = result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key}
+            results = _read_results(out)  # again: another process may have measured other models meanwhile
             results = [other for other in results if any(other.get(name) != value for name, value in result.items())]
-            results.append(result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key})
+            results.append(measured)
             _write(out, document | {"results": results})
         report(index + 1, len(runs), f"{run.model}, seed {run.seed}")
     return document | {"results": results}
@@ -186,9 +191,10 @@ def _score(
     station = np.zeros(len(panel.station_ids), dtype=int)
     station[trained_on] = np.arange(1, len(trained_on) + 1)
     history = None if run.history_hours is None else run.history_hours * panel.steps_per_day // 24
-    if history is not None:
-        model = _recalibrated(model, panel.select(trained_on), split, history, device)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, history)
+    if history is not None and not run.hold_out:
+        model = _recalibrated(model, panel, split, history, device)
+    known = None if history is None else np.where((station > 0) & bool(run.hold_out), model.context, history)
+    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, known)
     every = panel.steps_per_day // ORIGINS_A_DAY
     samples = SLOW_SAMPLES if run.subset else SAMPLES
     measured = _measured(run, len(station))

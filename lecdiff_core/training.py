@@ -50,14 +50,16 @@ class Recipe:
 
 
 RECIPES = {
-    "default": Recipe(),
+    "default": Recipe(learning_rate=2e-4, denoiser_learning_rate=3e-4, prior_learning_rate=2e-3),
     "paper": Recipe(
         learning_rate=1e-3, weight_decay=0.0, averaging=0.99, rows=64, validation_samples=8, validation_stations=32
     ),
     "network": Recipe(learning_rate=3e-3, epochs=24, validation_samples=2),
-    "network+prior": Recipe(learning_rate=3e-4, validation_samples=2),
+    "network+prior": Recipe(learning_rate=3e-4, prior_learning_rate=2e-3, validation_samples=2),
     "likelihood": Recipe(learning_rate=2e-3, epochs=12, patience=4, validation_samples=10, validation_stations=150),
-    "step by step": Recipe(rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32),
+    "step by step": Recipe(
+        prior_learning_rate=2e-3, rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32
+    ),
 }
 
 
@@ -134,6 +136,8 @@ class Trainer:
                 torch.manual_seed(self.seed)
                 self.optimizer = self._optimizer()
                 self._resume()
+                if self.model.prior_parameters and not self.best:
+                    self._consider_start()
                 while not self._finished():
                     self._epoch()
             self.model.load_state_dict(self.best)
@@ -141,9 +145,15 @@ class Trainer:
         self.model.calibrate(self._validation_batches())
         return self.log | {"epochs": len(self.log["loss"]), "best_epoch": self._best_epoch()}
 
+    def _consider_start(self) -> None:
+        """A model that starts as a forecast of its own, its prior, is kept as it is where training does not better it."""
+        self.log["start_crps"] = self._validate()
+        self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+
     def _best_epoch(self) -> int:
-        scores = self.log["validation_crps"]
-        return int(np.argmin(scores)) + 1 if scores else 0
+        """Number of the best epoch so far, 0 = the start."""
+        scores = [self.log.get("start_crps", math.inf), *self.log["validation_crps"]]
+        return int(np.argmin(scores))
 
     def _finished(self) -> bool:
         done = len(self.log["loss"])

@@ -108,6 +108,31 @@ def test_with_a_short_history_nothing_older_counts(little_city: City, tmp_path: 
     assert scores(little_city, None) != scores(little_city, 24)
 
 
+def test_only_stations_held_out_are_young_where_some_are(little_city: City) -> None:
+    """A new station among old ones: its own past is cut, what is known around it is not."""
+    panel, _ = read_panel(little_city)
+    held = backtest.held_out_stations(len(panel.station_ids), 0.25)
+    run = backtest.Run("adaptive-climatology", 0, "test", 0.25, False, history_hours=24)
+
+    def score(changed: np.ndarray) -> float:
+        values = panel.values.copy()
+        values[changed, : int(0.7 * panel.steps) - 24] *= 7
+        return float(backtest.measure(run, replace(panel, values=values), torch.device("cpu"))["ncrps"])
+
+    untouched = score(np.array([], dtype=int))
+    assert score(held) == untouched
+    old = backtest.Run("lec-diff", 0, "test", 0.25, False, history_hours=24)
+    trained = backtest.fitted(old, panel, protocol_split(panel.steps), torch.device("cpu"))
+    others = np.setdiff1d(np.arange(len(panel.station_ids)), held)
+    values = panel.values.copy()
+    values[others, : int(0.7 * panel.steps) - 24] = np.nan
+    known, forgotten = (
+        backtest.measure(old, replace(panel, values=past), torch.device("cpu"), fit=lambda *_: trained)["ncrps"]
+        for past in (panel.values, values)
+    )
+    assert known != forgotten
+
+
 def test_one_training_can_be_measured_with_several_histories(little_city: City) -> None:
     panel, _ = read_panel(little_city)
     run = backtest.Run("lec-diff", 0, "test", 0.0, False)

@@ -188,7 +188,8 @@ class Windows:
     """Cuts batches from a panel: `context` steps before an origin, `horizon` steps from it on.
 
     `graph` is over the panel's stations; `station` gives their rows in a model's station table (default: all unknown).
-    `history`: how many steps of the context are known; those before are missing, as for stations that are so young.
+    `history`: how many steps of the context are known of each station (a number, or one a station); those before are missing, as
+    for stations that are so young.
     """
 
     def __init__(
@@ -199,11 +200,12 @@ class Windows:
         context: int,
         horizon: int,
         station: np.ndarray | None = None,
-        history: int | None = None,
+        history: int | np.ndarray | None = None,
     ) -> None:
         self.panel = panel
         self.context, self.horizon = context, horizon
-        self.history = context if history is None else min(history, context)
+        age = torch.arange(context, 0, -1)
+        self.unknown = None if history is None else age > torch.as_tensor(history).reshape(-1, 1)
         self.edge_index, self.edge_weight = edge_index, edge_weight
         self.values = torch.tensor(panel.values)
         self.environment = None if panel.environment is None else torch.as_tensor(panel.environment)
@@ -241,8 +243,9 @@ class Windows:
         )
 
     def _past(self, origin: int) -> Tensor:
-        past = self.values[:, max(0, origin - self.history) : origin]
-        return torch.nn.functional.pad(past, (self.context - past.shape[1], 0), value=torch.nan)
+        past = self.values[:, max(0, origin - self.context) : origin]
+        past = torch.nn.functional.pad(past, (self.context - past.shape[1], 0), value=torch.nan)
+        return past if self.unknown is None else past.masked_fill(self.unknown, torch.nan)
 
     def _future(self, origin: int) -> Tensor:
         future = self.values[:, origin : origin + self.horizon]

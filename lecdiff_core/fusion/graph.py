@@ -62,3 +62,13 @@ def distance_graph(positions: np.ndarray, neighbours: int = 8) -> Graph:
     degree = np.bincount(pairs[1], weights=weight, minlength=count)
     normalised = weight / np.sqrt(degree[pairs[0]] * degree[pairs[1]])
     return Graph(torch.as_tensor(pairs), torch.as_tensor(normalised, dtype=torch.float32), count)
+
+
+def neighbourhood_mean(values: Tensor, edge_index: Tensor, edge_weight: Tensor, hops: int) -> Tensor:
+    """Values (B, N, F) averaged by edge weight over the stations tied to each, `hops` times over."""
+    source, target = edge_index
+    weight = edge_weight[:, None]
+    total = weight.new_zeros(values.shape[1], 1).index_add_(0, target, weight)
+    for _ in range(hops):
+        values = torch.zeros_like(values).index_add_(1, target, values[:, source] * weight) / total
+    return values

@@ -38,13 +38,14 @@ class MomentHead(nn.Module):
     def __init__(self, kernels: int, condition: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.from_condition = nn.Linear(condition, hidden)
-        self.from_step = nn.Linear(kernels + 4 + CALENDAR_WIDTH, hidden, bias=False)
+        self.from_step = nn.Linear(kernels + 5 + CALENDAR_WIDTH, hidden, bias=False)
         self.middle = nn.Linear(hidden, hidden)
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(hidden, kernels + 2)
         self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
         self.log_spread = nn.Parameter(torch.tensor(-1.8))
         self.from_error = nn.Parameter(torch.tensor([0.5, 0.1]))
+        self.from_surprise = nn.Parameter(torch.tensor(0.5))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -59,14 +60,17 @@ class MomentHead(nn.Module):
         ahead = torch.linspace(0, 1, kernels.shape[2], device=kernels.device)[:, None].expand_as(centre)
         clock = clock[:, None].expand(-1, kernels.shape[1], -1, -1)
         error = season.error + ERROR_TO_SPREAD - self.log_spread
-        features = torch.cat([(kernels - centre) / root, root, ahead, error.detach(), clock], dim=3)
+        surprise = season.surprise[:, :, None, None].expand_as(centre)
+        features = torch.cat([(kernels - centre) / root, root, ahead, error.detach(), surprise, clock], dim=3)
         hidden = silu(self.from_condition(condition)[:, :, None] + self.from_step(features))
         hidden = silu(self.middle(self.dropout(hidden)))
         out = self.out(self.dropout(hidden))
-        mean = (torch.softmax(self.gate + trust[..., None] * out[..., 2:], dim=3) * kernels).sum(3)
+        gate = self.gate + season.record[:, :, None]
+        mean = (torch.softmax(gate + trust[..., None] * out[..., 2:], dim=3) * kernels).sum(3)
         root = (mean + FLOOR).sqrt()
         corrected = softplus(mean + trust * root * out[..., 0], beta=50)
-        return Frame(corrected, root * torch.exp(self.log_spread + error @ self.from_error + out[..., 1]))
+        log_spread = self.log_spread + error @ self.from_error + (self.from_surprise * surprise + out[..., 1:2])[..., 0]
+        return Frame(corrected, root * log_spread.exp())
 
 
 def normal_crps(observed: Tensor, mean: Tensor, spread: Tensor) -> Tensor:

@@ -4,6 +4,13 @@ A generalisation of the fixed formula `adaptive-climatology`: a step's mean is a
 past days; a day's weight depends on its age and on whether it is the same kind of day; the whole is then scaled by how the
 last hours compare with what the same formula gave for them, an influence that fades along the horizon. Beside the mean it gives
 how far past days were from theirs: what spread is usual at this station and slot.
+
+What a station was not seen long enough to say, the stations around it say: their means of the slot count for a few days of its
+own, those with like surroundings for more.
+
+With a track record, each kernel's forecast of yesterday, made with what was known before yesterday, is compared with what came,
+at the station and at those around it: kernels that were right count for more (weights by past loss, as in Vovk 1990), and
+a day that surprised all of them widens the spread.
 """
 
 import math
@@ -11,9 +18,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import normalize, pad
 
 from lecdiff_core.city.windows import DAY_TYPES, Batch
+from lecdiff_core.fusion.graph import neighbourhood_mean
 
 FLOOR = 0.02  # of a station's mean: added under every square root of traffic
 SMOOTHING_REACH_HOURS = 1.5
@@ -22,6 +30,12 @@ ERROR_MEMORY_DAYS = 7.0
 LARGEST_ERROR = 2.0
 LEAST_WEIGHT = 0.02  # of past days, for their mean to be something to compare with
 STATION_COUNTS, SLOT_COUNTS = 5.0, 3.0  # observations' worth of trust in what is usual everywhere, at the station
+NEIGHBOURS_COUNT = 3.0  # how much the record of the stations around a station weighs beside its own
+BORROWED_WEIGHT = 0.15  # of the means of the stations around, beside 1 for a day of one's own just gone
+LIKENESS = 0.2  # cosine distance of two surroundings over which a neighbour's say falls to a third
+RECORD_FLOOR = 0.005  # of a station's mean: errors as small as this tell kernels apart no more
+LARGEST_SURPRISE = 1.0
+NEIGHBOURS_LEVEL = (0.5, 0.2, 0.0)  # how far the level of each window moves to that of the stations around, at first
 
 
 class LevelWindow(NamedTuple):
@@ -42,12 +56,16 @@ class Season(NamedTuple):
     future: (B, N, K, H), level-corrected.  past: (B, N, K, J P), each from days before it only, not level-corrected.
     level: (B, N, W) log of recent traffic over its seasonal mean, for W windows of recent hours.
     error: (B, N, H, 2) log of the usual absolute error over the root of the mean: at this slot, and at the station.
+    record: (B, N, K) what yesterday's forecasts say for each kernel, as logits.
+    surprise: (B, N) log of yesterday's error, of the best kernel, over the usual one.
     """
 
     future: Tensor
     past: Tensor
     level: Tensor
     error: Tensor
+    record: Tensor
+    surprise: Tensor
 
 
 class SeasonalMean(nn.Module):
@@ -59,6 +77,8 @@ class SeasonalMean(nn.Module):
     days: D, how many past days are looked at.  recalled_days: J, days of context whose own means are also given.
     memory_days: initial τ of each kernel.  smoothing_hours: width of the Gaussian that smooths past days along the day, None =
     as they are.  error_days: past days whose errors tell the usual spread, 0 = none.
+    track_record: look at yesterday's forecasts, which takes one day more of context.  hops: edges over which a station's neighbours
+    have a say in its level and record, 0 = none.
     """
 
     smoothing: Tensor | None
@@ -73,9 +93,13 @@ class SeasonalMean(nn.Module):
         level_windows: tuple[LevelWindow, ...] = (LevelWindow(6.0, 0.8, 24.0),),
         smoothing_hours: float | None = None,
         error_days: int = 0,
+        track_record: bool = False,
+        hops: int = 0,
+        environment: bool = False,
     ) -> None:
         super().__init__()
         kernels = len(memory_days)
+        self.track_record, self.hops = track_record, hops
         self.steps_per_day, self.days, self.recalled_days = steps_per_day, days, recalled_days
         self.error_days = error_days
         self.window_steps = [max(1, round(steps_per_day * window.hours / 24)) for window in level_windows]
@@ -88,13 +112,21 @@ class SeasonalMean(nn.Module):
         self.level_exponent = nn.Parameter(exponents.repeat(kernels, 1))
         fading = torch.tensor([window.fading_hours for window in level_windows])
         self.log_level_hours = nn.Parameter(fading.log().repeat(kernels, 1))
+        self.log_borrowed = nn.Parameter(torch.tensor(BORROWED_WEIGHT).log()) if hops else None
+        self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log()) if hops and environment else None
+        self.log_reliance = nn.Parameter(torch.tensor(20.0).log()) if track_record else None
+        self.neighbours_level = nn.Parameter(torch.tensor(NEIGHBOURS_LEVEL[: len(level_windows)])) if hops else None
         kernel = None if smoothing_hours is None else _gaussian(smoothing_hours, 24 / steps_per_day)
         self.register_buffer("smoothing", kernel, persistent=False)
 
     @property
     def context(self) -> int:
         """L, context steps that are looked at."""
-        return (self.days + self.recalled_days) * self.steps_per_day
+        return self._context_days * self.steps_per_day
+
+    @property
+    def _context_days(self) -> int:
+        return self.days + self.recalled_days + self.track_record
 
     def forward(self, past: Tensor, batch: Batch) -> Season:
         """Seasonal means for `past` (B, N, L), a positive scaled version of the batch's past, NaN = missing."""
@@ -102,23 +134,30 @@ class SeasonalMean(nn.Module):
         known, seen = torch.where(observed, past, 0.0), observed.to(past.dtype)
         if self.smoothing is not None:
             known, seen = self._smoothed(known), self._smoothed(seen)
-        by_day = (self.days + self.recalled_days, self.steps_per_day)
+        by_day = (self._context_days, self.steps_per_day)
         known, seen = known.unflatten(2, by_day), seen.unflatten(2, by_day)
         kinds = batch.past_calendar.day_type.unflatten(1, by_day)
         ages = torch.arange(self.days, 0, -1, device=past.device)
-        means, weights_of = [], []
-        for block in range(self.recalled_days + 1):
-            sources = slice(self.recalled_days - block, self.recalled_days - block + self.days)
+        means, founded = [], []
+        around = self._around(batch)
+        for block in range(self._context_days - self.days + 1):  # the day ahead, the last day, the day before it, …
+            first = self._context_days - self.days - block
+            sources = slice(first, first + self.days)
             target_kind = kinds[:, -block] if block else batch.future_calendar.day_type[:, : self.steps_per_day]
             weights = self._weights(ages, target_kind, kinds[:, sources])
-            mean, weight = _mean(weights, known[:, :, sources], seen[:, :, sources])
+            mean, weight = self._borrowed(*_mean(weights, known[:, :, sources], seen[:, :, sources]), around)
             means.append(mean)
-            weights_of.append(weight[:, :, 0])
-        recalled = torch.cat(means[:0:-1], dim=3)
-        founded = torch.cat(weights_of[:0:-1], dim=2) > LEAST_WEIGHT
-        level = self._level(past, recalled[:, :, 0], founded)
+            founded.append(weight[:, :, 0] > LEAST_WEIGHT)
+        level = self._level(past, means[1][:, :, 0], founded[1])
+        future = self._corrected(means[0], self._with_neighbours(level, batch))
         error = self._error(past, known, seen, kinds)
-        return Season(self._corrected(means[0], level), recalled, level, error)
+        record, surprise = past.new_zeros(*past.shape[:2], len(self.log_memory)), past.new_zeros(past.shape[:2])
+        if self.track_record:
+            earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], founded[2])
+            yesterday = self._corrected(means[1], self._with_neighbours(earlier, batch))
+            record, surprise = self._record(past, yesterday, founded[1], error, batch)
+        recalled = torch.cat(means[self.recalled_days : 0 : -1], dim=3)
+        return Season(future, recalled, level, error, record, surprise)
 
     def _smoothed(self, series: Tensor) -> Tensor:
         """A series (B, N, L) averaged along time; beyond its ends there is nothing."""
@@ -135,6 +174,34 @@ class SeasonalMean(nn.Module):
         recency = -ages / self.log_memory.exp()[:, None] + self.weekly[:, None] * (ages % 7 == 0)
         kind = self.kind[:, target_kind[:, None, :].expand_as(source_kind), source_kind].transpose(0, 1)
         return torch.exp(recency[None, :, :, None] + kind)
+
+    def _around(self, batch: Batch) -> Tensor | None:
+        """Weights (N, N, sparse, rows sum to 1) of the stations next to each, itself left out; None = nothing is borrowed."""
+        if self.log_borrowed is None:
+            return None
+        ties = batch.edge_index[:, batch.edge_index[0] != batch.edge_index[1]]
+        weight = batch.edge_weight[batch.edge_index[0] != batch.edge_index[1]]
+        source, target = ties
+        if self.log_likeness is not None and batch.environment is not None:
+            place = normalize(batch.environment, dim=1)
+            distance = 1 - (place[source] * place[target]).sum(1)
+            weight = weight * torch.exp(-distance / self.log_likeness.exp())
+        count = batch.past.shape[1]
+        total = weight.new_zeros(count).index_add(0, target, weight)
+        share = weight / total[target].clamp_min(1e-12)
+        indices = torch.stack([target, source])
+        return torch.sparse_coo_tensor(indices, share, (count, count), check_invariants=False).coalesce()
+
+    def _borrowed(self, mean: Tensor, weight: Tensor, around: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Means (B, N, K, P) and their weights, with what the stations around have seen."""
+        if around is None or self.log_borrowed is None:
+            return mean, weight
+        both = torch.stack([mean * weight, weight], dim=-1).transpose(0, 1)
+        total, founded = torch.sparse.mm(around, both.flatten(1)).view(both.shape).transpose(0, 1).unbind(-1)
+        few = self.log_borrowed.exp()
+        borrowed = few * few / (weight + few) * (founded > LEAST_WEIGHT)
+        own = weight + 1e-4
+        return (mean * own + borrowed * total / founded.clamp_min(LEAST_WEIGHT)) / (own + borrowed), weight + borrowed
 
     def _level(self, past: Tensor, recalled: Tensor, founded: Tensor) -> Tensor:
         """log(recent / expected) of each window beyond that of the longer one before it (B, N, W).
@@ -156,6 +223,35 @@ class SeasonalMean(nn.Module):
             explained = level
         return torch.stack(levels, dim=2)
 
+    def _with_neighbours(self, level: Tensor, batch: Batch) -> Tensor:
+        """Levels (B, N, W) moved towards those of the stations around."""
+        if self.neighbours_level is None:
+            return level
+        around = neighbourhood_mean(level, batch.edge_index, batch.edge_weight, self.hops)
+        return level + self.neighbours_level * (around - level)
+
+    def _record(
+        self, past: Tensor, yesterday: Tensor, founded: Tensor, usual: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (B, N, K) and surprise (B, N) from yesterday's forecasts (B, N, K, P) and the log usual errors (B, N, P, 2)."""
+        assert self.log_reliance is not None
+        with torch.no_grad():
+            recent = past[..., -self.steps_per_day :]
+            observed = recent.isfinite() & founded
+            error = torch.where(observed[:, :, None], (yesterday - recent[:, :, None]).abs(), 0.0).mean(3)
+            expected = (yesterday[:, :, 0] + FLOOR).sqrt() * usual[..., 0].exp()
+            expected = torch.where(observed, expected, 0.0).mean(2, keepdim=True)
+            sums = torch.cat([error, expected], dim=2)
+            if self.hops:
+                around = neighbourhood_mean(sums, batch.edge_index, batch.edge_weight, self.hops)
+                sums = (sums + NEIGHBOURS_COUNT * around) / (1 + NEIGHBOURS_COUNT)
+            sums = sums + RECORD_FLOOR
+            error, expected = sums[..., :-1], sums[..., -1]
+            best = error.amin(2)
+            surprise = (best / expected).log().clamp(-LARGEST_SURPRISE, LARGEST_SURPRISE)
+            excess = error / best[..., None] - 1
+        return -self.log_reliance.exp() * excess, surprise
+
     def _corrected(self, mean: Tensor, level: Tensor) -> Tensor:
         """Means (B, N, K, H) under the levels (B, N, W)."""
         hours = torch.arange(1, mean.shape[3] + 1, device=mean.device) * (24 / self.steps_per_day)
@@ -167,7 +263,7 @@ class SeasonalMean(nn.Module):
         """Usual errors (B, N, P, 2) of the reference kernel, each past day forecast from the days before it."""
         if self.error_days == 0:
             return past.new_full((*past.shape[:2], self.steps_per_day, 2), math.log(USUAL_ERROR))
-        count, days = self.days + self.recalled_days, self.error_days
+        count, days = self._context_days, self.error_days
         ages = torch.arange(count, 0, -1, device=past.device)
         since = ages[None, :] - ages[-days:, None]
         recency = -since / self.log_memory[0].exp() + self.weekly[0] * (since % 7 == 0)

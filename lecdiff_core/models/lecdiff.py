@@ -65,7 +65,7 @@ class LecDiffConfig:
     history_days: int = 28  # past days the seasonal mean looks at
     recalled_days: int = 1  # days the recurrent encoder reads
     # Initial memory of each seasonal kernel, the reference first.
-    memory_days: tuple[float, ...] = (7.0, 3.0, 1.3, 20.0)
+    memory_days: tuple[float, ...] = (7.0, 3.0, 1.3, 20.0, 0.5)
     smoothing_hours: float = 0.45  # width of the smoothing of past days along the day
     error_days: int = 14  # past days whose errors tell the usual spread
     short_history: float = 0.1  # share of stations that training shows with a short history
@@ -77,7 +77,7 @@ class LecDiffConfig:
     denoiser_layers: int = 2
     prediction: str = "velocity"  # or "noise"
     sampler: str = "dpm-solver"
-    denoising_steps: int = 8
+    denoising_steps: int = 6
     dropout: float = 0.2
 
 
@@ -125,8 +125,8 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
-    recipe = 4
-    prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_error")
+    recipe = 5
+    prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_")
     temperature: Tensor
     trust: Tensor
 
@@ -135,7 +135,7 @@ class LecDiff(ForecastModel):
         self.config = config
         self.horizon = day = config.steps_per_day
         self.recalled = config.recalled_days * day
-        self.context = (config.history_days + config.recalled_days) * day
+        self.context = (config.history_days + config.recalled_days + config.season) * day
         kernels = len(config.memory_days)
         series = 6 if config.season else 4
         self.station = nn.Embedding(config.stations + 1, config.station_width) if config.station_width else None
@@ -143,7 +143,9 @@ class LecDiff(ForecastModel):
             series + CALENDAR_WIDTH + config.station_width, config.hidden, config.recurrent_layers
         )
         self.fusion = GraphFusion(config.hidden, config.environment_width, config.graph_layers)
-        self.hops = self.fusion.hops if config.decoder == "joint" else None
+        # A station's seasonal means borrow from those next to it, which is one edge beyond what the fusion sees.
+        reach = self.fusion.hops + bool(config.season and config.graph_layers)
+        self.hops = reach if config.decoder == "joint" else None
         if config.season:
             self.season = SeasonalMean(
                 day,
@@ -153,6 +155,9 @@ class LecDiff(ForecastModel):
                 level_windows=LEVEL_WINDOWS,
                 smoothing_hours=config.smoothing_hours,
                 error_days=config.error_days,
+                track_record=True,
+                hops=config.graph_layers,
+                environment=config.environment_width > 0,
             )
             self.from_level = nn.Linear(len(LEVEL_WINDOWS), config.hidden, bias=False)
             self.moments = MomentHead(kernels, 2 * config.hidden, config.hidden, config.dropout)

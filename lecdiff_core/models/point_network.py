@@ -58,7 +58,7 @@ class PointNetwork(PointModel):
     def __init__(self, steps_per_day: int, prior: bool) -> None:
         super().__init__()
         self.steps_per_day = self.horizon = steps_per_day
-        self.context = (HISTORY_DAYS + 1) * steps_per_day
+        self.context = (HISTORY_DAYS + 1 + prior) * steps_per_day
         self.prior = prior
         self.outputs, self.recent_width, self.ahead_width = 1, 4 + CALENDAR_WIDTH, COVARIATE_WIDTH + 1
         if prior:
@@ -70,7 +70,10 @@ class PointNetwork(PointModel):
                 memory_days=form.memory_days,
                 level_windows=LEVEL_WINDOWS,
                 smoothing_hours=form.smoothing_hours,
+                track_record=True,
+                hops=form.graph_layers,
             )
+            self.hops = form.graph_layers + 1
             kernels = len(form.memory_days)
             self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
             self.outputs += kernels
@@ -100,7 +103,8 @@ class PointNetwork(PointModel):
         if inputs.season is None:
             return softplus(out[..., 0] + UNIT) * inputs.scale
         kernels = inputs.season.future.transpose(2, 3)
-        mean = (torch.softmax(self.gate + out[..., 1:], dim=3) * kernels).sum(3)
+        gate = self.gate + inputs.season.record[:, :, None]
+        mean = (torch.softmax(gate + out[..., 1:], dim=3) * kernels).sum(3)
         corrected = softplus(mean + (mean + FLOOR).sqrt() * out[..., 0], beta=50)
         return corrected * inputs.scale
 

@@ -68,7 +68,7 @@ class Stgcn(PointNetwork):
         left = steps_per_day - len(self.blocks) * 2 * (KERNEL - 1)
         self.gather = GatedConvolution(WIDTHS[-1], HIDDEN, left)
         self.decoder = StepDecoder(HIDDEN, self.ahead_width, HIDDEN, self.outputs, DROPOUT)
-        self.hops = len(self.blocks)
+        self.hops = max(self.hops or 0, len(self.blocks) + prior)
 
     def body(self, inputs: Inputs, batch: Batch) -> Tensor:
         """(B, N, H, outputs)."""

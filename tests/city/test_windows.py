@@ -79,6 +79,15 @@ def test_what_is_older_than_the_history_is_missing(windows: Windows) -> None:
     np.testing.assert_array_equal(past[1, :, 62:], windows.panel.values[:, :10])
 
 
+def test_stations_may_be_of_different_age(windows: Windows) -> None:
+    ages = np.array([24] + [72] * (len(windows.panel.station_ids) - 1))
+    young = Windows(windows.panel, windows.edge_index, windows.edge_weight, context=72, horizon=24, history=ages)
+    past = young.batch(np.array([100])).past[0]
+    assert past[0, :48].isnan().all()
+    np.testing.assert_array_equal(past[:, 48:], windows.panel.values[:, 76:100])
+    np.testing.assert_array_equal(past[1:], windows.panel.values[1:, 28:100])
+
+
 @pytest.mark.parametrize("origin", [0, -5, 241])
 def test_an_origin_outside_the_data_is_refused(windows: Windows, origin: int) -> None:
     with pytest.raises(UserError, match="origin"):

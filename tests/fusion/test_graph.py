@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lecdiff_core.fusion.graph import Graph, distance_graph
+from lecdiff_core.fusion.graph import Graph, distance_graph, neighbourhood_mean
 
 
 def dense(graph: Graph) -> np.ndarray:
@@ -54,3 +54,14 @@ def test_one_station_is_a_graph() -> None:
     graph = distance_graph(np.zeros((1, 2)))
     assert graph.edge_index.shape == (2, 1)
     assert torch.equal(graph.edge_weight, torch.ones(1))
+
+
+def test_the_mean_over_neighbours_is_that_of_the_weights_and_leaves_what_is_alike() -> None:
+    graph = distance_graph(np.array([[0.0, 0.0], [100.0, 0.0], [300.0, 0.0], [900.0, 0.0]]), neighbours=1)
+    weights = dense(graph) / dense(graph).sum(1, keepdims=True)
+    values = np.random.default_rng(0).normal(size=(2, 4, 3))
+    for hops in range(3):
+        found = neighbourhood_mean(torch.as_tensor(values), graph.edge_index, graph.edge_weight, hops)
+        np.testing.assert_allclose(found, np.linalg.matrix_power(weights, hops) @ values, atol=1e-6)
+    alike = torch.ones(1, 4, 2)
+    torch.testing.assert_close(neighbourhood_mean(alike, graph.edge_index, graph.edge_weight, 2), alike)

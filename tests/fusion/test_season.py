@@ -1,5 +1,6 @@
 """The seasonal mean."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -166,3 +167,118 @@ def test_usual_errors_tell_noisy_stations_and_noisy_slots() -> None:
     assert slot[2, 1] > slot[2, 12] + 0.5
     nothing = seasonal_mean()(scaled.past, scaled).error
     np.testing.assert_allclose(nothing.exp(), USUAL_ERROR, rtol=1e-5)
+
+
+def tracked(hops: int = 0, **form: object) -> SeasonalMean:
+    return SeasonalMean(
+        PER_DAY, days=9, recalled_days=1, memory_days=(7.0, 0.5), track_record=True, hops=hops, **form
+    ).requires_grad_(False)
+
+
+def changed_rhythm(stations: int) -> np.ndarray:
+    """Eleven days; all but the last station change their rhythm for the last three."""
+    rng = np.random.default_rng(5)
+    before, after = rng.uniform(1, 2, (2, PER_DAY))
+    values = np.tile(before, (stations, 11)).reshape(stations, 11, PER_DAY)
+    values[: stations - 1, 8:] = after
+    return values.reshape(stations, -1)
+
+
+def test_a_kernel_that_was_right_yesterday_counts_for_more() -> None:
+    season = tracked()
+    batch = batch_of(changed_rhythm(2), season.context, 11 * PER_DAY)
+    found = season(batch.past, batch)
+    long, short = found.record[0].unbind(1)
+    assert short[0] == 0 and long[0] < -10, "the short memory had seen the new rhythm, the long one had not"
+    assert abs(float(long[1] - short[1])) < 1, "where nothing changed, both were right"
+
+
+def test_the_record_of_the_stations_around_speaks_for_one_that_was_silent_yesterday() -> None:
+    values = changed_rhythm(4)
+    values[1, -PER_DAY:] = np.nan
+    alone, together = tracked(), tracked(hops=1)
+    batch = batch_of(values, alone.context, 11 * PER_DAY)
+    assert (alone(batch.past, batch).record[0, 1] == 0).all()
+    assert together(batch.past, batch).record[0, 1, 0] < -10
+
+
+def test_an_unusual_yesterday_is_a_surprise_and_an_unknown_one_is_none() -> None:
+    rng = np.random.default_rng(6)
+    values = 20 + rng.normal(0, 1, (3, 11 * PER_DAY))
+    values[1, -PER_DAY:] += rng.normal(0, 8, PER_DAY)
+    values[2, -PER_DAY:] = np.nan
+    season = tracked(error_days=7)
+    batch = batch_of(values / 20, season.context, 11 * PER_DAY)
+    surprise = season(batch.past, batch).surprise[0]
+    assert surprise[1] > surprise[0] + 0.5 and surprise[2] == 0
+
+
+def test_nothing_of_yesterday_or_before_is_no_record() -> None:
+    values = np.full((2, 11 * PER_DAY), np.nan)
+    values[0, -5:] = 3.0
+    season = tracked(hops=2)
+    batch = batch_of(values, season.context, 11 * PER_DAY)
+    found = season(batch.past, batch)
+    assert (found.record == 0).all() and (found.surprise == 0).all()
+    assert all(part.isfinite().all() for part in found)
+
+
+def test_the_level_moves_towards_that_of_the_stations_around() -> None:
+    values = np.full((3, 11 * PER_DAY), 2.0)
+    values[1:, -PER_DAY:] = 3.0
+    alone, together = tracked(), tracked(hops=1)
+    batch = batch_of(values, alone.context, 11 * PER_DAY)
+    assert (together(batch.past, batch).future[0, 0] > alone(batch.past, batch).future[0, 0]).all()
+    assert (together(batch.past, batch).future[0, 2] < alone(batch.past, batch).future[0, 2]).all()
+
+
+def weekdays_and_weekends(stations: int, days: int) -> np.ndarray:
+    """Stations alike but for their size; a rhythm for weekdays, another for weekends. Day 0 is a Monday."""
+    rng = np.random.default_rng(7)
+    weekday, weekend = rng.uniform(1, 2, (2, PER_DAY))
+    city = np.concatenate([weekend if day % 7 > 4 else weekday for day in range(days)])
+    return np.arange(1, stations + 1)[:, None] * city
+
+
+def test_a_young_station_borrows_the_weekend_it_has_not_seen_from_those_around() -> None:
+    values = weekdays_and_weekends(4, 13)
+    truth = values[0, 12 * PER_DAY :].copy()
+    values[0, : 11 * PER_DAY] = np.nan  # only Friday is known of it, Saturday is asked
+    origin = 12 * PER_DAY
+    values[0, origin - PER_DAY : origin] = weekdays_and_weekends(1, 5)[0, -PER_DAY:]
+
+    def error(hops: int) -> float:
+        season = tracked(hops)
+        batch = batch_of(values, season.context, origin)
+        scale = batch.past.nanmean(2, keepdim=True)
+        future = season(batch.past / scale, batch).future * scale[..., None]
+        return float((future[0, 0, 0] - torch.as_tensor(truth)).abs().mean())
+
+    assert error(hops=1) < 0.6 * error(hops=0)
+
+
+def test_a_well_known_station_hardly_borrows() -> None:
+    values = weekdays_and_weekends(3, 11)
+    values[1:] = values[1:, ::-1]  # its neighbours have another rhythm
+    alone, together = tracked(), tracked(hops=1)
+    together.neighbours_level.zero_()
+    batch = batch_of(values, alone.context, 11 * PER_DAY)
+    scaled = batch.past / batch.past.nanmean(2, keepdim=True)
+    apart, shared = (form(scaled, batch).future[0, 0, 0] for form in (alone, together))
+    assert 0 < float((apart - shared).abs().mean()) < 0.03
+
+
+def test_neighbours_with_like_surroundings_have_more_to_say() -> None:
+    values = weekdays_and_weekends(3, 11)
+    values[2] = values[2, ::-1]
+    values[0, : 10 * PER_DAY] = np.nan
+    season = tracked(hops=1, environment=True)
+    batch = batch_of(values, season.context, 11 * PER_DAY)
+
+    def share_of_second(environment: list[list[float]]) -> float:
+        alike = replace(batch, environment=torch.tensor(environment))
+        return float(season._around(alike).to_dense()[0, 1])
+
+    like_second = share_of_second([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    like_third = share_of_second([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]])
+    assert like_second > 0.8 and like_third < 0.2
