@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the committed results, between their `<!-- table:… -->` marks.
+"""Write the tables of README.md, docs/results.md and docs/experiments.md from the committed results, between their marks.
 
     python benchmarks/readme_tables.py [--check]
 
@@ -34,7 +34,7 @@ from pages.parts import findings
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "experiments.md")
 TITLES = {"milan": "Milan", "nanjing": "Nanjing", "demo": "Demo city"}
 SUBSET = Conditions(subset=True)
 UNSEEN = {
@@ -332,6 +332,33 @@ def latency() -> str:
     return table(["Model", "Device", "Stations", "Time", "µs a station and step", "Peak memory"], rows)
 
 
+def trials() -> str:
+    """LEC-Diff with one thing changed, by validation folds: nCRPS of each city, and how far that is from the recipe's."""
+    file = RESULTS / "trials.json"
+    if not file.is_file():
+        return "Not measured yet."
+    runs = json.loads(file.read_text())["trials"]
+    mean: dict[tuple[str, str], float] = {}
+    for trial, city in {(run["trial"], run["city"]) for run in runs}:
+        mean[trial, city] = float(
+            np.mean([run["ncrps"] for run in runs if (run["trial"], run["city"]) == (trial, city)])
+        )
+    said = {run["trial"]: run["what"] for run in runs}
+    cities = [name for name in CITIES if ("recipe", name) in mean]
+    order = sorted(said, key=lambda trial: (trial != "recipe", -mean.get((trial, cities[0]), 0.0)))
+
+    def cell(trial: str, city: str) -> str:
+        if (trial, city) not in mean:
+            return "–"
+        change = mean[trial, city] / mean["recipe", city] - 1
+        return f"{mean[trial, city]:.4f}" + (f" ({change:+.1%})" if trial != "recipe" else "")
+
+    return table(
+        ["Trial", *(TITLES[city] for city in cities)],
+        ([said[trial], *(cell(trial, city) for city in cities)] for trial in order),
+    )
+
+
 TABLES = {
     "accuracy": overview,
     "standing": standing,
@@ -344,6 +371,7 @@ TABLES = {
     "surroundings": surroundings,
     "samplers": samplers,
     "latency": latency,
+    "trials": trials,
 }
 
 

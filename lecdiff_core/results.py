@@ -21,6 +21,7 @@ LABELS = {
     "lec-diff-paper": "LEC-Diff, the paper's form",
     "lec-diff-ar": "Autoregressive decoder",
     "drop-sgf": "Drop SGF (no graph)",
+    "keep-anomalies": "Anomalies kept in the history",
     "drop-gei": "Drop GEI (no surroundings)",
     "shuffled-gei": "Shuffled GEI (another station's surroundings)",
     "lec-diff-image": "Image embedding alone",
@@ -46,6 +47,7 @@ LABELS = {
 # LEC-Diff with something taken out or exchanged.
 ABLATIONS = (
     "drop-sgf",
+    "keep-anomalies",
     "drop-gei",
     "shuffled-gei",
     "lec-diff-image",

@@ -35,6 +35,7 @@ BORROWED_WEIGHT = 0.15  # of the means of the stations around, beside 1 for a da
 LIKENESS = 0.2  # cosine distance of two surroundings over which a neighbour's say falls to a third
 RECORD_FLOOR = 0.005  # of a station's mean: errors as small as this tell kernels apart no more
 LARGEST_SURPRISE = 1.0
+ANOMALOUS = 6.0  # usual errors from the mean, from which on a step is an anomaly
 NEIGHBOURS_LEVEL = (0.5, 0.2, 0.0)  # how far the level of each window moves to that of the stations around, at first
 
 
@@ -96,12 +97,13 @@ class SeasonalMean(nn.Module):
         track_record: bool = False,
         hops: int = 0,
         environment: bool = False,
+        forget_anomalies: bool = False,
     ) -> None:
         super().__init__()
         kernels = len(memory_days)
         self.track_record, self.hops = track_record, hops
         self.steps_per_day, self.days, self.recalled_days = steps_per_day, days, recalled_days
-        self.error_days = error_days
+        self.error_days, self.forget_anomalies = error_days, forget_anomalies
         self.window_steps = [max(1, round(steps_per_day * window.hours / 24)) for window in level_windows]
         self.doubts = [window.doubt for window in level_windows]
         self.log_memory = nn.Parameter(torch.tensor(memory_days).log())
@@ -130,14 +132,14 @@ class SeasonalMean(nn.Module):
 
     def forward(self, past: Tensor, batch: Batch) -> Season:
         """Seasonal means for `past` (B, N, L), a positive scaled version of the batch's past, NaN = missing."""
-        observed = past.isfinite()
-        known, seen = torch.where(observed, past, 0.0), observed.to(past.dtype)
-        if self.smoothing is not None:
-            known, seen = self._smoothed(known), self._smoothed(seen)
         by_day = (self._context_days, self.steps_per_day)
-        known, seen = known.unflatten(2, by_day), seen.unflatten(2, by_day)
+        known, seen = self._by_day(past)
         kinds = batch.past_calendar.day_type.unflatten(1, by_day)
         ages = torch.arange(self.days, 0, -1, device=past.device)
+        errors = self._past_errors(past, known, seen, kinds)
+        error = self._usual(errors)
+        if self.forget_anomalies:
+            known, seen = self._by_day(past.masked_fill(self._anomalous(errors, error), torch.nan))
         means, founded = [], []
         around = self._around(batch)
         for block in range(self._context_days - self.days + 1):  # the day ahead, the last day, the day before it, …
@@ -150,7 +152,6 @@ class SeasonalMean(nn.Module):
             founded.append(weight[:, :, 0] > LEAST_WEIGHT)
         level = self._level(past, means[1][:, :, 0], founded[1])
         future = self._corrected(means[0], self._with_neighbours(level, batch))
-        error = self._error(past, known, seen, kinds)
         record, surprise = past.new_zeros(*past.shape[:2], len(self.log_memory)), past.new_zeros(past.shape[:2])
         if self.track_record:
             earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], founded[2])
@@ -158,6 +159,15 @@ class SeasonalMean(nn.Module):
             record, surprise = self._record(past, yesterday, founded[1], error, batch)
         recalled = torch.cat(means[self.recalled_days : 0 : -1], dim=3)
         return Season(future, recalled, level, error, record, surprise)
+
+    def _by_day(self, past: Tensor) -> tuple[Tensor, Tensor]:
+        """What was seen and how much of it, smoothed along the day: each (B, N, D, P)."""
+        observed = past.isfinite()
+        known, seen = torch.where(observed, past, 0.0), observed.to(past.dtype)
+        if self.smoothing is not None:
+            known, seen = self._smoothed(known), self._smoothed(seen)
+        by_day = (self._context_days, self.steps_per_day)
+        return known.unflatten(2, by_day), seen.unflatten(2, by_day)
 
     def _smoothed(self, series: Tensor) -> Tensor:
         """A series (B, N, L) averaged along time; beyond its ends there is nothing."""
@@ -259,29 +269,37 @@ class SeasonalMean(nn.Module):
         return mean * torch.exp(torch.einsum("bnw,kwh->bnkh", level, fading))
 
     @torch.no_grad()
-    def _error(self, past: Tensor, known: Tensor, seen: Tensor, kinds: Tensor) -> Tensor:
-        """Usual errors (B, N, P, 2) of the reference kernel, each past day forecast from the days before it."""
-        if self.error_days == 0:
-            return past.new_full((*past.shape[:2], self.steps_per_day, 2), math.log(USUAL_ERROR))
+    def _past_errors(self, past: Tensor, known: Tensor, seen: Tensor, kinds: Tensor) -> Tensor:
+        """Errors (B, N, R, P) over the root of the mean of the last R days, each forecast from the days before it; NaN = unknown."""
         count, days = self._context_days, self.error_days
         ages = torch.arange(count, 0, -1, device=past.device)
-        since = ages[None, :] - ages[-days:, None]
+        since = ages[None, :] - ages[count - days :, None]
         recency = -since / self.log_memory[0].exp() + self.weekly[0] * (since % 7 == 0)
-        kind = self.kind[0][kinds[:, -days:, None], kinds[:, None]]
+        kind = self.kind[0][kinds[:, count - days :, None], kinds[:, None]]
         weights = torch.exp(recency[None, :, :, None] + kind) * (since > 0)[None, :, :, None]
         total = torch.einsum("brdp,bndp->bnrp", weights, known)
         weight = torch.einsum("brdp,bndp->bnrp", weights, seen)
         mean = total / weight.clamp_min(1e-6)
-        observed = past.unflatten(2, (count, -1))[:, :, -days:]
+        observed = past.unflatten(2, (count, -1))[:, :, count - days :]
         error = ((observed - mean).abs() / (mean + FLOOR).sqrt()).clamp_max(LARGEST_ERROR)
-        valid = (error.isfinite() & (weight > LEAST_WEIGHT)).to(past.dtype)
-        valid = valid * torch.exp(-ages[-days:] / ERROR_MEMORY_DAYS)[:, None]
-        error = (error.nan_to_num(0.0) * valid).sum(2)
+        return error.masked_fill(weight <= LEAST_WEIGHT, torch.nan)
+
+    @torch.no_grad()
+    def _usual(self, errors: Tensor) -> Tensor:
+        """Log of the usual error (B, N, P, 2) at this slot and at the station, from those of the last R days."""
+        ages = torch.arange(errors.shape[2], 0, -1, device=errors.device)
+        valid = errors.isfinite() * torch.exp(-ages / ERROR_MEMORY_DAYS)[:, None]
+        error = (errors.nan_to_num(0.0) * valid).sum(2)
         counted = valid.sum(2)
         station = (error.sum(2) + STATION_COUNTS * USUAL_ERROR) / (counted.sum(2) + STATION_COUNTS)
         slot = _around(error, self.steps_per_day) + SLOT_COUNTS * station[..., None]
         slot = slot / (_around(counted, self.steps_per_day) + SLOT_COUNTS)
         return torch.stack([slot, station[..., None].expand_as(slot)], dim=3).log()
+
+    def _anomalous(self, errors: Tensor, usual: Tensor) -> Tensor:
+        """Which steps of the past (B, N, L) were far off what is usual for their station."""
+        far = errors > ANOMALOUS * usual[:, :, None, :, 1].exp()
+        return pad(far.flatten(2), (self.context - errors.shape[2] * errors.shape[3], 0))
 
 
 def _gaussian(width: float, step: float) -> Tensor:

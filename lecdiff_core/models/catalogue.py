@@ -119,6 +119,7 @@ MODELS: dict[str, Entry] = {
     "lec-diff-image": _lec_diff(_embedded, "image"),
     "lec-diff-text": _lec_diff(_embedded, "text"),
     "lec-diff-unified": _lec_diff(_embedded, "unified"),
+    "keep-anomalies": _lec_diff(forget_anomalies=False),
     "lec-diff-ar": _lec_diff(decoder="autoregressive")._replace(recipe="step by step"),
     "lstm": _plain(Lstm),
     "lstm+prior": _plain(Lstm, "network+prior", prior=True),

@@ -68,6 +68,7 @@ class LecDiffConfig:
     memory_days: tuple[float, ...] = (7.0, 3.0, 1.3, 20.0, 0.5)
     smoothing_hours: float = 0.45  # width of the smoothing of past days along the day
     error_days: int = 14  # past days whose errors tell the usual spread
+    forget_anomalies: bool = True  # leave anomalous stretches of the past out of the seasonal mean
     short_history: float = 0.1  # share of stations that training shows with a short history
     hidden: int = 32
     recurrent_layers: int = 1
@@ -125,7 +126,7 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
-    recipe = 5
+    recipe = 6
     prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_")
     temperature: Tensor
     trust: Tensor
@@ -158,6 +159,7 @@ class LecDiff(ForecastModel):
                 track_record=True,
                 hops=config.graph_layers,
                 environment=config.environment_width > 0,
+                forget_anomalies=config.forget_anomalies,
             )
             self.from_level = nn.Linear(len(LEVEL_WINDOWS), config.hidden, bias=False)
             self.moments = MomentHead(kernels, 2 * config.hidden, config.hidden, config.dropout)

@@ -71,7 +71,9 @@ class PointNetwork(PointModel):
                 level_windows=LEVEL_WINDOWS,
                 smoothing_hours=form.smoothing_hours,
                 track_record=True,
+                error_days=form.error_days,
                 hops=form.graph_layers,
+                forget_anomalies=form.forget_anomalies,
             )
             self.hops = form.graph_layers + 1
             kernels = len(form.memory_days)

@@ -18,6 +18,7 @@ CHANGED = {  # what an ablation did, to follow "the error rises"
     "lec-diff-image": "with the image's embedding alone",
     "lec-diff-text": "with the text's embedding alone",
     "lec-diff-unified": "with image and text embedded together",
+    "keep-anomalies": "when anomalous stretches of the past count like all else",
     "lec-diff-ar": "when the day is denoised step by step",
 }
 

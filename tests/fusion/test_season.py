@@ -282,3 +282,20 @@ def test_neighbours_with_like_surroundings_have_more_to_say() -> None:
     like_second = share_of_second([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     like_third = share_of_second([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1]])
     assert like_second > 0.8 and like_third < 0.2
+
+
+def test_a_surge_is_left_out_of_the_means_of_later_days_and_a_lasting_change_is_not() -> None:
+    rng = np.random.default_rng(8)
+    values = 20 + rng.normal(0, 1, (2, 12 * PER_DAY))
+    origin = 11 * PER_DAY
+    values[0, origin - 2 * PER_DAY + 8 : origin - 2 * PER_DAY + 12] = 80
+    values[1, 5 * PER_DAY : origin] += 20
+    scale = 20.0
+    batch = batch_of(values / scale, seasonal_mean().context, origin)
+    kept, forgotten = (
+        seasonal_mean(error_days=7, forget_anomalies=forget)(batch.past, batch).future[0, :, 0].detach() * scale
+        for forget in (False, True)
+    )
+    assert kept[0, 8:12].min() > 25
+    np.testing.assert_allclose(forgotten[0], 20, atol=2)
+    assert forgotten[1].mean() > 35

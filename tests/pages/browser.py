@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,12 +51,20 @@ def tiles():
 
 @pytest.fixture(scope="session")
 def server(cities_folder, tiles, tmp_path_factory):
-    """Address of the app, started as a person starts it."""
-    empty, port = tmp_path_factory.mktemp("empty"), free_port()
-    log = tmp_path_factory.mktemp("server") / "log"
+    """Address of the app on the shared cities."""
+    with serving(cities_folder, tiles.template, tmp_path_factory.mktemp("server"), cities_folder / "flatland") as address:
+        yield address
+
+
+@contextmanager
+def serving(root: Path, tiles: str, scratch: Path, *city: Path) -> Iterator[str]:
+    """The app over the cities in `root`, started as a person starts it in an empty folder of `scratch`; its address."""
+    port, empty, log = free_port(), scratch / "empty", scratch / "log"
+    empty.mkdir()
     start = "from lecdiff_core.cli import main; main()"
-    words = ["app", str(cities_folder / "flatland"), "--port", str(port), "--headless"]
-    environment = os.environ | {"LECDIFF_CITIES": str(cities_folder), "LECDIFF_TILE_URL": tiles.template}
+    words = ["app", *map(str, city), "--port", str(port), "--headless"]
+    environment = os.environ | {"LECDIFF_CITIES": str(root), "LECDIFF_TILE_URL": tiles}
+    environment.pop("LECDIFF_CITY", None)
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", start, *words], cwd=empty, env=environment, stdout=output, stderr=output

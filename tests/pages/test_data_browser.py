@@ -1,0 +1,113 @@
+"""The Data page in real Chromium: from a little CSV to a training that survives a reload, is stopped and goes on."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import PATIENCE, Visitor, assert_nothing_is_cut_off, in_chromium, serving
+
+from lecdiff_core import background
+from lecdiff_core.city.folder import City
+
+pytestmark = in_chromium
+DAYS = 22
+STATIONS = ("A1", "B2", "C3", "<i>D4")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Hourly traffic of four stations, and their places."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{station},2024-03-{4 + hour // 24:02d}T{hour % 24:02d}:00,{level * (2 + np.sin(hour % 24 / 4)) * rng.gamma(20, 0.05):.2f}"
+        for level, station in enumerate(STATIONS, start=1)
+        for hour in range(24 * DAYS)
+    ]
+    traffic, places = tmp_path / "traffic.csv", tmp_path / "places.csv"
+    traffic.write_text("station_id,timestamp,traffic\n" + "\n".join(rows))
+    places.write_text("station_id,lon,lat\n" + "\n".join(f"{s},{9 + 0.01 * i},45.4" for i, s in enumerate(STATIONS)))
+    return traffic, places
+
+
+@pytest.fixture
+def served(tmp_path: Path):
+    """Address of the app over an empty cities folder, and that folder."""
+    root = tmp_path / "cities"
+    root.mkdir()
+    try:
+        with serving(root, "", tmp_path) as address:
+            yield address, root
+    finally:
+        for city in root.iterdir():
+            for job in background.jobs(city):
+                background.cancel(job, grace=5)
+
+
+def test_from_a_csv_to_a_training_that_survives_a_reload(chromium, served, files):
+    address, root = served
+    visitor = Visitor(chromium, address, 1280, 800, "light")
+    page = visitor.page
+    page.goto(f"{address}/data?step=import", wait_until="commit", timeout=2 * PATIENCE)
+    import_a_city(page, files)
+    city = City.open(root / "little-harbour")
+    assert city.station_ids == STATIONS
+    page.get_by_text("528 of 1h").wait_for()
+    page.get_by_role("button", name="Open the city").click()
+    page.get_by_role("heading", name="What Little Harbour holds").wait_for()
+    start_training(page)
+    bar = page.get_by_text(re.compile(r"epoch \d+ of at most")).first
+    bar.wait_for()
+    visitor.shoot("data-training")
+    page.reload()
+    bar.wait_for()
+    assert_nothing_is_cut_off(page)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Resume").wait_for()
+    (job,) = [one for one in background.jobs(city.path) if one.step == "train"]
+    assert job.state == "stopped" and background.jobs(city.path)[0].id == job.id
+    page.get_by_role("button", name="Resume").click()
+    bar.wait_for()
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(15, 23, 29)'")
+    visitor.shoot("data-dark")
+    assert page.locator("i", has_text="D4").count() == 0
+    page.close()
+    assert background.find(city.path, job.id).state == "running"
+    assert visitor.errors == []
+
+
+def import_a_city(page, files) -> None:
+    inputs = page.locator("[data-testid=stFileUploaderDropzoneInput]")
+    inputs.nth(0).set_input_files(files[0])
+    page.get_by_text("First rows of traffic.csv").wait_for()
+    inputs.nth(1).set_input_files(files[1])
+    page.get_by_text("First rows of places.csv").wait_for()
+    choose(page, "import_interval", "1 hour")
+    page.get_by_role("textbox", name="Unit").fill("MB")
+    name = page.get_by_role("textbox", name="Name of the city")
+    name.fill("Little Harbour")
+    name.press("Enter")
+    start = page.get_by_role("button", name="Import", exact=True)
+    start.click()  # waits until it can be clicked
+    page.get_by_role("button", name="Open the city").wait_for()
+
+
+def start_training(page) -> None:
+    """Of a model that is slow to validate, so that it is still at work when the test comes back to it."""
+    page.get_by_text("No model has been trained yet.").click()
+    choose(page, "train_model", "TimeGrad")
+    button = page.get_by_role("button", name="Train", exact=True)
+    button.scroll_into_view_if_needed()
+    button.click()
+
+
+def choose(page, key: str, words: str) -> None:
+    """By keyboard, in the box of this key."""
+    from playwright.sync_api import expect
+
+    box = page.locator(f".st-key-{key}").get_by_role("combobox")
+    box.focus()
+    page.keyboard.type(words)
+    page.keyboard.press("Enter")
+    expect(box).to_have_value(words)
