@@ -52,7 +52,9 @@ def tiles():
 @pytest.fixture(scope="session")
 def server(cities_folder, tiles, tmp_path_factory):
     """Address of the app on the shared cities."""
-    with serving(cities_folder, tiles.template, tmp_path_factory.mktemp("server"), cities_folder / "flatland") as address:
+    with serving(
+        cities_folder, tiles.template, tmp_path_factory.mktemp("server"), cities_folder / "flatland"
+    ) as address:
         yield address
 
 

@@ -10,7 +10,7 @@ from browser import PATIENCE, Visitor, assert_nothing_is_cut_off, in_chromium, s
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
 
-pytestmark = in_chromium
+pytestmark = [*in_chromium, pytest.mark.slow]
 DAYS = 22
 STATIONS = ("A1", "B2", "C3", "<i>D4")
 
@@ -65,9 +65,10 @@ def test_from_a_csv_to_a_training_that_survives_a_reload(chromium, served, files
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Resume").wait_for()
     (job,) = [one for one in background.jobs(city.path) if one.step == "train"]
-    assert job.state == "stopped" and background.jobs(city.path)[0].id == job.id
+    assert job.state == "stopped" and "--model=timegrad" in job.order.options
+    assert background.jobs(city.path)[0].id == job.id
     page.get_by_role("button", name="Resume").click()
-    bar.wait_for()
+    page.get_by_role("button", name="Cancel").wait_for()
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(15, 23, 29)'")
     visitor.shoot("data-dark")
@@ -104,10 +105,8 @@ def start_training(page) -> None:
 
 def choose(page, key: str, words: str) -> None:
     """By keyboard, in the box of this key."""
-    from playwright.sync_api import expect
-
-    box = page.locator(f".st-key-{key}").get_by_role("combobox")
-    box.focus()
+    page.locator(f".st-key-{key}").get_by_role("combobox").focus()
     page.keyboard.type(words)
+    page.get_by_role("option", name=words, exact=True).wait_for()
     page.keyboard.press("Enter")
-    expect(box).to_have_value(words)
+    page.get_by_role("option").first.wait_for(state="hidden")
