@@ -104,9 +104,9 @@ TRIALS: dict[str, tuple[str, Change]] = {
     "no-short-histories": ("no stations shown with a short history", with_config(short_history=0.0)),
 }
 TRAININGS: dict[str, tuple[str, Recipe]] = {
-    "faster": (
-        "three to five times the learning rates",
-        replace(RECIPES["default"], learning_rate=5e-4, denoiser_learning_rate=1e-3, prior_learning_rate=1e-2),
+    "slower": (
+        "a third to a fifth of the learning rates",
+        replace(RECIPES["default"], learning_rate=2e-4, denoiser_learning_rate=3e-4, prior_learning_rate=2e-3),
     ),
     "no-averaging": ("weights not averaged", replace(RECIPES["default"], averaging=0.0)),
 }

@@ -1,5 +1,7 @@
 """Congestion: how likely traffic goes above what a station can carry, read off the samples of a forecast."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -15,11 +17,18 @@ def given_capacities(city: City) -> np.ndarray:
     return pd.to_numeric(city.stations["capacity"], errors="coerce").to_numpy(float)
 
 
-def usual_capacities(city: City, before: pd.Timestamp, quantile: float) -> np.ndarray:
-    """(N,) what a share `quantile` of a station's values before a time stayed below, as a stand-in for a capacity."""
-    if not 0 < quantile < 1:
-        raise UserError(f"the quantile that stands in for a capacity must lie between 0 and 1, not {quantile}")
-    return city.traffic.loc[: before - city.interval].quantile(quantile).to_numpy(float)
+def usual_capacities(
+    city: City, before: pd.Timestamp, quantiles: Sequence[float], stations: Sequence[str] | None = None
+) -> np.ndarray:
+    """(Q, N) what a share of a station's values before a time stayed below, as a stand-in for a capacity.
+
+    stations: ids of the N stations, by default all of the city. Raises UserError for a quantile outside 0 … 1.
+    """
+    for quantile in quantiles:
+        if not 0 < quantile < 1:
+            raise UserError(f"the quantile that stands in for a capacity must lie between 0 and 1, not {quantile}")
+    past = city.traffic.loc[: before - city.interval, list(city.station_ids if stations is None else stations)]
+    return past.quantile(list(quantiles)).to_numpy(float)
 
 
 def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:

@@ -50,12 +50,12 @@ class Recipe:
 
 
 RECIPES = {
-    "default": Recipe(learning_rate=2e-4, denoiser_learning_rate=3e-4, prior_learning_rate=2e-3),
+    "default": Recipe(patience=6),
     "paper": Recipe(
         learning_rate=1e-3, weight_decay=0.0, averaging=0.99, rows=64, validation_samples=8, validation_stations=32
     ),
     "network": Recipe(learning_rate=3e-3, epochs=24, validation_samples=2),
-    "network+prior": Recipe(learning_rate=3e-4, prior_learning_rate=2e-3, validation_samples=2),
+    "network+prior": Recipe(learning_rate=3e-4, validation_samples=2),
     "likelihood": Recipe(learning_rate=2e-3, epochs=12, patience=4, validation_samples=10, validation_stations=150),
     "step by step": Recipe(
         prior_learning_rate=2e-3, rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32
