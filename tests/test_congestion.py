@@ -50,15 +50,17 @@ def test_as_many_capacities_as_stations():
 
 def test_stand_ins_look_only_back(little_city):
     before = little_city.traffic.index[200]
-    usual = usual_capacities(little_city, before, 0.99)
+    usual = usual_capacities(little_city, before, [0.99, 0.5])
     later = little_city.traffic.to_numpy().copy()
     later[200:] *= 50
     little_city.traffic = pd.DataFrame(later, little_city.traffic.index, little_city.traffic.columns)
-    np.testing.assert_array_equal(usual_capacities(little_city, before, 0.99), usual)
+    np.testing.assert_array_equal(usual_capacities(little_city, before, [0.99, 0.5]), usual)
+    some = little_city.station_ids[3:5]
+    np.testing.assert_allclose(usual_capacities(little_city, before, [0.5], some), usual[1:, 3:5], rtol=1e-6)
     past = little_city.traffic.iloc[:200].to_numpy()
-    assert np.all((past <= usual).sum(0) / np.isfinite(past).sum(0) >= 0.97)
+    assert np.all((past <= usual[0]).sum(0) / np.isfinite(past).sum(0) >= 0.97)
     with pytest.raises(UserError, match=r"between 0 and 1, not 1\.5"):
-        usual_capacities(little_city, before, 1.5)
+        usual_capacities(little_city, before, [0.5, 1.5])
 
 
 def test_given_capacities_are_read_as_numbers(little_city):

@@ -17,6 +17,7 @@ from pages.parts import map as station_map
 from pages.parts.cities import Place
 from pages.parts.following import following
 from pages.parts.formats import duration, literal
+from pages.parts.outlook import Work
 from pages.parts.views import View
 
 BY_BOX, AHEAD_BOX = "by_box", "ahead_box"
@@ -35,10 +36,7 @@ def draw(place: Place, city: City) -> None:
 
 def _waiting(city: City) -> bool:
     """Whether the forecast of all stations that the map shall show is still under way."""
-    if not session.view().is_forecast:
-        return False
-    work = views.outlook_of(city, session.origin())
-    return work.result is None and not work.trouble
+    return session.view().is_forecast and views.outlook_of(city, session.origin()).waiting
 
 
 def _state(city: City) -> tuple:
@@ -59,13 +57,18 @@ def _parts(place: Place, city: City) -> None:
     with by:
         _choose_view()
     if waiting:
-        share = views.outlook_of(city, session.origin()).share
-        legend.progress(share, f"Forecasting all {len(city.station_ids):,} stations")
+        with legend:
+            progress(city, views.outlook_of(city, session.origin()))
     else:
         legend.html(words)
     _ahead(city)
     if trouble:
         _tell(trouble, city)
+
+
+def progress(city: City, work: Work) -> None:
+    """How far a forecast of all stations is."""
+    st.progress(work.share, f"Forecasting all {len(city.station_ids):,} stations")
 
 
 def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:

@@ -8,6 +8,7 @@ import os
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -134,6 +135,15 @@ def stamp(*files: Path) -> Stamp:
 def open_city(path: Path) -> City:
     """The city in the folder `path`, read once and again only when a file of it changed. Raises UserError."""
     return _open(path, stamp(*(path / name for name in (META_FILE, STATIONS_FILE, TRAFFIC_FILE))))
+
+
+@lru_cache(maxsize=4)
+def station_names(city: City) -> dict[str, str]:
+    """The names of the stations that have one, by id."""
+    if "name" not in city.stations:
+        return {}
+    pairs = zip(city.station_ids, city.stations["name"].fillna("").astype(str), strict=True)
+    return {station_id: name for station_id, name in pairs if name}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

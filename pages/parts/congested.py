@@ -1,20 +1,14 @@
 """Congestion ahead: how likely each station goes above what it can carry in the next 24 hours."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.congestion import given_capacities, usual_capacities
-from lecdiff_core.errors import UserError
-from pages.parts import charts, forecasts, formats, found, missing, panel, session
+from lecdiff_core.congestion import given_capacities
+from pages.parts import alive_map, charts, cities, forecasts, formats, loads, missing, panel, session, views
 from pages.parts.formats import escaped, literal
 
-RULES = {
-    "given": "Given capacity",
-    "0.99": "99 % of past values",
-    "0.999": "99.9 % of past values",
-    "0.95": "95 % of past values",
-}
 LIST_HEIGHT = 430
 
 
@@ -26,8 +20,8 @@ def show(city: City) -> None:
             "How likely a station exceeds its capacity is read off a forecast. Train a model first.", "train", city
         )
         return
-    given = pd.Series(given_capacities(city), index=list(city.station_ids))
-    rules = [rule for rule in RULES if rule != "given" or given.notna().any()]
+    given = bool(np.isfinite(given_capacities(city)).any())
+    rules = [rule for rule in loads.CAPACITY_RULES if rule != loads.GIVEN or given]
     told_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")
     told_side.html(
         f'<p class="lec-told">How likely each station goes above what it can carry in the 24 hours '
@@ -36,48 +30,61 @@ def show(city: City) -> None:
     )
     with rule_side:
         rule = st.selectbox(
-            "What a station can carry", rules, format_func=RULES.__getitem__, key="capacity_rule",
+            "What a station can carry", rules, format_func=loads.CAPACITY_RULES.__getitem__, key="capacity_rule",
             help="The capacity in the station table, or what that share of a station's own values before this time stayed below.",
         )  # fmt: skip
-    try:
-        limits = (
-            given
-            if rule == "given"
-            else pd.Series(usual_capacities(city, origin, float(rule)), index=list(city.station_ids))
-        )
-        with st.spinner("Forecasting all stations"):
-            forecast = found.next_day(city, model, origin)
-        table = found.at_risk(city, forecast, limits)
-    except UserError as error:
-        st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
+    work = views.outlook_of(city, origin)
+    if work.result is None:
+        wait(city, origin)
+        return
+    table = work.result.congestion[rule]
+    if table.empty:
+        st.info("No station that can be forecast has a capacity by this rule.", icon=":material/speed:")
         return
     list_side, chart_side = st.columns(panel.SIDES, gap="medium")
     with list_side:
-        chosen = show_risks(city, table, rule, origin)
+        row = show_risks(city, table, rule, origin)
     with chart_side:
-        show_station_ahead(city, model, chosen, float(limits[chosen]), origin)
+        show_station_ahead(city, model, row["station_id"], float(row["capacity"]), origin)
 
 
-def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp) -> str:
-    """The stations, those at risk first. Returns the chosen one."""
+def wait(city: City, origin: pd.Timestamp) -> None:
+    """How far the forecast of all stations is, or what stands in its way."""
+    work = views.outlook_of(city, origin)
+    if work.waiting:
+        st.fragment(_progress, run_every=alive_map.MOMENT_SECONDS)(city, origin)
+    else:
+        st.warning(f"No forecast: {literal(work.trouble)}", icon=":material/error:")
+
+
+def _progress(city: City, origin: pd.Timestamp) -> None:
+    work = views.outlook_of(city, origin)
+    if not work.waiting:
+        st.rerun()
+    alive_map.progress(city, work)
+
+
+def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp) -> pd.Series:
+    """The stations, those at risk first. Returns the row of the chosen one."""
     likely = int((table["probability"] >= 0.5).sum())
     some = int((table["probability"] > 0).sum())
     st.html(
         f'<h3 class="lec-part">{likely:,} of {len(table):,} stations will more likely than not exceed it, {some:,} may</h3>'
     )
+    names = table["station_id"].map(cities.station_names(city))
     divisor, unit = formats.scale(float(table["peak_high"].max()), city.meta.unit)
     each = f"{unit} / {formats.duration(city.interval)}" if unit else f"per {formats.duration(city.interval)}"
     shown = pd.DataFrame(
         {
             "Station": table["station_id"],
-            "Name": table["name"],
+            "Name": names,
             "Probability": 100 * table["probability"],
             "Most likely at": table["likeliest"].dt.tz_localize(None),
             "Capacity": table["capacity"] / divisor,
             "Expected peak": table["peak"] / divisor,
         }
     )
-    if not table["name"].str.len().any():
+    if names.isna().all():
         shown = shown.drop(columns="Name")
     amount = st.column_config.NumberColumn
     key = f"risks-{rule}-{origin.isoformat()}-{session.place().key}"
@@ -101,11 +108,11 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
     )
     st.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
     st.download_button(
-        "CSV", lambda: table.to_csv(index=False), "congestion.csv", "text/csv",
+        "CSV", lambda: table.assign(name=names).to_csv(index=False), "congestion.csv", "text/csv",
         icon=":material/download:", on_click="ignore", key="risks_csv",
     )  # fmt: skip
     rows = picked["selection"]["rows"] if picked else []
-    return str(table["station_id"].iloc[rows[0] if rows else 0])
+    return table.iloc[rows[0] if rows else 0]
 
 
 def show_station_ahead(city: City, model: str, station_id: str, limit: float, origin: pd.Timestamp) -> None:

@@ -3,17 +3,14 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from lecdiff_core import surges
 from lecdiff_core.assets import results_folder
 from lecdiff_core.city.folder import City
-from lecdiff_core.congestion import congestion
 from lecdiff_core.errors import UserError
-from lecdiff_core.forecast import Forecast
 from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE, Surges
-from pages.parts import cities, forecasts, formats
+from pages.parts import cities, formats
 from pages.parts.cities import Stamp
 
 QUALITY_FILE = "surges.json"
@@ -47,30 +44,6 @@ def _quality(file: Path, changed: Stamp) -> dict:  # noqa: ARG001
     except (OSError, ValueError) as error:
         raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
     return found
-
-
-def next_day(city: City, model: str, origin: pd.Timestamp) -> Forecast:
-    """The forecast of all stations from `origin` on. Raises UserError."""
-    return _next_day(city, *forecasts.version(city, model), origin.isoformat())
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _next_day(_city: City, path: str, data_hash: str, model: str, changed: Stamp, origin: str) -> Forecast:  # noqa: ARG001
-    start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
-    return forecasts.forecaster(_city, model).forecast(start, samples=forecasts.SAMPLES)
-
-
-def at_risk(city: City, forecast: Forecast, capacities: pd.Series) -> pd.DataFrame:
-    """The stations with a capacity, those first that most likely exceed it."""
-    table = congestion(forecast, capacities[list(forecast.station_ids)].to_numpy())
-    return table.dropna(subset="probability").assign(name=lambda rows: [_name(city, row) for row in rows["station_id"]])
-
-
-def _name(city: City, station_id: str) -> str:
-    if "name" not in city.stations:
-        return ""
-    name = city.stations["name"].iloc[city.station_ids.index(station_id)]
-    return "" if pd.isna(name) else str(name)
 
 
 def rarity(false_alarms_per_day: float) -> str:

@@ -13,7 +13,14 @@ from lecdiff_core.congestion import given_capacities, usual_capacities
 SMALLEST, LARGEST = 5.0, 11.0  # radius of a station on the map, pixels
 BRIGHTEST = 0.995  # quantile of all loads at which the colours end
 NEAREST = 3
-USUAL_CAPACITY = 0.99  # quantile of its history that stands in for the capacity of a station without one
+GIVEN = "given"  # the rule that takes a station's capacity from the city folder; other rules are quantiles of its past values
+USUAL = "0.99"  # the rule for a station without a capacity
+CAPACITY_RULES = {
+    GIVEN: "Given capacity",
+    USUAL: "99 % of past values",
+    "0.999": "99.9 % of past values",
+    "0.95": "95 % of past values",
+}
 EARTH = Geod(ellps="WGS84")
 
 
@@ -99,10 +106,17 @@ def capacity(city: City, station_id: str) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def capacities(city: City, origin: pd.Timestamp) -> np.ndarray:
-    """(N,) capacity of each station: where the folder gives none, what 99 % of its values before `origin` stayed below."""
-    given = given_capacities(city)
-    return np.where(np.isfinite(given), given, usual_capacities(city, origin, USUAL_CAPACITY))
+def capacities(city: City, origin: pd.Timestamp, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Capacity of the stations in `rows` at the time `origin`, by each of the rules; NaN where a rule gives none."""
+    quantiles = [rule for rule in CAPACITY_RULES if rule != GIVEN]
+    stations = [city.station_ids[row] for row in rows]
+    usual = usual_capacities(city, origin, [float(quantile) for quantile in quantiles], stations)
+    return {GIVEN: given_capacities(city)[rows], **dict(zip(quantiles, usual, strict=True))}
+
+
+def given_or_usual(by_rule: dict[str, np.ndarray]) -> np.ndarray:
+    """The given capacity of each station; where there is none, what 99 % of its past values stayed below."""
+    return np.where(np.isfinite(by_rule[GIVEN]), by_rule[GIVEN], by_rule[USUAL])
 
 
 def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:

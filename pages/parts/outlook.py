@@ -1,4 +1,4 @@
-"""The forecast of all stations from one origin, for the colours of the map.
+"""The forecast of all stations from one origin, for the colours of the map and for where it will be tight.
 
 It takes a second for a town and minutes for a country, so that no page waits for it: one thread makes it, block by block, so that a
 click on a station comes in between, and pages look in on it. What nobody looks at any more is given up.
@@ -13,7 +13,9 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.congestion import congestion
 from lecdiff_core.errors import UserError
+from lecdiff_core.forecast import Forecast
 from pages.parts import forecasts, loads
 from pages.parts.cities import Stamp
 
@@ -33,6 +35,7 @@ class Outlook:
     high: np.ndarray
     exceeding: np.ndarray  # share of the samples above the station's capacity
     exceeding_once: np.ndarray  # (N,) share of the samples above it at any of the steps
+    congestion: dict[str, pd.DataFrame]  # by rule of what a station can carry, as lecdiff_core.congestion tells it
 
 
 @dataclass
@@ -44,6 +47,11 @@ class Work:
     trouble: str = ""
     given_up: bool = False
     looked_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a result is still to come."""
+        return self.result is None and not self.trouble
 
 
 def look(city: City, model: str, origin: pd.Timestamp) -> Work:
@@ -81,10 +89,7 @@ def _forecast_all(work: Work, city: City, model: str, origin: pd.Timestamp) -> O
     rows = [row for row in _by_place(city) if city.station_ids[row] in able]
     if not rows:
         raise UserError("no station has enough traffic before this time")
-    limits = loads.capacities(city, origin)
-    timestamps = pd.DatetimeIndex([])
-    tables: dict[str, np.ndarray] = {}
-    once = np.full(len(city.station_ids), np.nan, np.float32)
+    blocks = []
     for start in range(0, len(rows), BLOCK):
         if time.monotonic() - work.looked_at > GIVEN_UP_SECONDS:
             work.given_up, work.share = True, 0.0
@@ -92,16 +97,47 @@ def _forecast_all(work: Work, city: City, model: str, origin: pd.Timestamp) -> O
         block = np.sort(rows[start : start + BLOCK])
         names = [city.station_ids[row] for row in block]
         drawn = forecaster.forecast(origin, samples=forecasts.SAMPLES, stations=names)
-        timestamps = drawn.timestamps
-        above = drawn.samples > limits[block, None]
-        once[block] = np.where(np.isnan(limits[block]), np.nan, above.any(2).mean(0))
-        found = dict(zip(("median", "low", "high"), np.quantile(drawn.samples, LEVELS, axis=0), strict=True))
-        found["exceeding"] = np.where(np.isnan(limits[block, None]), np.nan, above.mean(0))
-        for name, values in found.items():
-            whole = tables.setdefault(name, np.full((len(once), len(timestamps)), np.nan, np.float32))
-            whole[block] = values
+        blocks.append((block, _read(drawn, loads.capacities(city, origin, block))))
         work.share = min(1.0, (start + BLOCK) / len(rows))
-    return Outlook(timestamps, **tables, exceeding_once=once)
+    return _joined(blocks, len(city.station_ids))
+
+
+def _read(drawn: Forecast, capacities: dict[str, np.ndarray]) -> Outlook:
+    """What is kept of the samples of some stations."""
+    limits = loads.given_or_usual(capacities)
+    known, above = np.isfinite(limits), drawn.samples > limits[:, None]
+    median, low, high = np.quantile(drawn.samples, LEVELS, axis=0).astype(np.float32)
+    return Outlook(
+        drawn.timestamps,
+        median,
+        low,
+        high,
+        exceeding=np.where(known[:, None], above.mean(0), np.nan).astype(np.float32),
+        exceeding_once=np.where(known, above.any(2).mean(0), np.nan).astype(np.float32),
+        congestion={
+            rule: congestion(drawn, values).dropna(subset="probability") for rule, values in capacities.items()
+        },
+    )
+
+
+def _joined(blocks: list[tuple[np.ndarray, Outlook]], count: int) -> Outlook:
+    """The outlooks of blocks of rows as one of `count` stations."""
+
+    def whole(name: str) -> np.ndarray:
+        parts = [(block, getattr(found, name)) for block, found in blocks]
+        values = np.full((count, *parts[0][1].shape[1:]), np.nan, np.float32)
+        for block, part in parts:
+            values[block] = part
+        return values
+
+    arrays = {name: whole(name) for name in ("median", "low", "high", "exceeding", "exceeding_once")}
+    tables = {
+        rule: pd.concat([found.congestion[rule] for _, found in blocks]).sort_values(
+            ["probability", "steps"], ascending=False, ignore_index=True
+        )
+        for rule in loads.CAPACITY_RULES
+    }
+    return Outlook(blocks[0][1].timestamps, **arrays, congestion=tables)
 
 
 def _by_place(city: City) -> list[int]:

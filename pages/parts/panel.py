@@ -11,6 +11,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from pages.parts import (
     charts,
+    cities,
     colours,
     description,
     exports,
@@ -97,7 +98,7 @@ def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> 
 def heading(city: City, station_id: str) -> None:
     """Id and name of the chosen station, and the way back to all stations."""
     title, back = st.columns([5, 2], vertical_alignment="center")
-    name = _name(city, station_id)
+    name = cities.station_names(city).get(station_id, "")
     title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
     with back.container(horizontal_alignment="right"):
         st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
@@ -114,13 +115,6 @@ def _said(city: City, station_id: str) -> str:
     words.html(f'<p class="lec-said">{escaped(first or "No description of its surroundings yet.")}</p>')
     more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
     return told[0].kept_text if told else ""
-
-
-def _name(city: City, station_id: str) -> str:
-    if "name" not in city.stations:
-        return ""
-    name = city.stations["name"].iloc[city.station_ids.index(station_id)]
-    return "" if pd.isna(name) else str(name)
 
 
 def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> str:

@@ -81,10 +81,9 @@ def _stations(city: City, origin: pd.Timestamp, view: View, step: int) -> Respon
 
 
 def _rows(city: City, painted: Painted) -> list[dict]:
-    names = city.stations["name"].fillna("") if "name" in city.stations else [""] * len(painted.texts)
+    names = cities.station_names(city)
     columns = zip(
         city.station_ids,
-        names,
         city.stations.geometry.x.round(6),
         city.stations.geometry.y.round(6),
         painted.texts,
@@ -95,13 +94,13 @@ def _rows(city: City, painted: Painted) -> list[dict]:
     return [
         {
             "station_id": station_id,
-            "label": f"{name} ({station_id})" if name else station_id,
+            "label": f"{names[station_id]} ({station_id})" if station_id in names else station_id,
             "position": [lon, lat],
             "value": text,
             "colour": colour,
             "size": size,
         }
-        for station_id, name, lon, lat, text, colour, size in columns
+        for station_id, lon, lat, text, colour, size in columns
     ]
 
 

@@ -1,6 +1,7 @@
 """The Surges page as a visitor meets it, run without a browser."""
 
 import json
+import time
 
 import pandas as pd
 import pytest
@@ -10,7 +11,8 @@ from visitor import link_of, text_of
 from lecdiff_core import surges
 from lecdiff_core.city.folder import City
 from lecdiff_core.surges import Surges
-from pages.parts import found
+from pages.parts import found, outlook
+from pages.parts.outlook import Work
 
 PAGE = "pages/surges.py"
 
@@ -105,13 +107,36 @@ def test_an_empty_search_is_told(flatland, open_page):
 
 
 def test_congestion_ranks_stations_by_the_rule_chosen(open_page):
-    app = open_page(show="congestion")
-    assert not app.exception
+    app = waited_for(open_page(show="congestion"))
     assert listed(app)["Station"].tolist() == ["ST-00"]  # the only one with a given capacity
+    assert listed(app)["Name"].tolist() == ["Mast 0"]
     app.selectbox(key="capacity_rule").set_value("0.95").run()
     table = listed(app)
     assert not app.exception and len(table) > 9
     assert table["Probability"].is_monotonic_decreasing and table["Probability"].between(0, 100).all()
+    assert (table["Expected peak"] > 0).all() and "ST-00" in table["Station"].tolist()
+
+
+def test_while_all_stations_are_forecast_congestion_says_how_far_that_is(open_page, monkeypatch):
+    work = Work(share=0.25)
+    monkeypatch.setattr(outlook, "look", lambda city, model, origin: work)
+    app = open_page(show="congestion")
+    (bar,) = app.get("progress")
+    assert bar.proto.value == 25 and bar.proto.text == "Forecasting all 12 stations" and not app.dataframe
+    work.trouble = "it **failed**"
+    app.run()
+    assert not app.get("progress") and any(r"it \*\*failed" in told.value for told in app.warning)
+
+
+def waited_for(app):
+    """The page once the forecast of all stations is there."""
+    for _ in range(600):
+        assert not app.exception
+        if app.dataframe:
+            return app
+        time.sleep(0.1)
+        app.run()
+    raise AssertionError("the list never came")
 
 
 def test_quality_is_shown_only_for_the_city_it_was_measured_on(open_page, monkeypatch, tmp_path, cities_folder):

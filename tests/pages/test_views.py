@@ -44,6 +44,16 @@ def test_the_forecast_of_all_stations_is_that_of_each(flat, whole):
     assert (whole.exceeding.max(1) <= whole.exceeding_once + 1e-6).all()
 
 
+def test_congestion_by_a_rule_is_what_the_map_shows_where_rules_agree(flat, whole):
+    usual, given = (whole.congestion[rule].set_index("station_id") for rule in (loads.USUAL, loads.GIVEN))
+    assert given.index.tolist() == ["ST-00"] and set(usual.index) == set(flat.station_ids)
+    assert usual["probability"].is_monotonic_decreasing
+    once = dict(zip(flat.station_ids, whole.exceeding_once, strict=True))
+    assert given.loc["ST-00", "probability"] == pytest.approx(once["ST-00"])
+    others = usual.drop("ST-00")
+    np.testing.assert_allclose(others["probability"], [once[station_id] for station_id in others.index], atol=1e-6)
+
+
 def test_what_nobody_looks_at_is_given_up_and_begun_again(flat, monkeypatch):
     monkeypatch.setattr(outlook, "GIVEN_UP_SECONDS", -1.0)
     origin = ORIGIN - pd.Timedelta("1h")
@@ -86,7 +96,7 @@ def test_kinds_are_named_and_a_station_without_chip_is_told(flat):
 
 
 def test_capacity_is_the_given_one_or_what_the_past_stayed_below(flat):
-    limits = loads.capacities(flat, ORIGIN)
+    limits = loads.given_or_usual(loads.capacities(flat, ORIGIN, np.arange(12)))
     past = flat.traffic.loc[: ORIGIN - flat.interval]
     assert limits[0] == 4000
     assert ((past.iloc[:, 1:] <= limits[1:]).mean() > 0.98).all()
