@@ -221,7 +221,7 @@ def benchmark(
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
     history_hours: Annotated[
-        int | None, typer.Option(help="Measure with only so much past of every station; else all.")
+        int | None, typer.Option(help="Know only so much past of the stations held out, or of all; else everything.")
     ] = None,
     as_json: Json = False,
 ) -> None:
