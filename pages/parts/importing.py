@@ -179,7 +179,7 @@ def _meaning() -> list[str]:
     nominal = st.checkbox(
         "Places are not real, only which stations are neighbours", key="import_nominal", help="For anonymised data."
     )
-    words = {"interval": interval, "timezone": zone, "unit": unit.strip(), "crs": system}
+    words = {"interval": interval, "timezone": zone, "crs": system} | ({"unit": unit.strip()} if unit.strip() else {})
     return [
         *(f"--{name}={value}" for name, value in words.items()),
         f"--coordinates={'nominal' if nominal else 'true'}",
@@ -223,6 +223,8 @@ def _begin(
         *([] if name or target == "this" else ["a name"]),
         *(["which column is which"] if None in _required(columns) else []),
     ]
+    if target == "this" and city.meta.unit and not any(option.startswith("--unit=") for option in options):
+        options = [*options, f"--unit={city.meta.unit}"]
     clicked = button.button(
         "Import",
         icon=":material/upload:",
