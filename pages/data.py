@@ -8,7 +8,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import copy_demo_city, demo_city
 from lecdiff_core.errors import UserError
 from lecdiff_core.steps import SavedModel, Step
-from pages.parts import cities, formats, holdings, importing, jobs, session, settings, tables
+from pages.parts import cities, city_settings, formats, holdings, importing, jobs, session, settings, tables
 from pages.parts.formats import escaped, literal
 
 BADGES = {
@@ -110,9 +110,14 @@ def show_holdings(city: City) -> None:
         "Holidays": f"{held.holidays}",
     }
     st.html(tables.facts(facts))
-    wishes = [wish for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
+    wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
     if wishes:
         st.html(f'<p class="lec-sub">Still missing</p>{tables.items(wishes)}')
+    if cities.editable(city.path):
+        with st.expander(
+            "Name, unit and holidays", icon=":material/edit:", key="settings", expanded=_asked("settings", False)
+        ):
+            city_settings.form(city)
 
 
 # ---- the steps

@@ -184,9 +184,14 @@ def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", t
         traffic.to_parquet(traffic_file, compression="zstd")
         with replacing(path / STATIONS_FILE) as stations_file:
             stations.to_parquet(stations_file, index=False)
-            with replacing(path / META_FILE) as meta_file:
-                meta_file.write_text(tomli_w.dumps(meta.model_dump(exclude_none=True)), encoding="utf-8")
+            write_meta(path, meta)
     return City(path, meta, stations, traffic)
+
+
+def write_meta(path: Path, meta: CityMeta) -> None:
+    """Write `city.toml` of the folder `path` alone. Raises UserError where the disk refuses."""
+    with replacing(Path(path) / META_FILE) as file:
+        file.write_text(tomli_w.dumps(meta.model_dump(exclude_none=True)), encoding="utf-8")
 
 
 def validate_stations(stations: "geopandas.GeoDataFrame", source: str) -> "geopandas.GeoDataFrame":

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_the_shipped_city_stays_as_it_is_and_a_copy_can_be_worked_on(open_page, 
     app = open_page(city="demo")
     assert not app.exception
     starts = [button for button in app.button if (button.key or "").startswith("start-")]
-    assert len(starts) == 7 and all(button.disabled for button in starts)
+    assert len(starts) == 7 and all(button.disabled for button in starts) and not settings_of(app)
     app.button(key="copy_demo").click().run()
     assert not app.exception and City.open(root / "demo-copy").models()
     assert link_of(app.switch_page("app.py").run(), "city") == "demo-copy"
@@ -171,6 +172,77 @@ def test_a_malformed_file_is_told_and_nothing_becomes_of_it(open_page, root):
     assert "Traceback" not in text_of(app)
     app.button(key=f"dismiss-{job.id}").click().run()
     assert not (root / "bad").exists()
+
+
+def replace_traffic(open_page, traffic: bytes) -> AppTest:
+    app = upload(open_page(), ("t.csv", traffic))
+    app.selectbox(key="import_interval").select("1h")
+    app.selectbox(key="import_timezone").select("UTC")
+    app.radio(key="import_into").set_value("this").run()
+    assert "import_name" not in {box.key for box in app.text_input} and not app.button(key="import_start").disabled
+    return app.button(key="import_start").click().run()
+
+
+def test_the_traffic_of_a_city_is_replaced_and_its_name_unit_and_holidays_stay(open_page, root):
+    make_city(root / "little", holidays=[date(2024, 1, 6)])
+    app = replace_traffic(open_page, TRAFFIC.replace(b"site,time,volume", b"station_id,timestamp,traffic"))
+    until(app, "done", root / "little")
+    city = City.open(root / "little")
+    assert city.station_ids == ("a", "b") and len(city.traffic) == len(HOURS)
+    assert city.meta.name == "Little Town" and city.meta.unit == "MB" and city.meta.holidays == [date(2024, 1, 6)]
+    facts = text_of(app)
+    assert "<dt>Stations</dt><dd>2</dd>" in facts and "What Little Town holds" in facts
+    assert [path.name for path in root.iterdir()] == ["little"]
+
+
+def test_traffic_that_is_refused_leaves_the_old_as_it_was(open_page, root):
+    before = City.open(root / "little")
+    app = replace_traffic(open_page, ROWS.replace(b",2\n", b",-2\n"))
+    until(app, "failed", root / "little")
+    assert any("the value is negative" in error.value.replace("\\", "") for error in app.error)
+    assert City.open(root / "little").data_hash == before.data_hash
+    assert "<dt>Stations</dt><dd>12</dd>" in text_of(app)
+
+
+def settings_of(app: AppTest) -> dict:
+    """The boxes of the form for name, unit and holidays, by what their keys begin with."""
+    boxes = [*app.text_input, *app.text_area]
+    return {
+        name: box for name in ("name", "unit", "holidays") for box in boxes if (box.key or "").startswith(f"{name}-")
+    }
+
+
+def save(app: AppTest) -> AppTest:
+    return next(button for button in app.button if button.label == "Save").click().run()
+
+
+def test_name_unit_and_holidays_are_written_into_the_folder(open_page, root):
+    make_city(root / "little", unit="")
+    app = open_page()
+    assert "<li>a unit</li>" in text_of(app) and "<li>holidays</li>" in text_of(app)
+    boxes = settings_of(app)
+    boxes["name"].set_value(f" Città {HOSTILE_NAME} ")
+    boxes["unit"].set_value("GB")
+    boxes["holidays"].set_value("2024-01-06, 2024-01-01\n2024-01-06")
+    save(app)
+    assert not app.exception and "<li>a unit</li>" not in text_of(app) and "<script>" not in text_of(app)
+    meta = City.open(root / "little").meta
+    assert (meta.name, meta.unit) == (f"Città {HOSTILE_NAME}", "GB")
+    assert meta.holidays == [date(2024, 1, 1), date(2024, 1, 6)] and meta.interval == "1h"
+    assert settings_of(app)["holidays"].value == "2024-01-01\n2024-01-06"
+
+
+@pytest.mark.parametrize(
+    ("box", "value", "told"),
+    [("name", "  ", "needs a name"), ("holidays", "2024-01-01\n2024-02-30", "“2024-02-30” is not")],
+)
+def test_what_cannot_be_a_name_or_a_date_is_told_and_not_saved(open_page, root, box, value, told):
+    before = (root / "little" / "city.toml").read_bytes()
+    app = open_page()
+    settings_of(app)[box].set_value(value)
+    save(app)
+    assert any(told in error.value.replace("\\", "") for error in app.error)
+    assert (root / "little" / "city.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize(
