@@ -198,10 +198,10 @@ def _train(city: City, models: list[SavedModel]) -> Step:
     needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
     if not models:
         return Step("train", "missing", "No model has been trained yet.", needs)
-    fitting = [model.name for model in models if not model.fit]
+    fitting = [model.label for model in models if not model.fit]
     if not fitting:
         return Step(
-            "train", "outdated", f"{named([m.name for m in models])}: trained on other data or stations.", needs
+            "train", "outdated", f"{named([m.label for m in models])}: trained on other data or stations.", needs
         )
     return Step("train", "done", f"Trained on the data as they are: {named(fitting)}.", needs)
 

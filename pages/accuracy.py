@@ -20,7 +20,7 @@ from pages.parts.formats import escaped, literal
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
 YARDSTICK = "seasonal-naive"
-MAP_HEIGHT = 520
+MAP_HEIGHT = 400
 SHOWN_HOURS = 4  # models in the chart by hour
 T = TypeVar("T")
 
@@ -328,7 +328,7 @@ def show_surroundings(effect: Benchmark) -> None:
     sentence = _worth_of_surroundings(
         {condition: found[condition] for condition in dict.fromkeys((there[0], there[-1]))}
     )
-    figure(f"What surroundings add ({effect.city})", accuracy_charts.conditions(there, bars), sentence, "surroundings")
+    figure(f"What surroundings add in {effect.city}", accuracy_charts.conditions(there, bars), sentence, "surroundings")
 
 
 def _worth_of_surroundings(found: dict[str, dict[str, Model]]) -> str:

@@ -143,7 +143,8 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
     """The stations, with lines from the chosen one to those that look alike and to the nearest."""
     chosen = session.station()
     lines = _lines(city, chosen, links) if chosen and links else []
-    station_map.draw(place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT)
+    around = [chosen, *(name for found in links for name in found["station_id"])] if chosen and links else []
+    station_map.draw(place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around)
     words = ""
     if links:
         words = (

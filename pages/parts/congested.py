@@ -9,7 +9,7 @@ from lecdiff_core.congestion import given_capacities
 from pages.parts import alive_map, charts, cities, forecasts, formats, loads, missing, panel, session, views
 from pages.parts.formats import escaped, literal
 
-LIST_HEIGHT = 430
+LIST_HEIGHT = 405
 
 
 def show(city: City) -> None:
@@ -106,10 +106,11 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
             "Expected peak": amount(format="%.3g", help=f"Median of the highest traffic of a sampled future, {each}"),
         },
     )
-    st.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
-    st.download_button(
+    amounts_side, export_side = st.columns([5, 2], vertical_alignment="center")
+    amounts_side.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
+    export_side.download_button(
         "CSV", lambda: table.assign(name=names).to_csv(index=False), "congestion.csv", "text/csv",
-        icon=":material/download:", on_click="ignore", key="risks_csv",
+        icon=":material/download:", on_click="ignore", width="stretch", key="risks_csv",
     )  # fmt: skip
     rows = picked["selection"]["rows"] if picked else []
     return table.iloc[rows[0] if rows else 0]

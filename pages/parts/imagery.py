@@ -4,12 +4,15 @@ import base64
 import json
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
 import mercantile
+import numpy as np
 import streamlit as st
 import xyzservices.providers
+from PIL import Image
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.imagery import POWERED_BY_ESRI
@@ -19,6 +22,7 @@ from pages.parts.formats import escaped
 TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; empty = no remote tiles
 BACKGROUND = "#1b2a33"
 DEEPEST = 19
+MEAN_TILES, SHADE = 16, 0.6  # tiles whose mean colour the ground around them has, and how dark it is beside theirs
 ESRI_SOURCES = "Esri, Vantor, Earthstar Geographics, and the GIS User Community"
 
 PROBED_ZOOM = 12
@@ -41,11 +45,12 @@ _watch = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Bundle:
-    """Tiles in a city folder: the zoom levels there are, and the box (west, south, east, north) they cover."""
+    """Tiles in a city folder: the zoom levels there are, the box (west, south, east, north) they cover, the colour of the ground."""
 
     lowest: int
     highest: int
     bounds: tuple[float, float, float, float]
+    ground: str
 
 
 def remote(city: City) -> str | None:
@@ -67,7 +72,19 @@ def bundle(city: City) -> Bundle | None:
     rows = _numbers(folder / str(levels[-1]) / str(columns[0]))
     first = mercantile.bounds(columns[0], rows[0], levels[-1])
     last = mercantile.bounds(columns[-1], rows[-1], levels[-1])
-    return Bundle(levels[0], levels[-1], (first.west, last.south, last.east, first.north))
+    bounds = (first.west, last.south, last.east, first.north)
+    return Bundle(levels[0], levels[-1], bounds, _ground_around(folder / str(levels[0])))
+
+
+@lru_cache(maxsize=16)
+def _ground_around(level: Path) -> str:
+    """The colour of the tiles of a zoom level in shadow, so that the land seems to go on where they end."""
+    tiles = sorted(file for file in level.rglob("*") if file.is_file())[:MEAN_TILES]
+    try:
+        means = [np.asarray(Image.open(tile).convert("RGB")).mean((0, 1)) for tile in tiles]
+        return "#{:02x}{:02x}{:02x}".format(*(SHADE * np.mean(means, axis=0)).astype(int))
+    except OSError:  # a tile that is no picture
+        return BACKGROUND
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -92,7 +109,8 @@ def style(city: City, key: str, tiles: Bundle | None) -> str:
     template = remote(city)
     if template:
         sources["remote"] = {"type": "raster", "tiles": [template], "tileSize": 256, "maxzoom": DEEPEST}
-    layers: list[dict] = [{"id": "background", "type": "background", "paint": {"background-color": BACKGROUND}}]
+    ground = tiles.ground if tiles and not template else BACKGROUND
+    layers: list[dict] = [{"id": "background", "type": "background", "paint": {"background-color": ground}}]
     layers += [{"id": name, "type": "raster", "source": name} for name in sources]
     document = json.dumps({"version": 8, "sources": sources, "layers": layers})
     return f"data:application/json;base64,{base64.b64encode(document.encode()).decode()}"

@@ -19,6 +19,7 @@ from pages.parts.views import View
 STATIONS = "stations"
 HEIGHT = 540  # where style.css does not fit it to the window
 SMALLEST_VIEW = (540, 400)  # pixels that show the whole city
+NARROW_VIEW, MARGIN = (500, 380), 0.7  # pixels that show all of some stations, and the share of them that these fill
 CLOSE_ZOOM, NEAR_ZOOM = 13.0, 16.0
 TOOLTIP = {
     "backgroundColor": "#17242d",
@@ -42,8 +43,11 @@ def draw(
     view: View = views.LOAD,
     step: int = views.ALL_AHEAD,
     at: pd.Timestamp | None = None,
+    around: Sequence[str] = (),
 ) -> None:
-    """Draw the map; a click on a station picks it. `below`: layers under the stations. `whole`: always the whole city.
+    """Draw the map; a click on a station picks it. `below`: layers under the stations.
+
+    whole, around: look at the whole city, or at these stations, and not at what was chosen last.
 
     view, step, at: what the stations are coloured by, and the time if not that of forecast. A forecast must be there.
     """
@@ -55,7 +59,7 @@ def draw(
             session.pick(str(picked[0].get("station_id")), city)
 
     st.pydeck_chart(
-        deck(place, city, below, None if whole else session.focus(), view, step, at),
+        deck(place, city, below, None if whole else session.focus(), view, step, at, around),
         height=height,
         on_select=clicked,
         selection_mode="single-object",
@@ -72,6 +76,7 @@ def deck(
     view: View = views.LOAD,
     step: int = views.ALL_AHEAD,
     at: pd.Timestamp | None = None,
+    around: Sequence[str] = (),
 ) -> pydeck.Deck:
     """The map's description for the browser."""
     asked = {"at": (at or session.origin()).isoformat(), "v": views.version(view, city)}
@@ -97,7 +102,7 @@ def deck(
     )
     return pydeck.Deck(
         layers=[*below, points, *_rings(city)],
-        initial_view_state=pydeck.ViewState(**view_of(city, focus)),
+        initial_view_state=pydeck.ViewState(**(view_around(city, around) if around else view_of(city, focus))),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
         tooltip={"text": "{label}\n{value}", "style": TOOLTIP},
@@ -176,6 +181,17 @@ def view_of(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
         }
     middle = _latitude((mercator(north) + mercator(south)) / 2)
     return {"longitude": (west + east) / 2, "latitude": middle, "zoom": zoom, "pitch": 0, "bearing": 0}
+
+
+def view_around(city: City, stations: Sequence[str]) -> dict[str, float]:
+    """Where the map looks to show all of some stations, with a margin, but no closer than streets."""
+    west, south, east, north = city.stations[city.stations["station_id"].isin(stations)].total_bounds
+    wide = max((east - west) / 360, 1e-6)
+    high = max(mercator(north) - mercator(south), 1e-6)
+    fitting = [math.log2(MARGIN * size / WORLD / part) for size, part in zip(NARROW_VIEW, (wide, high), strict=True)]
+    whole = view_of(city, None)
+    zoom = max(min(*fitting, NEAR_ZOOM - 1), whole["zoom"])
+    return whole | {"longitude": (west + east) / 2, "latitude": (south + north) / 2, "zoom": zoom}
 
 
 def mercator(latitude: float) -> float:

@@ -1,7 +1,5 @@
 """The pictures of the surges page: scores by station and time, an event on the map, and how well events are found."""
 
-import math
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -22,8 +20,6 @@ REACH = 8  # score at which the colours end
 ROW, MOST_ROWS = 17, 40
 AROUND = pd.Timedelta("18h")
 MAP_HEIGHT = 380
-VIEW = (500, MAP_HEIGHT)  # pixels that show all of an event
-MARGIN = 0.7
 STATIONS = "surging"
 NEARBY = 400  # other stations drawn on the map
 DETECTORS = {"lec-diff": "LEC-Diff", "seasonal-residual": "Seasonal residual", "z-score": "Z-score"}
@@ -139,7 +135,7 @@ def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | Non
     )
     deck = pydeck.Deck(
         layers=[*arcs, _dots("others", others), _dots(STATIONS, surging)],
-        initial_view_state=pydeck.ViewState(**_view(city, [rows[name] for name in sides if name in rows])),
+        initial_view_state=pydeck.ViewState(**station_map.view_around(city, [name for name in sides if name in rows])),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
         tooltip={"text": "{label}\n{value}", "style": station_map.TOOLTIP},
@@ -154,19 +150,6 @@ def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | Non
     )
     chosen = picked["selection"]["objects"].get(STATIONS) if picked else None
     return str(chosen[0]["station_id"]) if chosen else None
-
-
-def _view(city: City, rows: list[int]) -> dict[str, float]:
-    """Where the map looks: at all stations of an event, with a margin, but no closer than streets."""
-    west, south, east, north = city.stations.iloc[rows].total_bounds
-    wide = max((east - west) / 360, 1e-6)
-    high = max(station_map.mercator(north) - station_map.mercator(south), 1e-6)
-    fitting = [
-        math.log2(MARGIN * size / station_map.WORLD / part) for size, part in zip(VIEW, (wide, high), strict=True)
-    ]
-    whole = station_map.view_of(city, None)
-    zoom = max(min(*fitting, station_map.NEAR_ZOOM - 1), whole["zoom"])
-    return whole | {"longitude": (west + east) / 2, "latitude": (south + north) / 2, "zoom": zoom}
 
 
 def _nearest(city: City, lon: float, lat: float) -> list[int]:

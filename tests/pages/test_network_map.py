@@ -8,6 +8,8 @@ import pytest
 from visitor import HOSTILE_ID, MODEL, following, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
+from pages.parts import colours, imagery
+from pages.parts import map as station_map
 
 NOON = "2025-06-12T12:00"
 
@@ -227,6 +229,27 @@ def test_local_imagery_asks_no_host_and_other_cities_ask_arcgis(open_app, monkey
     assert 'Powered by <a href="https://www.esri.com"' in text_of(app)
     monkeypatch.setenv("LECDIFF_TILE_URL", "")
     assert sources(open_app(city="north/milan")) == {}
+
+
+def test_beyond_local_tiles_the_ground_has_their_colour_and_under_remote_ones_the_plain_one(open_app):
+    def ground(app):
+        style = json.loads(base64.b64decode(deck_of(app)["mapStyle"].split(",")[1]))
+        return colours.rgb(style["layers"][0]["paint"]["background-color"])
+
+    assert ground(open_app(city="flatland")) == pytest.approx([imagery.SHADE * part for part in (80, 110, 60)], abs=4)
+    assert ground(open_app(city="north/milan")) == colours.rgb(imagery.BACKGROUND)
+
+
+def test_a_view_around_some_stations_shows_them_all_and_is_closer_than_the_whole_city(tmp_path):
+    ids = [f"S{number}" for number in range(400)]
+    city = small_city(tmp_path / "wide", {"name": "W", "timezone": "UTC"}, ids, (0.0, 0.0), [""] * 400)
+    view = station_map.view_around(city, ["S5", "S18"])
+    scale = station_map.WORLD * 2 ** view["zoom"]
+    for place in city.stations.geometry.iloc[[5, 18]]:
+        assert abs(place.x - view["longitude"]) / 360 * scale < station_map.NARROW_VIEW[0] / 2
+        apart = station_map.mercator(place.y) - station_map.mercator(view["latitude"])
+        assert abs(apart) * scale < station_map.NARROW_VIEW[1] / 2
+    assert view["zoom"] > station_map.view_of(city, None)["zoom"] + 2
 
 
 def test_capacity_is_drawn_and_told(open_app):
