@@ -45,7 +45,7 @@ _watch = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Bundle:
-    """Tiles in a city folder: the zoom levels there are, the box (west, south, east, north) they cover, the colour of the ground."""
+    """Tiles in a city folder: zoom levels, the box (west, south, east, north) they cover, the colour of the ground around."""
 
     lowest: int
     highest: int
