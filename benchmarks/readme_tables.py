@@ -332,6 +332,22 @@ def latency() -> str:
     return table(["Model", "Device", "Stations", "Time", "µs a station and step", "Peak memory"], rows)
 
 
+def embedding_choice() -> str:
+    """Validation CRPS with each embedding, over seeds."""
+    file = RESULTS / "embedding_choice.json"
+    if not file.is_file():
+        return "Not measured yet."
+    document = json.loads(file.read_text())
+    scores: dict[str, list[float]] = {}
+    for training in document["trainings"]:
+        scores.setdefault(training["model"], []).append(training["validation_crps"])
+    rows = []
+    for model, found in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
+        spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
+        rows.append([LABELS.get(model, model), f"{np.mean(found):.4f}{spread}", f"{len(found)}"])
+    return table(["Embedding", "CRPS over traffic, validation", "Seeds"], rows)
+
+
 def trials() -> str:
     """LEC-Diff with one thing changed, by validation folds: nCRPS of each city, and how far that is from the recipe's."""
     file = RESULTS / "trials.json"
@@ -372,6 +388,7 @@ TABLES = {
     "samplers": samplers,
     "latency": latency,
     "trials": trials,
+    "choice": embedding_choice,
 }
 
 

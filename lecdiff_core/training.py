@@ -136,7 +136,7 @@ class Trainer:
                 torch.manual_seed(self.seed)
                 self.optimizer = self._optimizer()
                 self._resume()
-                if self.model.prior_parameters and not self.best:
+                if not self.best and any(self._is_prior(name) for name, _ in self.model.named_parameters()):
                     self._consider_start()
                 while not self._finished():
                     self._epoch()
@@ -206,12 +206,14 @@ class Trainer:
                 kept.lerp_(current, 1 - self.recipe.averaging)
         return loss.item()
 
+    def _is_prior(self, name: str) -> bool:
+        return name.startswith(self.model.prior_parameters)
+
     def _optimizer(self) -> torch.optim.Optimizer:
         parts: dict[str, list[Tensor]] = {"network": [], "denoiser": [], "prior": []}
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
-                is_prior = name.startswith(self.model.prior_parameters)
-                part = "prior" if is_prior else "denoiser" if name.startswith("denoiser.") else "network"
+                part = "prior" if self._is_prior(name) else "denoiser" if name.startswith("denoiser.") else "network"
                 parts[part].append(parameter)
         recipe = self.recipe
         groups = [

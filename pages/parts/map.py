@@ -143,9 +143,9 @@ def shapes(key: str, geometries: list[dict], **looks: object) -> pydeck.Layer:
 
 def arcs(city: City, station_id: str, others: Sequence[str]) -> list[pydeck.Layer]:
     """A bow from a station to each of `others`, bright on dark, to lie under the stations."""
-    places = dict(zip(city.station_ids, city.stations.geometry, strict=True))
-    here = places[station_id]
-    bows = [_bow((here.x, here.y), (places[other].x, places[other].y)) for other in others]
+    rows = pd.Index(city.station_ids).get_indexer([station_id, *others])
+    here, *there = ((place.x, place.y) for place in city.stations.geometry.iloc[rows])
+    bows = [_bow(here, place) for place in there]
     dark, bright = [10, 20, 28, 170], [*colours.rgb(colours.ALIKE), 255]
     return [
         shapes("arcs-dark", bows, get_line_color=dark, get_line_width=5),
