@@ -37,6 +37,23 @@ def test_a_seed_reproduces_and_another_differs(little_city: City) -> None:
     assert not torch.equal(weights(first), weights(other))
 
 
+def test_a_start_that_training_only_spoils_is_kept(little_city: City) -> None:
+    panel = Panel.of(little_city)
+    untrained = build("lec-diff", panel, 0)
+    model = build("lec-diff", panel, 0)
+    spoiling = replace(QUICK, prior_learning_rate=0.5, slow_start=1, averaging=0.0)
+    log = train(model, panel, protocol_split(panel.steps), spoiling, 0)
+    assert log["best_epoch"] == 0 and min(log["validation_crps"]) > log["start_crps"]
+    for (name, kept), before in zip(model.named_parameters(), untrained.parameters(), strict=True):
+        assert torch.equal(kept, before), name
+
+
+def test_a_model_without_a_prior_is_not_measured_before_it_has_learned(little_city: City) -> None:
+    panel = Panel.of(little_city)
+    log = train(build("lstm", panel, 0), panel, protocol_split(panel.steps), QUICK, 0)
+    assert "start_crps" not in log and log["best_epoch"] > 0
+
+
 class Stopped(Exception):
     pass
 

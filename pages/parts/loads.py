@@ -81,6 +81,7 @@ def sizes(levels: np.ndarray) -> np.ndarray:
     return SMALLEST + (LARGEST - SMALLEST) * np.nan_to_num(levels)
 
 
+@lru_cache(maxsize=512)
 def facts(city: City, station_id: str) -> Facts:
     """The facts of one station."""
     row = city.station_ids.index(station_id)
