@@ -13,7 +13,6 @@ at the station and at those around it: kernels that were right count for more (w
 a day that surprised all of them widens the spread.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -270,7 +269,7 @@ class SeasonalMean(nn.Module):
 
     @torch.no_grad()
     def _past_errors(self, past: Tensor, known: Tensor, seen: Tensor, kinds: Tensor) -> Tensor:
-        """Errors (B, N, R, P) over the root of the mean of the last R days, each forecast from the days before it; NaN = unknown."""
+        """Errors (B, N, R, P) over the root of the mean, of the last R days from the days before each; NaN = unknown."""
         count, days = self._context_days, self.error_days
         ages = torch.arange(count, 0, -1, device=past.device)
         since = ages[None, :] - ages[count - days :, None]
