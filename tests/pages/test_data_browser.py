@@ -10,7 +10,7 @@ from browser import PATIENCE, Visitor, assert_nothing_is_cut_off, in_chromium, s
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
 
-pytestmark = [*in_chromium, pytest.mark.slow]
+pytestmark = in_chromium
 DAYS = 22
 STATIONS = ("A1", "B2", "C3", "<i>D4")
 
