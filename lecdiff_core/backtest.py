@@ -44,9 +44,8 @@ class Run:
     part: str
     hold_out: float
     subset: bool  # only the windows that slow models are measured on
-    history_hours: int | None = (
-        None  # how much is known of the past of the stations held out, or of all; None = everything
-    )
+    # How much is known of the past of the stations held out, or, where none are, of all; None = everything.
+    history_hours: int | None = None
 
 
 class Fitted(NamedTuple):

@@ -188,9 +188,8 @@ class SeasonalMean(nn.Module):
         """Weights (N, N, sparse, rows sum to 1) of the stations next to each, itself left out; None = nothing is borrowed."""
         if self.log_borrowed is None:
             return None
-        ties = batch.edge_index[:, batch.edge_index[0] != batch.edge_index[1]]
-        weight = batch.edge_weight[batch.edge_index[0] != batch.edge_index[1]]
-        source, target = ties
+        others = batch.edge_index[0] != batch.edge_index[1]
+        (source, target), weight = batch.edge_index[:, others], batch.edge_weight[others]
         if self.log_likeness is not None and batch.environment is not None:
             place = normalize(batch.environment, dim=1)
             distance = 1 - (place[source] * place[target]).sum(1)
