@@ -34,8 +34,8 @@ from lecdiff_core.models.protocol import ForecastModel, RowNoise
 # Rows a sampler works on at once: on a processor few enough to stay in its cache, on a GPU enough to fill it.
 BLOCK_ROWS = {False: 4000, True: 400_000}
 LEVELS_PER_ROW = 4  # noise levels each residual path is trained on in one step
-BELIEF = 0.5  # power of the temperature that is best on the validation part
-CALIBRATION_SAMPLES = 50
+CALIBRATION_SAMPLES = 100
+INTERVALS = (0.5, 0.9)  # whose coverage the temperature is chosen by
 DAYS_TO_GO_BY = 7.0  # of history, with which the calibrated trust holds
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHORT_HISTORIES = (1, 2, 3, 5, 7, 14)  # days
@@ -46,7 +46,7 @@ LEVEL_WINDOWS = (
     LevelWindow(1.0, 0.2, 3.0),
 )
 BEND = 2.0  # residual from which on tails are drawn in before they are diffused, in spreads of the frame
-TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+TEMPERATURES = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
 
@@ -126,8 +126,14 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
-    recipe = 6
-    prior_parameters = ("season.", "moments.gate", "moments.log_spread", "moments.from_")
+    recipe = 7
+    prior_parameters = (
+        "season.",
+        "moments.gate",
+        "moments.log_spread",
+        "moments.from_error",
+        "moments.from_surprise",
+    )
     temperature: Tensor
     trust: Tensor
 
@@ -314,33 +320,34 @@ class LecDiff(ForecastModel):
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:
-        """Choose by CRPS on the validation part how far to trust the correction of the mean, and the temperature.
+        """Choose on the validation part how far to trust the correction of the mean, and the temperature.
 
-        The temperature is a factor on all residuals; as the validation part is a few days, it is moved half-way only.
+        The temperature is a factor on all residuals. The trust chosen has the least CRPS, each under the temperature that suits it
+        best; the temperature is then the one whose intervals cover what they say.
         """
         if not self.config.season:
             return
         self.temperature.fill_(1.0)
         scores = torch.zeros(len(TRUSTS), len(TEMPERATURES), dtype=torch.float64)
+        covered = torch.zeros(len(TRUSTS), len(TEMPERATURES), len(INTERVALS), dtype=torch.float64)
+        steps = 0
         for batch in batches:
             assert batch.future is not None
             known = batch.future.isfinite()
-            observed = torch.where(known, batch.future, 0.0)
+            steps += int(known.sum())
             noise = RowNoise(range(known.shape[0] * known.shape[1]), known.device)
             self.trust.fill_(1.0)
             frame = self._scaled_frame(batch)
             residual = (self.sample(batch, CALIBRATION_SAMPLES, noise) - frame.mean[:, None]) / frame.spread[:, None]
-            apart = _mean_difference(residual)
             for row, trust in enumerate(TRUSTS):
                 self.trust.fill_(trust)
-                frame = self._scaled_frame(batch)
-                error = ((observed - frame.mean) / frame.spread)[:, None]
-                for column, temperature in enumerate(TEMPERATURES):
-                    score = (error - temperature * residual).abs().mean(1) - temperature / 2 * apart
-                    scores[row, column] += (frame.spread * score)[known].sum().cpu()
-        best = int(scores.argmin())
-        self.trust.fill_(TRUSTS[best // len(TEMPERATURES)])
-        self.temperature.fill_(TEMPERATURES[best % len(TEMPERATURES)] ** BELIEF)
+                crps, inside = _at_temperatures(residual, self._scaled_frame(batch), batch.future)
+                scores[row] += crps[:, known].sum(1).cpu()
+                covered[row] += inside[:, :, known].sum(2).cpu()
+        row = int(scores.amin(1).argmin())
+        miss = (covered[row] / max(steps, 1) - torch.tensor(INTERVALS)).abs().sum(1)
+        self.trust.fill_(TRUSTS[row])
+        self.temperature.fill_(TEMPERATURES[int(miss.argmin())])
 
     def _scaled_frame(self, batch: Batch) -> Frame:
         """The frame on the scale of the traffic."""
@@ -416,6 +423,23 @@ class LecDiff(ForecastModel):
     def _unsquash(self, squashed: Tensor) -> Tensor:
         """Inverse of `_squash`, bounded so that a stray sample stays finite."""
         return squashed.div(BEND).clamp_(-3, 3).sinh_().mul_(BEND) if self.config.season else squashed
+
+
+def _at_temperatures(residual: Tensor, frame: Frame, future: Tensor) -> tuple[Tensor, Tensor]:
+    """CRPS (T, B, N, H) at T temperatures and whether each of I intervals holds the future (T, I, B, N, H).
+
+    residual: (B, S, N, H) samples in the frame.  frame, future: (B, N, H), on the scale of the traffic.
+    """
+    error, zero = (future - frame.mean) / frame.spread, -frame.mean / frame.spread
+    apart = _mean_difference(residual)
+    widths = residual.new_tensor(INTERVALS)
+    lower, upper = residual.quantile((1 - widths) / 2, dim=1), residual.quantile((1 + widths) / 2, dim=1)
+    scores, inside = [], []
+    for temperature in TEMPERATURES:
+        score = (error[:, None] - temperature * residual).abs().mean(1) - temperature / 2 * apart
+        scores.append(frame.spread * score)
+        inside.append((temperature * lower <= error) & (error <= torch.maximum(temperature * upper, zero)))
+    return torch.stack(scores), torch.stack(inside)
 
 
 def _mean_difference(samples: Tensor) -> Tensor:
