@@ -128,8 +128,6 @@ def ablations() -> str:
     """One row a part left out or exchanged, one column a city: nCRPS, and LEC-Diff's verdict against it."""
     cities = {title: whole(benchmark, ablations=True) for title, benchmark in measured_cities().items()}
     cities = {title: found for title, found in cities.items() if len(found) > 1 and OURS in found}
-    if not cities:
-        return "Not measured yet."
     names = [name for name in (OURS, *ABLATIONS) if any(name in found for found in cities.values())]
     rows = []
     for name in names:
@@ -267,7 +265,7 @@ def slow_tables() -> str:
         for title, benchmark in measured_cities().items()
         if models(benchmark.results, SUBSET)
     ]
-    return "\n\n".join(parts) or "Not measured yet."
+    return "\n\n".join(parts)
 
 
 def unseen() -> str:
@@ -280,15 +278,12 @@ def unseen() -> str:
             [title, LABELS.get(name, name), *(ncrps(by[name]) if name in by else "–" for by in found.values())]
             for name in names
         ]
-    return table(["City", "Model", *UNSEEN], rows) if rows else "Not measured yet."
+    return table(["City", "Model", *UNSEEN], rows)
 
 
 def surroundings() -> str:
     """What knowing a station's surroundings adds, on the demo city."""
-    file = RESULTS / "environment_effect.json"
-    if not file.is_file():
-        return "Not measured yet."
-    benchmark = read_benchmark(file)
+    benchmark = read_benchmark(RESULTS / "environment_effect.json")
     rows = []
     for label, conditions in HISTORIES.items():
         found = models(benchmark.results, conditions)
@@ -298,10 +293,7 @@ def surroundings() -> str:
 
 def samplers() -> str:
     """nCRPS against denoising steps, for each sampler and city."""
-    file = RESULTS / "samplers.json"
-    if not file.is_file():
-        return "Not measured yet."
-    study = read_sampler_study(file)
+    study = read_sampler_study(RESULTS / "samplers.json")
     steps = sorted({run.steps for run in study.results})
     found = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
     rows = [
@@ -319,8 +311,7 @@ def samplers() -> str:
 def latency() -> str:
     """Seconds for a forecast of a whole network, its time a station and step, and its memory."""
     study = read_latency_study(RESULTS)
-    if study is None:
-        return "Not measured yet."
+    assert study is not None
     rows = []
     for run in [*study.singles, *study.networks]:
         whose = "1, with its neighbours" if run in study.singles else f"{run.stations:,}"
@@ -334,10 +325,7 @@ def latency() -> str:
 
 def embedding_choice() -> str:
     """Validation CRPS with each embedding, over seeds."""
-    file = RESULTS / "embedding_choice.json"
-    if not file.is_file():
-        return "Not measured yet."
-    document = json.loads(file.read_text())
+    document = json.loads((RESULTS / "embedding_choice.json").read_text())
     scores: dict[str, list[float]] = {}
     for training in document["trainings"]:
         scores.setdefault(training["model"], []).append(training["validation_crps"])
@@ -350,10 +338,7 @@ def embedding_choice() -> str:
 
 def trials() -> str:
     """LEC-Diff with one thing changed, by validation folds: nCRPS of each city, and how far that is from the recipe's."""
-    file = RESULTS / "trials.json"
-    if not file.is_file():
-        return "Not measured yet."
-    runs = json.loads(file.read_text())["trials"]
+    runs = json.loads((RESULTS / "trials.json").read_text())["trials"]
     mean: dict[tuple[str, str], float] = {}
     for trial, city in {(run["trial"], run["city"]) for run in runs}:
         mean[trial, city] = float(
