@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
-from pages.parts import cities, panel, session
+from pages.parts import cities, panel, session, window
 from pages.parts.formats import literal
 from pages.parts.routes import ROUTES
 
@@ -20,6 +20,7 @@ def main() -> None:
     """One run for one visitor."""
     st.set_page_config("LEC-Diff", page_icon="📡", layout="wide")
     st.html(HERE / "assets" / "style.css")
+    window.ask()
     network_map = st.Page(
         HERE / "pages" / "network_map.py", title="Network map", icon=":material/map:", url_path="map", default=True
     )

@@ -230,7 +230,7 @@ def show_stations(place: Place, city: City) -> None:
     """The error of each station on the map; a click leads on to its forecast."""
     errors = measured.station_errors(city)
     st.html(f'<h3 class="lec-part">Error by station</h3><p class="lec-told">{escaped(findings.stations(errors))}</p>')
-    station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR)
+    station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR, share=1 / 2)
     legend = views.legend(views.ERROR, city, session.origin())
     st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')
     imagery.watch(city)

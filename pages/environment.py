@@ -27,6 +27,7 @@ from pages.parts.formats import escaped, literal
 from pages.parts.search import station_box
 
 MAP_HEIGHT = 500
+MAP_SHARE = panel.SIDES[1] / sum(panel.SIDES)
 ALIKE, NEAR = [255, 176, 0, 255], [255, 255, 255, 230]  # lines on the map
 BY_KIND, BY_LOAD = "Kind of surroundings", "Mean load"
 EXAMPLES = "stadium · rail yard beside housing · fields and farmland · river with a bridge"
@@ -144,7 +145,9 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
     chosen = session.station()
     lines = _lines(city, chosen, links) if chosen and links else []
     around = [chosen, *(name for found in links for name in found["station_id"])] if chosen and links else []
-    station_map.draw(place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around)
+    station_map.draw(
+        place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around, share=MAP_SHARE
+    )
     words = ""
     if links:
         words = (

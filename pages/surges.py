@@ -66,11 +66,11 @@ def read_link(place: Place) -> None:
         return
     if not followed or link.get(session.CITY, place.key) != place.key:
         link = {}
-    state[READ] = place.key
     state[EVENT], state[STATION] = link.get("event"), None
     state[ALARMS] = _rate_of(link.get("alarms"))
     state[SIDE] = link.get("side") if link.get("side") in SIDES else "all"
     state[PART] = link.get("show") if link.get("show") in PARTS else "events"
+    state[READ] = place.key  # last: a run that is cut off before this begins anew
 
 
 def _rate_of(wanted: str | None) -> float:

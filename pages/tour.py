@@ -35,7 +35,8 @@ from pages.parts.cities import Place
 from pages.parts.formats import escaped, literal
 
 STOP, STOOD = "stop", "tour_stood"  # parameter of a link and key of the stop; where the visitor was led last
-SIDES = (4, 7)
+SIDES = (5, 7)
+MAP_SHARE = SIDES[1] / sum(SIDES)
 MAP_HEIGHT = 470
 
 
@@ -183,7 +184,7 @@ def at_the_surge(city: City) -> tuple[str | None, pd.Timestamp]:
 
 def show_town(place: Place, city: City) -> None:
     """The map, coloured by load."""
-    station_map.draw(place, city, key="tour-map", whole=True, height=MAP_HEIGHT)
+    station_map.draw(place, city, key="map-of-the-town", whole=True, share=MAP_SHARE)
     load = views.legend(views.LOAD, city, session.origin())
     st.html(f'<div class="lec-under">{load}{imagery.attribution(city)}</div>')
 
@@ -215,7 +216,7 @@ def show_lookalikes(place: Place, city: City) -> None:
         return
     others = alike["station_id"].tolist()
     arcs = station_map.arcs(city, station_id, others)
-    station_map.draw(place, city, key="tour-map", below=arcs, whole=True, height=MAP_HEIGHT - 120)
+    station_map.draw(place, city, key="tour-map", below=arcs, whole=True, height=MAP_HEIGHT - 120, share=MAP_SHARE)
     st.html(imagery.attribution(city))
     notes = [likeness_of(*row) for row in zip(alike["similarity"], alike["distance_m"], strict=True)]
     chips(place, city, "tour", [station_id, *others], ["the chosen one", *notes], 1 + surroundings.LOOKALIKES)

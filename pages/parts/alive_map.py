@@ -12,7 +12,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import forecasts, measured, missing, session, surroundings, views
+from pages.parts import forecasts, measured, missing, panel, session, surroundings, views
 from pages.parts import map as station_map
 from pages.parts.cities import Place
 from pages.parts.following import following
@@ -51,7 +51,8 @@ def _parts(place: Place, city: City) -> None:
     if session.playing() and not waiting:
         _step(city)
     shown, words, trouble = _what_to_show(city, waiting)
-    station_map.draw(place, city, below=_arcs(city), view=shown, step=session.ahead())
+    share = panel.SIDES[0] / sum(panel.SIDES)
+    station_map.draw(place, city, below=_arcs(city), view=shown, step=session.ahead(), share=share)
     station_map.caption(city)
     by, legend = st.columns([5, 8], vertical_alignment="center")
     with by:

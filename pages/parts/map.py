@@ -12,13 +12,14 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, imagery, session, views
+from pages.parts import colours, imagery, session, views, window
 from pages.parts.cities import Place
 from pages.parts.views import View
 
 STATIONS = "stations"
-HEIGHT = 540  # where style.css does not fit it to the window
-SMALLEST_VIEW = (540, 400)  # pixels that show the whole city
+FITTED = (360, 400, 1100)  # pixels of the window beside a map that style.css fits to it, least and most of such a map
+SMALLEST_VIEW = (540, 400)  # pixels that show the whole city, where the size of the window is not known
+WHOLE_MARGIN = 0.9  # share of the pixels that the whole city fills
 NARROW_VIEW, MARGIN = (500, 380), 0.7  # pixels that show all of some stations, and the share of them that these fill
 CLOSE_ZOOM, NEAR_ZOOM = 13.0, 16.0
 TOOLTIP = {
@@ -39,7 +40,8 @@ def draw(
     key: str = "map",
     below: Sequence[pydeck.Layer] = (),
     whole: bool = False,
-    height: int = HEIGHT,
+    height: int | None = None,
+    share: float = 1.0,
     view: View = views.LOAD,
     step: int = views.ALL_AHEAD,
     at: pd.Timestamp | None = None,
@@ -49,6 +51,7 @@ def draw(
 
     whole, around: look at the whole city, or at these stations, and not at what was chosen last.
 
+    height: in pixels, None = as much as the window leaves.  share: of the page's width that the map has.
     view, step, at: what the stations are coloured by, and the time if not that of forecast. A forecast must be there.
     """
     key = f"{key}-{place.key}-{session.map_turn()}"
@@ -59,8 +62,8 @@ def draw(
             session.pick(str(picked[0].get("station_id")), city)
 
     st.pydeck_chart(
-        deck(place, city, below, None if whole else session.focus(), view, step, at, around),
-        height=height,
+        deck(place, city, below, None if whole else session.focus(), view, step, at, around, room(share, height)),
+        height=height or FITTED[1],
         on_select=clicked,
         selection_mode="single-object",
         key=key,
@@ -77,6 +80,7 @@ def deck(
     step: int = views.ALL_AHEAD,
     at: pd.Timestamp | None = None,
     around: Sequence[str] = (),
+    pixels: tuple[float, float] = SMALLEST_VIEW,
 ) -> pydeck.Deck:
     """The map's description for the browser."""
     asked = {"at": (at or session.origin()).isoformat(), "v": views.version(view, city)}
@@ -102,7 +106,7 @@ def deck(
     )
     return pydeck.Deck(
         layers=[*below, points, *_rings(city)],
-        initial_view_state=pydeck.ViewState(**(view_around(city, around) if around else view_of(city, focus))),
+        initial_view_state=pydeck.ViewState(**(view_around(city, around) if around else view_of(city, focus, pixels))),
         map_provider="maplibre",
         map_style=imagery.style(city, place.key, imagery.bundle(city)),
         tooltip={"text": "{label}\n{value}", "style": TOOLTIP},
@@ -164,12 +168,23 @@ def _bow(start: tuple[float, float], end: tuple[float, float]) -> dict:
     return {"type": "LineString", "coordinates": points}
 
 
-def view_of(city: City, focus: tuple[float, float] | None) -> dict[str, float]:
+def room(share: float, height: int | None) -> tuple[float, float]:
+    """Pixels that show the whole city: those of the map in the visitor's window, and a few while that is not known."""
+    known = window.size()
+    if known is None:
+        return SMALLEST_VIEW
+    beside, least, most = FITTED
+    return window.column(known[0], share), height or min(max(known[1] - beside, least), most)
+
+
+def view_of(
+    city: City, focus: tuple[float, float] | None, pixels: tuple[float, float] = SMALLEST_VIEW
+) -> dict[str, float]:
     """Where the map looks: at the whole city, or closely at `focus` (longitude, latitude)."""
     west, south, east, north = city.stations.total_bounds
     wide = max((east - west) / 360, 1e-6)
     high = max(mercator(north) - mercator(south), 1e-6)
-    whole = min(math.log2(SMALLEST_VIEW[0] / WORLD / wide), math.log2(SMALLEST_VIEW[1] / WORLD / high)) - 0.15
+    whole = min(math.log2(WHOLE_MARGIN * size / WORLD / part) for size, part in zip(pixels, (wide, high), strict=True))
     zoom = min(max(whole, 1.0), NEAR_ZOOM)
     if focus:
         return {

@@ -44,7 +44,7 @@ def enter(place: Place, city: City) -> None:
     link = st.query_params if OPENED not in state and st.query_params.get(CITY, place.key) == place.key else {}
     if OPENED in state:
         state[NOTICES] = []
-    state[OPENED], state[FOCUS] = place.key, None
+    state[FOCUS] = None
     state[CHOSEN] = _station_of(link.get(STATION), city)
     state[ORIGIN] = _time_of(link.get(TIME), city)
     state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(BY)), views.ALL_AHEAD, False
@@ -53,6 +53,7 @@ def enter(place: Place, city: City) -> None:
     state[COMPARED] = list(dict.fromkeys(one for one in found if one))[:MOST_COMPARED] if others else None
     if state[CHOSEN]:
         focus_on(city, state[CHOSEN])
+    state[OPENED] = place.key  # last: a run that is cut off before this begins anew
 
 
 def open_place(place: Place) -> None:
@@ -107,7 +108,9 @@ def _time_of(wanted: str | None, city: City) -> pd.Timestamp:
 
 
 def _notice(text: str) -> None:
-    st.session_state.setdefault(NOTICES, []).append(text)
+    notices = st.session_state.setdefault(NOTICES, [])
+    if text not in notices:
+        notices.append(text)
 
 
 def place() -> Place:

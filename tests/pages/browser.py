@@ -136,7 +136,8 @@ class Visitor:
         from playwright.sync_api import TimeoutError as TooLate
 
         box = self.page.locator("[data-testid=stDeckGlJsonChart]").bounding_box()
-        seen, place = view_of(city, None), city.stations.geometry[city.station_ids.index(station_id)]
+        pixels = (box["width"], box["height"])
+        seen, place = view_of(city, None, pixels), city.stations.geometry[city.station_ids.index(station_id)]
         scale = WORLD * 2 ** seen["zoom"]
         x = box["x"] + box["width"] / 2 + (place.x - seen["longitude"]) / 360 * scale
         y = box["y"] + box["height"] / 2 - (mercator(place.y) - mercator(seen["latitude"])) * scale

@@ -8,8 +8,9 @@ import pytest
 from visitor import HOSTILE_ID, MODEL, following, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, imagery
+from pages.parts import colours, imagery, session, views, window
 from pages.parts import map as station_map
+from pages.parts.cities import Place
 
 NOON = "2025-06-12T12:00"
 
@@ -250,6 +251,55 @@ def test_a_view_around_some_stations_shows_them_all_and_is_closer_than_the_whole
         apart = station_map.mercator(place.y) - station_map.mercator(view["latitude"])
         assert abs(apart) * scale < station_map.NARROW_VIEW[1] / 2
     assert view["zoom"] > station_map.view_of(city, None)["zoom"] + 2
+
+
+@pytest.mark.parametrize("pixels", [(320.0, 400.0), (650.0, 440.0), (1000.0, 720.0), (1400.0, 1100.0)])
+def test_the_whole_city_fills_the_pixels_there_are(tmp_path, pixels):
+    ids = [f"S{number}" for number in range(400)]
+    city = small_city(tmp_path / "wide", {"name": "W", "timezone": "UTC"}, ids, (0.0, 0.0), [""] * 400)
+    view = station_map.view_of(city, None, pixels)
+    west, south, east, north = city.stations.total_bounds
+    scale = station_map.WORLD * 2 ** view["zoom"]
+    taken = ((east - west) / 360 * scale, (station_map.mercator(north) - station_map.mercator(south)) * scale)
+    shares = [size / room for size, room in zip(taken, pixels, strict=True)]
+    assert max(shares) == pytest.approx(station_map.WHOLE_MARGIN)
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ([1280, 800], (1280, 800)),
+        (None, None),
+        ([1280], None),
+        (["1280", "800"], None),
+        ([0, 800], None),
+        ([1280, 10**9], None),
+        ([1280, float("nan")], None),
+    ],
+)
+def test_only_a_size_that_a_window_can_have_is_believed(monkeypatch, told, size):
+    monkeypatch.setattr(window.st, "session_state", {window.KEY: {"size": told}})
+    assert window.size() == size
+    wide, high = station_map.room(1 / 2, None)
+    assert (wide, high) == ((593.0, 440) if size else station_map.SMALLEST_VIEW)
+
+
+def test_columns_stand_under_each_other_in_a_narrow_window():
+    assert window.column(390, 1 / 2) == 390 - window.EDGES
+    assert window.column(4000, 1 / 2) < window.WIDEST / 2
+
+
+def test_a_first_run_that_is_cut_off_is_made_up_for(monkeypatch, tmp_path):
+    city = small_city(tmp_path / "here", {"name": "H", "timezone": "UTC"}, ["A", "B"], (0.0, 0.0), ["", ""])
+    place = Place("here", "Here", city.path)
+    monkeypatch.setattr(session.st, "session_state", {})
+    view_of_link = session._view_of
+    monkeypatch.setattr(session, "_view_of", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        session.enter(place, city)
+    monkeypatch.setattr(session, "_view_of", view_of_link)
+    session.enter(place, city)
+    assert session.view() is views.LOAD and session.station() is None
 
 
 def test_capacity_is_drawn_and_told(open_app):
