@@ -153,23 +153,25 @@ def main() -> None:
         return
     sizes = [int(size) for size in chosen.stations.split(",")]
     models, compiled = chosen.models.split(","), chosen.compile
-    results: list[Run] = []
+    name = "latency" if chosen.device == "cpu" else "latency-gpu"
+    results = [run for run in known(name) if run["model"] not in models]
+
+    def keep(*runs: Run) -> None:
+        results.extend(runs)
+        what = "a day ahead for every station, loaded and warm, median over origins; random weights"
+        record(name, {"what": what, "samples": SAMPLES, "steps": STEPS, "days": DAYS, "results": results})
+
     with tempfile.TemporaryDirectory() as folder:
         towns = Path(folder)
         for chosen.compile in (False, True) if compiled else (False,):
             if "lec-diff" in models:
-                results += [measured_apart(town_of(towns, size), "lec-diff", chosen) for size in sizes]
-                results.append(
-                    measured_apart(town_of(towns, min(SINGLE_OF, max(sizes))), "lec-diff", chosen, single=True)
-                )
+                for size in sizes:
+                    keep(measured_apart(town_of(towns, size), "lec-diff", chosen))
+                keep(measured_apart(town_of(towns, min(SINGLE_OF, max(sizes))), "lec-diff", chosen, single=True))
         chosen.compile = False
         if "timegrad" in models:
             small = measured_apart(town_of(towns, TIMEGRAD_OF), "timegrad", chosen)
-            results += [small, *(worked_out(small, size) for size in sizes)]
-    name = "latency" if chosen.device == "cpu" else "latency-gpu"
-    kept = [run for run in known(name) if run["model"] not in models]
-    what = "a day ahead for every station, loaded and warm, median over origins; random weights"
-    record(name, {"what": what, "samples": SAMPLES, "steps": STEPS, "days": DAYS, "results": kept + results})
+            keep(small, *(worked_out(small, size) for size in sizes))
 
 
 def known(name: str) -> list[Run]:

@@ -293,7 +293,10 @@ def surroundings() -> str:
 
 def samplers() -> str:
     """nCRPS against denoising steps, for each sampler and city."""
-    study = read_sampler_study(RESULTS / "samplers.json")
+    file = RESULTS / "samplers.json"
+    if not file.is_file():
+        return "Not measured yet: `benchmarks/samplers.py`."
+    study = read_sampler_study(file)
     steps = sorted({run.steps for run in study.results})
     found = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
     rows = [
