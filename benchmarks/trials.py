@@ -137,9 +137,8 @@ def main() -> None:
     chosen = parser.parse_args()
     data = Path(os.environ.get("LECDIFF_REAL_DATA", ROOT.parent / "shared" / "data"))
     results = json.loads(OUT.read_text())["trials"] if OUT.is_file() else []
-    results = [
-        result for result in results if result["recipe"] == LecDiff.recipe
-    ]  # older ones tell nothing of this recipe
+    # Those of an older recipe tell nothing of this one.
+    results = [result for result in results if result["recipe"] == LecDiff.recipe]
     for city_name in chosen.cities:
         with tempfile.TemporaryDirectory() as folder:
             panel, _ = read_panel(CITIES[city_name](Path(folder) / city_name, data))
