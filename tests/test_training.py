@@ -37,10 +37,12 @@ def test_a_seed_reproduces_and_another_differs(little_city: City) -> None:
     assert not torch.equal(weights(first), weights(other))
 
 
-def test_a_start_that_training_only_spoils_is_kept(little_city: City) -> None:
+def test_a_start_that_training_only_spoils_is_kept(little_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = Panel.of(little_city)
     untrained = build("lec-diff", panel, 0)
     model = build("lec-diff", panel, 0)
+    learned = model.loss
+    monkeypatch.setattr(model, "loss", lambda batch: -learned(batch))
     spoiling = replace(QUICK, prior_learning_rate=0.5, slow_start=1, averaging=0.0)
     log = train(model, panel, protocol_split(panel.steps), spoiling, 0)
     assert log["best_epoch"] == 0 and min(log["validation_crps"]) > log["start_crps"]

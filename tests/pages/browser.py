@@ -39,7 +39,7 @@ ONLY_LOOPBACK = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLU
 # What Streamlit itself writes into the console: it probes for its server under a page's path.
 ALLOWED = re.compile(r"_stcore/(health|host-config)")
 TILES_FAILED = re.compile(r"Failed to fetch|net::ERR_EMPTY_RESPONSE|net::ERR_CONNECTION")
-PATIENCE = 60_000
+PATIENCE = 180_000  # ms: a cold Chromium and server on a crowded machine
 NOON = "2025-06-12T12:00"
 
 
@@ -125,7 +125,7 @@ class Visitor:
             self.errors.append(text)
 
     def open(self, link: str) -> None:
-        self.page.goto(f"{self.server}/{link}")
+        self.page.goto(f"{self.server}/{link}", wait_until="commit")
         self.page.locator(".lec-attribution, .lec-tour").first.wait_for()
 
     def heading(self, text: str):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import PATIENCE, Visitor, assert_nothing_is_cut_off, in_chromium, serving
+from browser import Visitor, assert_nothing_is_cut_off, in_chromium, serving
 
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
@@ -48,7 +48,7 @@ def test_from_a_csv_to_a_training_that_survives_a_reload(chromium, served, files
     address, root = served
     visitor = Visitor(chromium, address, 1280, 800, "light")
     page = visitor.page
-    page.goto(f"{address}/data?step=import", wait_until="commit", timeout=2 * PATIENCE)
+    page.goto(f"{address}/data?step=import", wait_until="commit")
     import_a_city(page, files)
     city = City.open(root / "little-harbour")
     assert city.station_ids == STATIONS
