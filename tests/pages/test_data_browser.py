@@ -104,9 +104,19 @@ def start_training(page) -> None:
 
 
 def choose(page, key: str, words: str) -> None:
-    """By keyboard, in the box of this key."""
-    page.locator(f".st-key-{key}").get_by_role("combobox").focus()
-    page.keyboard.type(words)
-    page.get_by_role("option", name=words, exact=True).wait_for()
-    page.keyboard.press("Enter")
-    page.get_by_role("option").first.wait_for(state="hidden")
+    """By keyboard, in the box of this key; again where the page was still being drawn and the box was made anew."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    option = page.get_by_role("option", name=words, exact=True)
+    for _ in range(20):
+        page.locator(f".st-key-{key}").get_by_role("combobox").focus()
+        page.keyboard.type(words)
+        try:
+            option.wait_for(timeout=5000)
+        except TooLate:
+            page.keyboard.press("Escape")
+            continue
+        page.keyboard.press("Enter")
+        option.wait_for(state="hidden")
+        return
+    raise AssertionError(f"{words} could not be chosen")
