@@ -82,6 +82,21 @@ def against(ours: Model | None, model: Model) -> str:
     return f"{said.outcome} ({said.change:+z.1%})".replace("+0.0%", "0.0%")
 
 
+def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Model]]) -> str:
+    """One row a model, one column a city: nCRPS and LEC-Diff's verdict."""
+
+    def cell(found: dict[str, Model], name: str) -> str:
+        if name not in found:
+            return "–"
+        said = against(found.get(OURS), found[name])
+        return f"{ncrps(found[name])}{'; ' + said if said else ''}"
+
+    def label(name: str) -> str:
+        return f"**{LABELS[name]}**" if name == OURS else LABELS.get(name, name)
+
+    return table([head, *cities], ([label(name), *(cell(found, name) for found in cities.values())] for name in names))
+
+
 # ---- README
 
 
@@ -98,17 +113,7 @@ def overview() -> str:
         ]
         return float(np.mean(ratios))
 
-    def cell(found: dict[str, Model], name: str) -> str:
-        if name not in found:
-            return "–"
-        said = against(found.get(OURS), found[name])
-        return f"{ncrps(found[name])}{'; ' + said if said else ''}"
-
-    rows = []
-    for name in sorted(names, key=rank):
-        label = f"**{LABELS[name]}**" if name == OURS else LABELS.get(name, name)
-        rows.append([label, *(cell(found, name) for found in cities.values())])
-    return table(["Model", *cities], rows)
+    return side_by_side("Model", sorted(names, key=rank), cities)
 
 
 def standing() -> str:
@@ -129,16 +134,7 @@ def ablations() -> str:
     cities = {title: whole(benchmark, ablations=True) for title, benchmark in measured_cities().items()}
     cities = {title: found for title, found in cities.items() if len(found) > 1 and OURS in found}
     names = [name for name in (OURS, *ABLATIONS) if any(name in found for found in cities.values())]
-    rows = []
-    for name in names:
-        cells = [
-            f"{ncrps(found[name])}{'; ' + said if (said := against(found[OURS], found[name])) else ''}"
-            if name in found
-            else "–"
-            for found in cities.values()
-        ]
-        rows.append([f"**{LABELS[name]}**" if name == OURS else LABELS[name], *cells])
-    return table(["LEC-Diff with", *cities], rows)
+    return side_by_side("LEC-Diff with", names, cities)
 
 
 def coverage() -> str:
@@ -339,6 +335,14 @@ def embedding_choice() -> str:
     return table(["Embedding", "CRPS over traffic, validation", "Seeds"], rows)
 
 
+def folds() -> str:
+    """LEC-Diff beside the networks around its seasonal mean, on the validation folds: nCRPS and LEC-Diff's verdict."""
+    files = {TITLES[name]: RESULTS / f"{name}-validation.json" for name in CITIES}
+    cities = {title: whole(read_benchmark(file), ablations=False) for title, file in files.items() if file.is_file()}
+    names = dict.fromkeys(name for found in cities.values() for name in found)
+    return side_by_side("Model", names, cities)
+
+
 def trials() -> str:
     """LEC-Diff with one thing changed, by validation folds: nCRPS of each city, and how far that is from the recipe's."""
     runs = json.loads((RESULTS / "trials.json").read_text())["trials"]
@@ -376,6 +380,7 @@ TABLES = {
     "samplers": samplers,
     "latency": latency,
     "trials": trials,
+    "folds": folds,
     "choice": embedding_choice,
 }
 
