@@ -19,6 +19,13 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
+def stolen_since(before: Any) -> float:
+    """Share of the processors' time that a virtual machine's host took since `psutil.cpu_times()` said `before`."""
+    now = psutil.cpu_times()
+    passed = sum(now) - sum(before)
+    return round((getattr(now, "steal", 0.0) - getattr(before, "steal", 0.0)) / passed, 3) if passed else 0.0
+
+
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []

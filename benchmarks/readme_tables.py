@@ -157,7 +157,7 @@ INTERVALS = ("coverage_50", "coverage_90")
 
 
 def share(value: float | None) -> str:
-    """A coverage as per cent."""
+    """A share as per cent."""
     return "–" if value is None else f"{value:.1%}"
 
 
@@ -316,10 +316,21 @@ def latency() -> str:
         whose = "1, with its neighbours" if run in study.singles else f"{run.stations:,}"
         memory = "–" if run.peak_mb is None else f"{run.peak_mb / 1024:.2f} GiB"
         taken = plain(findings.seconds(run.seconds)) + ("" if run.whole else " (worked out)")
-        rows.append(
-            [LABELS.get(run.model, run.model), run.device, whose, taken, f"{run.us_per_station_step:,.1f}", memory]
-        )
-    return table(["Model", "Device", "Stations", "Time", "µs a station and step", "Peak memory"], rows)
+        fastest = "–" if run.fastest_seconds is None else plain(findings.seconds(run.fastest_seconds))
+        label = LABELS.get(run.model, run.model)
+        each = f"{run.us_per_station_step:,.1f}"
+        rows.append([label, run.device, whose, taken, fastest, each, memory, share(run.stolen)])
+    head = [
+        "Model",
+        "Device",
+        "Stations",
+        "Time",
+        "Fastest",
+        "µs a station and step",
+        "Peak memory",
+        "Taken by the host",
+    ]
+    return table(head, rows)
 
 
 def embedding_choice() -> str:

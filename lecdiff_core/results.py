@@ -148,6 +148,7 @@ class SamplerStudy(BaseModel):
 class LatencyRun(BaseModel):
     """Time and memory of one forecast. whole: measured as it is, not worked out from a part of it.
 
+    seconds: the median of a few.  stolen: share of the processors that a virtual machine's host took meanwhile.
     stations: those forecast.  network: how many there are, where not all of them were asked for.
     """
 
@@ -156,6 +157,8 @@ class LatencyRun(BaseModel):
     stations: int
     network: int | None = None
     seconds: float
+    fastest_seconds: float | None = None
+    stolen: float | None = None
     us_per_station_step: float
     peak_mb: float | None = None
     whole: bool = True
