@@ -122,7 +122,7 @@ def worked_out(measured: Run, stations: int) -> Run:
     """What a measured time a station and step comes to in a larger town."""
     seconds = measured["us_per_station_step"] * stations * STEPS / 1e6
     whole = {"stations": stations, "network": stations, "seconds": round(seconds, 1), "whole": False}
-    return measured | whole | {"peak_mb": None, "fastest_seconds": None}
+    return measured | whole | {"peak_mb": None, "fastest_seconds": None, "stolen": None}
 
 
 def town_of(folder: Path, stations: int) -> Path:
@@ -158,12 +158,14 @@ def main() -> None:
     sizes = [int(size) for size in chosen.stations.split(",")]
     models, compiled = chosen.models.split(","), chosen.compile
     name = "latency" if chosen.device == "cpu" else "latency-gpu"
-    results = [run for run in known(name) if run["model"] not in models]
+    results = {which(run): run for run in known(name)}
 
     def keep(*runs: Run) -> None:
-        results.extend(runs)
+        results.update({which(run): run for run in runs})
         what = "a day ahead for every station, loaded and warm, median over origins; random weights"
-        record(name, {"what": what, "samples": SAMPLES, "steps": STEPS, "days": DAYS, "results": results})
+        record(
+            name, {"what": what, "samples": SAMPLES, "steps": STEPS, "days": DAYS, "results": list(results.values())}
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         towns = Path(folder)
@@ -171,11 +173,17 @@ def main() -> None:
             if "lec-diff" in models:
                 for size in sizes:
                     keep(measured_apart(town_of(towns, size), "lec-diff", chosen))
-                keep(measured_apart(town_of(towns, min(SINGLE_OF, max(sizes))), "lec-diff", chosen, single=True))
+                if SINGLE_OF in sizes:
+                    keep(measured_apart(town_of(towns, SINGLE_OF), "lec-diff", chosen, single=True))
         chosen.compile = False
         if "timegrad" in models:
             small = measured_apart(town_of(towns, TIMEGRAD_OF), "timegrad", chosen)
             keep(small, *(worked_out(small, size) for size in sizes))
+
+
+def which(run: Run) -> tuple[Any, ...]:
+    """What is measured: of each there is one run in the file, the latest."""
+    return tuple(run[key] for key in ("model", "device", "stations", "network"))
 
 
 def known(name: str) -> list[Run]:
