@@ -137,6 +137,17 @@ def ablations() -> str:
     return side_by_side("LEC-Diff with", names, cities)
 
 
+def parts() -> str:
+    """In words, what each part of LEC-Diff is worth in each city."""
+    said = []
+    for title, benchmark in measured_cities().items():
+        found = whole(benchmark, ablations=True)
+        changed = [model for name, model in found.items() if name != OURS]
+        if OURS in found and changed:
+            said.append(f"- {title}: {plain(findings.ablations(found[OURS], changed))}")
+    return "\n".join(said)
+
+
 def coverage() -> str:
     """What LEC-Diff's intervals hold in each city, raw and stretched by what the validation part showed."""
     rows = []
@@ -382,6 +393,7 @@ TABLES = {
     "accuracy": overview,
     "standing": standing,
     "ablations": ablations,
+    "parts": parts,
     "coverage": coverage,
     "measured": figures,
     "cities": city_tables,
