@@ -19,6 +19,7 @@ from lecdiff_core.results import (
     CITIES,
     LABELS,
     OURS,
+    SAMPLER_LABELS,
     WHOLE,
     Benchmark,
     Conditions,
@@ -300,14 +301,11 @@ def surroundings() -> str:
 
 def samplers() -> str:
     """nCRPS against denoising steps, for each sampler and city."""
-    file = RESULTS / "samplers.json"
-    if not file.is_file():
-        return "Not measured yet: `benchmarks/samplers.py`."
-    study = read_sampler_study(file)
+    study = read_sampler_study(RESULTS / "samplers.json")
     steps = sorted({run.steps for run in study.results})
     found = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
     rows = [
-        [city, sampler, *(number(found.get((city, sampler, count), np.nan), ".4f") for count in steps)]
+        [city, SAMPLER_LABELS[sampler], *(number(found.get((city, sampler, count), np.nan), ".4f") for count in steps)]
         for city, sampler in dict.fromkeys((run.city, run.sampler) for run in study.results)
     ]
     told = []
@@ -315,7 +313,9 @@ def samplers() -> str:
         default, most = study.default(city), study.most(city)
         if default and most:
             told.append(f"{city}: {plain(findings.denoising(default, most))}")
-    return "\n\n".join([table(["City", "Sampler", *(f"{count} steps" for count in steps)], rows), *told])
+    return "\n\n".join(
+        [table(["City", "Sampler", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)], rows), *told]
+    )
 
 
 def latency() -> str:

@@ -44,6 +44,7 @@ LABELS = {
     "climatology": "Climatology",
     "seasonal-naive": "Same time yesterday",
 }
+SAMPLER_LABELS = {"ancestral": "Ancestral (DDPM)", "ddim": "DDIM", "heun": "Heun", "dpm-solver": "DPM-Solver++"}
 # LEC-Diff with something taken out or exchanged.
 ABLATIONS = (
     "drop-sgf",
@@ -137,9 +138,10 @@ class SamplerStudy(BaseModel):
         return max(self._of(city, self.sampler), key=lambda run: run.steps, default=None)
 
     def curves(self, city: str) -> dict[str, list[tuple[int, float]]]:
-        """Evaluations and nCRPS of each sampler, by evaluations."""
-        samplers = dict.fromkeys(run.sampler for run in self.results if run.city == city)
-        return {name: sorted((run.evaluations, run.ncrps) for run in self._of(city, name)) for name in samplers}
+        """Evaluations and nCRPS of each sampler, by evaluations; the default's first."""
+        samplers = {run.sampler for run in self.results if run.city == city}
+        order = sorted(samplers, key=lambda name: (name != self.sampler, name))
+        return {name: sorted((run.evaluations, run.ncrps) for run in self._of(city, name)) for name in order}
 
     def _of(self, city: str, sampler: str) -> list[SamplerRun]:
         return [run for run in self.results if (run.city, run.sampler) == (city, sampler)]

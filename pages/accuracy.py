@@ -11,7 +11,17 @@ import streamlit as st
 from lecdiff_core import results
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from lecdiff_core.results import ABLATIONS, CITIES, OURS, Benchmark, Conditions, LatencyStudy, Model, SamplerStudy
+from lecdiff_core.results import (
+    ABLATIONS,
+    CITIES,
+    OURS,
+    Benchmark,
+    Conditions,
+    LatencyRun,
+    LatencyStudy,
+    Model,
+    SamplerStudy,
+)
 from pages.parts import accuracy_charts, cities, findings, imagery, measured, missing, session, views
 from pages.parts import map as station_map
 from pages.parts.charts import CONFIG
@@ -362,11 +372,9 @@ def show_latency(study: LatencyStudy) -> None:
     ours = [run for run in study.networks if run.model == OURS]
     if not ours:
         return
-    series: dict[str, list[tuple[int, float]]] = {}
-    for run in study.networks:
-        worked_out = "" if run.whole else ", worked out"
-        name = f"{results.LABELS.get(run.model, run.model)}, {run.device}{worked_out}"
-        series.setdefault(name, []).append((run.stations, run.seconds))
+    series: dict[str, list[LatencyRun]] = {}
+    for run in sorted(study.networks, key=lambda run: run.model != OURS):
+        series.setdefault(f"{results.LABELS.get(run.model, run.model)}, {run.device}", []).append(run)
     largest = max(ours, key=lambda run: (run.device.startswith("CPU"), run.stations))
     others = {run.model: run for run in study.networks if run.model != OURS and run.device == largest.device}
     beside = [

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lecdiff_core.results import ABLATIONS, OURS, Model, verdict
+from lecdiff_core.results import ABLATIONS, OURS, SAMPLER_LABELS, LatencyRun, Model, verdict
 from pages.parts import colours, formats
 from pages.parts.charts import BELOW
 from pages.parts.findings import OUTCOMES
@@ -223,17 +223,17 @@ def conditions(names: Sequence[str], models: Mapping[str, Sequence[Model | None]
 
 
 def denoising(curves: Mapping[str, Sequence[tuple[int, float]]], chosen: tuple[int, float]) -> go.Figure:
-    """Error against evaluations of the network, a line a sampler, the default ringed."""
+    """Error against evaluations of the network, a line a sampler; of the first, the default, one point is ringed."""
     traces = []
     for number, (sampler, points) in enumerate(curves.items()):
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "name": escaped(sampler),
+                "name": escaped(SAMPLER_LABELS.get(sampler, sampler)),
                 "x": [evaluations for evaluations, _ in points],
                 "y": [100 * error for _, error in points],
-                "line": {"color": colours.kind((0, 5, 2, 8)[number % 4]), "dash": DASHES[number % 4], "width": 2},
+                "line": {"color": _line_colour(number), "dash": DASHES[number % 4], "width": 2},
                 "marker": {"size": 6},
                 "hovertemplate": "%{x} evaluations: %{y:.2f} %",
             }
@@ -260,21 +260,31 @@ def _close_range(errors: Sequence[float]) -> dict:
     return {"range": [lowest - room, highest + room], "rangemode": "normal"}
 
 
-def latency(series: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
-    """Seconds for a whole forecast against the number of stations, both on logarithmic axes, a line a model and device."""
-    traces = []
-    for number, (name, points) in enumerate(series.items()):
+def latency(series: Mapping[str, Sequence[LatencyRun]]) -> go.Figure:
+    """Seconds for a whole forecast against the number of stations, both on logarithmic axes, a line a model and device.
+
+    Marks are open where a time was worked out from a smaller network.
+    """
+    traces: list[dict] = []
+    for number, (name, runs) in enumerate(series.items()):
+        symbols = ["circle" if run.whole else "circle-open" for run in runs]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": escaped(name),
-                "x": [stations for stations, _ in points],
-                "y": [seconds for _, seconds in points],
-                "line": {"color": colours.kind((0, 4, 5, 2, 8)[number % 5]), "dash": DASHES[number % 4], "width": 2.2},
-                "marker": {"size": 7},
+                "x": [run.stations for run in runs],
+                "y": [run.seconds for run in runs],
+                "line": {"color": _line_colour(number), "dash": DASHES[number % 4], "width": 2.2},
+                "marker": {"size": 7, "symbol": symbols},
                 "hovertemplate": "%{x:,} stations: %{y:,.3~r} s",
             }
+        )
+    if not all(run.whole for runs in series.values() for run in runs):
+        open_mark = {"size": 7, "symbol": "circle-open", "color": colours.ink()["line"]}
+        name = "worked out from a smaller network"
+        traces.append(
+            {"type": "scatter", "mode": "markers", "x": [None], "y": [None], "marker": open_mark, "name": name}
         )
     layout = _layout("stations", "seconds", HEIGHT + 20)
     layout["xaxis"] |= {
@@ -285,7 +295,7 @@ def latency(series: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     }
     layout["yaxis"] |= {
         "type": "log",
-        "tickvals": [0.01, 0.1, 1, 10, 100, 1000],
+        "tickvals": [0.01, 0.1, 1, 10, 100, 1000, 10_000],
         "tickformat": "~g",
         "rangemode": "normal",
     }

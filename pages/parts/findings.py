@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.results import ABLATIONS, OURS, LatencyRun, Model, SamplerRun, Verdict, verdict
+from lecdiff_core.results import ABLATIONS, OURS, SAMPLER_LABELS, LatencyRun, Model, SamplerRun, Verdict, verdict
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
@@ -168,8 +168,9 @@ def denoising(default: SamplerRun, most: SamplerRun) -> str:
     """Whether the default number of steps is enough."""
     above = default.ncrps / most.ncrps - 1
     beside = "the same as" if abs(above) < UNTOLD else f"{percent(above)} {'above' if above > 0 else 'below'}"
+    sampler = SAMPLER_LABELS.get(default.sampler, default.sampler)
     return (
-        f"{default.evaluations} evaluations of the network ({default.sampler}, {default.steps} steps) give an error {beside} that "
+        f"{default.evaluations} evaluations of the network ({sampler}, {default.steps} steps) give an error {beside} that "
         f"of {most.steps} steps: {'within' if above <= ENOUGH else 'not within'} 1\N{NARROW NO-BREAK SPACE}%."
     )
 
