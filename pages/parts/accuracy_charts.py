@@ -296,7 +296,7 @@ def latency(series: Mapping[str, Sequence[LatencyRun]]) -> go.Figure:
     layout["yaxis"] |= {
         "type": "log",
         "tickvals": [0.01, 0.1, 1, 10, 100, 1000, 10_000],
-        "tickformat": "~g",
+        "tickformat": ",~g",
         "rangemode": "normal",
     }
     return go.Figure(traces, layout)
