@@ -104,12 +104,17 @@ def start_training(page) -> None:
 
 
 def choose(page, key: str, words: str) -> None:
-    """By keyboard, in the box of this key; again where the page was still being drawn and the box was made anew."""
+    """By keyboard, in the box of this key. Its list closes where the page still scrolls or is drawn anew: then once more."""
     from playwright.sync_api import TimeoutError as TooLate
 
+    box = page.locator(f".st-key-{key}").get_by_role("combobox")
     option = page.get_by_role("option", name=words, exact=True)
+    drawn = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
     for _ in range(20):
-        page.locator(f".st-key-{key}").get_by_role("combobox").focus()
+        drawn.wait_for()
+        box.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        box.focus()
         page.keyboard.type(words)
         try:
             option.wait_for(timeout=5000)
@@ -118,5 +123,9 @@ def choose(page, key: str, words: str) -> None:
             continue
         page.keyboard.press("Enter")
         option.wait_for(state="hidden")
-        return
+        box.blur()  # what was only typed would go now
+        drawn.wait_for()
+        page.wait_for_timeout(500)
+        if box.input_value() == words:
+            return
     raise AssertionError(f"{words} could not be chosen")
