@@ -10,6 +10,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
 from pages.parts import cities, panel, session, window
+from pages.parts.following import following
 from pages.parts.formats import literal
 from pages.parts.routes import ROUTES
 
@@ -57,7 +58,7 @@ def open_city() -> bool:
         choice.selectbox(
             "City",
             list(names),
-            key=session.CITY_BOX,
+            **following(session.CITY_BOX, place.key, session.choose_city),
             format_func=lambda key: names.get(key, key),
             label_visibility="collapsed",
         )

@@ -83,7 +83,7 @@ def elsewhere() -> None:
     )
     demo = next((one for one in cities.places() if one.path.resolve() == (assets_folder() / "demo").resolve()), None)
     if demo:
-        st.button("Open the demo city and begin", type="primary", on_click=session.open_place, args=(demo,))
+        st.button("Open the demo city and begin", type="primary", on_click=session.choose_city, args=(demo.key,))
     else:
         st.info("The demo city is hidden by another city of the same name.", icon=":material/folder_off:")
 

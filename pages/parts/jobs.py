@@ -188,7 +188,7 @@ def open_city(folder: Path) -> None:
     """Choose the city in a folder that may be new; for a button's callback."""
     cities.refresh()
     if key := cities.key_of(folder):
-        st.session_state[session.CITY_BOX] = key
+        session.choose_city(key)
 
 
 def result(job: Job) -> str:

@@ -9,7 +9,8 @@ from pages.parts.cities import Place
 from pages.parts.views import View
 
 CITY, STATION, TIME, BY, WITH = "city", "station", "t", "by", "with"  # parameters of a link
-PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
+CITY_WANTED, PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
+    "city_wanted",
     "place",
     "opened",
     "station",
@@ -24,14 +25,19 @@ MOST_COMPARED = 4
 
 
 def choose_place(places: list[Place]) -> Place:
-    """The city that is chosen: by the box, at first by the link, else the first there is."""
+    """The city that is chosen: by the box or a button, at first by the link, else the first there is."""
     keys = [place.key for place in places]
-    if st.session_state.get(CITY_BOX) not in keys:
+    if st.session_state.get(CITY_WANTED) not in keys:
         wanted = st.query_params.get(CITY)
         if wanted is not None and wanted not in keys:
             _notice(f"There is no city “{wanted}” here; this is {places[0].name}.")
-        st.session_state[CITY_BOX] = wanted if wanted in keys else keys[0]
-    return places[keys.index(st.session_state[CITY_BOX])]
+        choose_city(wanted if wanted in keys else keys[0])
+    return places[keys.index(st.session_state[CITY_WANTED])]
+
+
+def choose_city(key: str) -> None:
+    """Open the city of this key from the next run on."""
+    st.session_state[CITY_WANTED] = key
 
 
 def enter(place: Place, city: City) -> None:
@@ -54,11 +60,6 @@ def enter(place: Place, city: City) -> None:
     if state[CHOSEN]:
         focus_on(city, state[CHOSEN])
     state[OPENED] = place.key  # last: a run that is cut off before this begins anew
-
-
-def open_place(place: Place) -> None:
-    """Choose a city, as its box would."""
-    st.session_state[CITY_BOX] = place.key
 
 
 def _leave_what_is_gone(city: City) -> None:

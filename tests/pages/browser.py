@@ -135,16 +135,12 @@ class Visitor:
         """Hover until the tooltip names the station, which shows that data and shaders are there, then click."""
         from playwright.sync_api import TimeoutError as TooLate
 
-        box = self.page.locator("[data-testid=stDeckGlJsonChart]").bounding_box()
-        pixels = (box["width"], box["height"])
-        seen, place = view_of(city, None, pixels), city.stations.geometry[city.station_ids.index(station_id)]
-        scale = WORLD * 2 ** seen["zoom"]
-        x = box["x"] + box["width"] / 2 + (place.x - seen["longitude"]) / 360 * scale
-        y = box["y"] + box["height"] / 2 - (mercator(place.y) - mercator(seen["latitude"])) * scale
-        tooltip = self.page.locator(".deck-tooltip")
-        for attempt in range(120):
-            self.page.mouse.move(x + attempt % 3 - 1, y)
-            self.page.wait_for_timeout(250)
+        tooltip, last = self.page.locator(".deck-tooltip"), time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < last:
+            x, y = self._place_of(city, station_id)
+            for aside in (-1, 0, 1):
+                self.page.mouse.move(x + aside, y)
+                self.page.wait_for_timeout(250)
             if tooltip.count() and station_id in (tooltip.text_content() or "") and tooltip.is_visible():
                 self.page.mouse.down()
                 self.page.mouse.up()
@@ -153,7 +149,17 @@ class Visitor:
                 except TooLate:
                     continue
                 return
+        self.shoot("not-clicked")
         raise AssertionError(f"{station_id} could not be clicked at ({x:.0f}, {y:.0f})")
+
+    def _place_of(self, city: City, station_id: str) -> tuple[float, float]:
+        """Where the station is on the screen now, in pixels: the map may still be finding its size."""
+        box = self.page.locator("[data-testid=stDeckGlJsonChart]").bounding_box()
+        seen = view_of(city, None, (box["width"], box["height"]))
+        place, scale = city.stations.geometry[city.station_ids.index(station_id)], WORLD * 2 ** seen["zoom"]
+        east = (place.x - seen["longitude"]) / 360 * scale
+        north = (mercator(place.y) - mercator(seen["latitude"])) * scale
+        return box["x"] + box["width"] / 2 + east, box["y"] + box["height"] / 2 - north
 
     def shots(self) -> Path:
         """Where screenshots are kept."""

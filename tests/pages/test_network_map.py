@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from visitor import HOSTILE_ID, MODEL, following, link_of, offered, select_on_map, small_city, text_of
+from visitor import HOSTILE_ID, HOSTILE_NAME, MODEL, following, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
 from pages.parts import colours, imagery, session, views, window
@@ -194,7 +194,7 @@ def test_a_city_that_cannot_be_opened_is_told(open_app, cities_folder):
         app = open_app(city="broken")
         assert not app.exception
         assert any("cannot be opened" in error.value for error in app.error)
-        app.selectbox(key="city_box").select("flatland").run()
+        following(app.selectbox, "city_box").select("flatland").run()
         assert "<h1>Flatland</h1>" in text_of(app)
     finally:
         (broken / "city.toml").unlink()
@@ -203,9 +203,15 @@ def test_a_city_that_cannot_be_opened_is_told(open_app, cities_folder):
 
 def test_another_city_starts_afresh(open_app):
     app = open_app(station="ST-04", t=NOON)
-    app.selectbox(key="city_box").select("north/milan").run()
+    following(app.selectbox, "city_box").select("north/milan").run()
     assert link_of(app, "city") == "north/milan" and link_of(app, "station") is None
     assert "<h1>Milan</h1>" in text_of(app)
+
+
+def test_the_box_is_told_the_city_of_the_link_again_where_a_first_run_was_cut_off(open_app):
+    app = open_app(city="hostile")
+    box = following(app.run().selectbox, "city_box").proto
+    assert box.set_value and box.raw_value == HOSTILE_NAME
 
 
 def test_hostile_names_are_shown_as_text(open_app):
