@@ -80,7 +80,12 @@ def against(ours: Model | None, model: Model) -> str:
     if ours is None or model is ours:
         return ""
     said = verdict(ours, model)
-    return f"{said.outcome} ({said.change:+z.1%})".replace("+0.0%", "0.0%")
+    return f"{said.outcome} ({signed(said.change)})"
+
+
+def signed(change: float) -> str:
+    """A change in percent with its sign; none where it rounds to nothing."""
+    return f"{change:+z.1%}".replace("+0.0%", "0.0%")
 
 
 def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Model]]) -> str:
@@ -381,7 +386,7 @@ def trials() -> str:
         if (trial, city) not in mean:
             return "–"
         change = mean[trial, city] / mean["recipe", city] - 1
-        return f"{mean[trial, city]:.4f}" + (f" ({change:+.1%})" if trial != "recipe" else "")
+        return f"{mean[trial, city]:.4f}" + (f" ({signed(change)})" if trial != "recipe" else "")
 
     return table(
         ["Trial", *(TITLES[city] for city in cities)],
