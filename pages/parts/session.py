@@ -36,7 +36,7 @@ def choose_place(places: list[Place]) -> Place:
 
 
 def choose_city(key: str) -> None:
-    """Open the city of this key from the next run on."""
+    """Have the city of this key be the one that `choose_place` finds."""
     st.session_state[CITY_WANTED] = key
 
 
