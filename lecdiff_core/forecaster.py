@@ -1,15 +1,17 @@
 """From a city folder and a saved model to forecasts: what the command line and the pages ask."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Panel, Windows
+from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Batch, Panel, Windows
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
@@ -17,7 +19,8 @@ from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.catalogue import entry, seen
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, load_model
-from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
+from lecdiff_core.progress import Report, silent
 
 SHOWN = 3  # names given in a notice before "…"
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
@@ -35,6 +38,7 @@ class Forecaster:
         trained = {name: index for index, name in enumerate(config.station_ids, start=1)}
         self.station = np.array([trained.get(name, 0) for name in city.station_ids])
         self._lock = threading.Lock()
+        self._levels: dict[int, Tensor] = {}
 
     @classmethod
     def load(cls, city: City, model: str = "lec-diff", device: str = "auto") -> "Forecaster":
@@ -81,10 +85,12 @@ class Forecaster:
         samples: int = 100,
         stations: Sequence[str] | None = None,
         seed: int = 0,
+        report: Report = silent,
     ) -> Forecast:
         """Distribution of the `steps` from `origin` on (default: 24 hours from the end of the data).
 
-        Only what lies before `origin` is used. A station's samples are the same whoever it is asked together with.
+        Only what lies before `origin` is used. A station's samples are the same, to 1e-5 of their spread, whoever it is asked
+        together with.
         """
         steps = self.horizon if steps is None else steps
         longest = LONGEST_FORECAST_DAYS * self.panel.steps_per_day
@@ -94,9 +100,8 @@ class Forecaster:
             raise UserError(f"a distribution needs at least 2 samples, not {samples}")
         step = self._origin_step(origin)
         wanted = self._wanted(stations, step)
-        nodes = self._needed(wanted)
         with self._lock, torch.random.fork_rng(devices=[]):
-            drawn = self._paths(nodes, wanted, step, steps, samples, seed)
+            drawn = self._paths(wanted, step, steps, samples, seed, report)
         clock = self.panel.future_clock(step, steps)
         timestamps = clock.tz_localize(self.panel.timezone, ambiguous=np.ones(steps, dtype=bool), nonexistent="NaT")
         exists = ~timestamps.isna()
@@ -148,24 +153,63 @@ class Forecaster:
         before = self.panel.values[stations, max(0, step - self.model.context) : step]
         return np.isfinite(before).sum(1) >= self.panel.steps_per_day // 2
 
-    def _needed(self, wanted: np.ndarray) -> np.ndarray:
-        """Sorted indices of all stations that a forecast of the wanted ones depends on."""
+    def _needed(self, wanted: np.ndarray, days: int) -> np.ndarray:
+        """Sorted indices of all stations that the wanted ones depend on in a forecast so many horizons long."""
         if self.model.hops is None:
             return np.arange(len(self.panel.station_ids))
-        return self.graph.neighbourhood(wanted, self.model.hops)
+        return self.graph.neighbourhood(wanted, self.model.hops * days)
 
-    def _paths(
-        self, nodes: np.ndarray, wanted: np.ndarray, step: int, steps: int, samples: int, seed: int
+    def _paths(self, wanted: np.ndarray, step: int, steps: int, samples: int, seed: int, report: Report) -> np.ndarray:
+        """Samples (S, W, steps) of the wanted stations; beyond the horizon each becomes the history of a further path of its own.
+
+        Each horizon needs the one before it of the stations around, so that the first is forecast for the widest circle.
+        """
+        rounds = -(-steps // self.model.horizon)
+        circles = [self._needed(wanted, left) for left in range(rounds, -1, -1)]
+        level = None if rounds == 1 and len(circles[0]) == len(self.panel.station_ids) else self._level(step)
+        batch = replace(self._windows(circles[0]).batch(np.array([step]), with_future=False), level=level)
+        paths = self._drawn(batch, samples, circles[0], circles[1], [f"{step}"], seed)[0]
+        for done in range(1, rounds):
+            report(done, rounds, "forecasting")
+            paths = self._continued(paths, circles[done], circles[done + 1], step, level, seed)
+        report(rounds, rounds, "forecasting")
+        return paths[:, np.searchsorted(circles[-1], wanted), :steps]
+
+    def _continued(
+        self, paths: np.ndarray, nodes: np.ndarray, asked: np.ndarray, step: int, level: Tensor | None, seed: int
     ) -> np.ndarray:
-        """Samples (S, W, steps) of the wanted stations, from the nodes they depend on."""
-        if self.model.hops is None or steps > self.model.horizon:
-            drawn = self._continued(nodes, step, steps, samples, seed)
-            return drawn[:, np.searchsorted(nodes, wanted)]
-        windows = self._windows(nodes)
-        batch = windows.batch(np.array([step]), with_future=False).to(self.device)
-        asked = torch.as_tensor(np.searchsorted(nodes, wanted), device=self.device)
-        noise = self._noise((self.panel.station_ids[index] for index in wanted), f"{step}", seed)
-        return self.model.sample(batch, samples, noise, asked)[0, :, :, :steps].cpu().numpy()
+        """Paths (S, nodes, steps) from `step` on, continued by a horizon at the stations asked for."""
+        windows, context = self._windows(nodes), self.model.context
+        history = windows.batch(np.array([step]), with_future=False).past[0].numpy()
+        ahead = step + paths.shape[2]
+        at_once = max(1, BATCH_VALUES // (len(nodes) * context))
+        drawn = []
+        for start in range(0, len(paths), at_once):
+            part = paths[start : start + at_once]
+            known = np.concatenate([np.broadcast_to(history, (len(part), *history.shape)), part], axis=2)
+            past = torch.as_tensor(np.ascontiguousarray(known[..., -context:]))
+            onward = replace(windows.continued(ahead, past), level=level)
+            prefixes = [f"{ahead}|{index}" for index in range(start, start + len(part))]
+            drawn.append(self._drawn(onward, 1, nodes, asked, prefixes, seed)[:, 0])
+        return np.concatenate([paths[:, np.searchsorted(nodes, asked)], np.concatenate(drawn)], axis=2)
+
+    def _drawn(
+        self, batch: Batch, samples: int, nodes: np.ndarray, asked: np.ndarray, prefixes: list[str], seed: int
+    ) -> np.ndarray:
+        """Samples (B, S, asked, H) from a batch over the nodes; the prefixes name the noise of each window."""
+        some = None if self.model.hops is None else torch.as_tensor(np.searchsorted(nodes, asked), device=self.device)
+        names = [self.panel.station_ids[index] for index in (nodes if some is None else asked)]
+        noise = RowNoise.of((f"{prefix}|{name}" for prefix in prefixes for name in names), seed, self.device)
+        return self.model.sample(batch.to(self.device), samples, noise, some).cpu().numpy()
+
+    def _level(self, step: int) -> Tensor | None:
+        """What a model takes from the whole city at a step (`Batch.level`), computed once."""
+        if not isinstance(self.model, PointModel):
+            return None
+        if step not in self._levels:
+            batch = self._windows(np.arange(len(self.panel.station_ids))).batch(np.array([step]), with_future=False)
+            self._levels[step] = self.model.level(batch.to(self.device))
+        return self._levels[step]
 
     def _windows(self, nodes: np.ndarray) -> Windows:
         graph = self.graph.subgraph(nodes)
@@ -173,28 +217,3 @@ class Forecaster:
         return Windows(
             self.panel.select(nodes), graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes]
         )
-
-    def _noise(self, names: Iterable[str], prefix: str, seed: int) -> RowNoise:
-        return RowNoise.of((f"{prefix}|{name}" for name in names), seed, self.device)
-
-    def _continued(self, nodes: np.ndarray, step: int, steps: int, samples: int, seed: int) -> np.ndarray:
-        """Samples (S, nodes, steps), beyond the horizon too: each sample becomes the history of one further path of its own."""
-        windows = self._windows(nodes)
-        names, context = windows.panel.station_ids, self.model.context
-        batch = windows.batch(np.array([step]), with_future=False)
-        history = batch.past[0].numpy()
-        noise = self._noise(names, f"{step}", seed)
-        paths = self.model.sample(batch.to(self.device), samples, noise)[0].cpu().numpy()
-        at_once = max(1, BATCH_VALUES // (len(nodes) * context))
-        while paths.shape[2] < steps:
-            ahead = step + paths.shape[2]
-            past = np.broadcast_to(history, (samples, *history.shape))
-            known = np.concatenate([past, paths], axis=2)[..., -context:]
-            drawn = []
-            for start in range(0, samples, at_once):
-                part = torch.as_tensor(np.ascontiguousarray(known[start : start + at_once]))
-                numbered = (f"{index}|{name}" for index in range(start, start + len(part)) for name in names)
-                onward = windows.continued(ahead, part).to(self.device)
-                drawn.append(self.model.sample(onward, 1, self._noise(numbered, f"{ahead}", seed))[:, 0].cpu().numpy())
-            paths = np.concatenate([paths, np.concatenate(drawn)], axis=2)
-        return paths[:, :, :steps]

@@ -167,6 +167,7 @@ class Batch:
     past_calendar: (B, L); future_calendar: (B, H).
     edge_index (2, E), edge_weight (E,): the normalised distance graph over the N stations.
     environment: (N, D) or None.  station: (N,) row of each station in the model's table, 0 = unknown to it.
+    level: mean forecast of all stations of the city (models/protocol.py), where these are a part of them; None = they are all.
     """
 
     past: Tensor
@@ -177,6 +178,7 @@ class Batch:
     edge_weight: Tensor
     environment: Tensor | None
     station: Tensor
+    level: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""

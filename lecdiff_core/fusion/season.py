@@ -121,6 +121,14 @@ class SeasonalMean(nn.Module):
         self.register_buffer("smoothing", kernel, persistent=False)
 
     @property
+    def reach(self) -> int:
+        """How far, in edges, a station's means, levels and record depend on others.
+
+        Means borrow over one edge; levels move towards those around; the record averages errors of forecasts that such levels made.
+        """
+        return 1 + self.hops * (1 + self.track_record) if self.hops else 0
+
+    @property
     def context(self) -> int:
         """L, context steps that are looked at."""
         return self._context_days * self.steps_per_day

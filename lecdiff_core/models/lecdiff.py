@@ -150,9 +150,7 @@ class LecDiff(ForecastModel):
             series + CALENDAR_WIDTH + config.station_width, config.hidden, config.recurrent_layers
         )
         self.fusion = GraphFusion(config.hidden, config.environment_width, config.graph_layers)
-        # A station's seasonal means borrow from those next to it, which is one edge beyond what the fusion sees.
-        reach = self.fusion.hops + bool(config.season and config.graph_layers)
-        self.hops = reach if config.decoder == "joint" else None
+        reach = self.fusion.hops
         if config.season:
             self.season = SeasonalMean(
                 day,
@@ -167,6 +165,8 @@ class LecDiff(ForecastModel):
                 environment=config.environment_width > 0,
                 forget_anomalies=config.forget_anomalies,
             )
+            # What is fused are states that see means borrowed over one edge; the season itself reaches further.
+            reach = max(reach + bool(config.graph_layers), self.season.reach)
             self.from_level = nn.Linear(len(LEVEL_WINDOWS), config.hidden, bias=False)
             self.moments = MomentHead(kernels, 2 * config.hidden, config.hidden, config.dropout)
         self.denoiser = Denoiser(
@@ -176,6 +176,7 @@ class LecDiff(ForecastModel):
             layers=config.denoiser_layers,
             prediction=config.prediction,
         )
+        self.hops = reach if config.decoder == "joint" else None
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("trust", torch.ones(()))
 

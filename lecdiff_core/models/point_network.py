@@ -75,7 +75,7 @@ class PointNetwork(PointModel):
                 hops=form.graph_layers,
                 forget_anomalies=form.forget_anomalies,
             )
-            self.hops = form.graph_layers + 1
+            self.hops = self.season.reach
             kernels = len(form.memory_days)
             self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
             self.outputs += kernels

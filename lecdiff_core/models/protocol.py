@@ -113,13 +113,18 @@ class PointModel(ForecastModel):
         raise NotImplementedError
 
     @torch.no_grad()
+    def level(self, batch: Batch) -> Tensor:
+        """Mean of all stations' forecasts: what `Batch.level` is to be where a batch holds a part of them."""
+        return self.point(batch).mean()
+
+    @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Keep the quantiles of the scaled errors on validation windows."""
         errors = []
         for batch in batches:
             assert batch.future is not None
             point = self.point(batch)
-            scaled = (batch.future - point) / _root(point)
+            scaled = (batch.future - point) / _root(point, point.mean())
             errors.append(scaled[scaled.isfinite()])
         levels = (np.arange(self.POOL) + 0.5) / self.POOL
         pooled = torch.cat(errors).double().cpu().numpy()
@@ -130,13 +135,14 @@ class PointModel(ForecastModel):
     def sample(self, batch: Batch, samples: int, noise: RowNoise, wanted: Tensor | None = None) -> Tensor:
         """Draw errors from the pool around the point forecast."""
         point = self.point(batch)
+        level = point.mean() if batch.level is None else batch.level
         if wanted is not None:
             point = point[:, wanted]
         draws = (noise.uniform(samples, self.horizon) * self.POOL).long()
         errors = self.pool[draws].unflatten(1, point.shape[:2]).transpose(0, 1)
-        return (point[:, None] + errors * _root(point)[:, None]).clamp_min(0.0)
+        return (point[:, None] + errors * _root(point, level)[:, None]).clamp_min(0.0)
 
 
-def _root(point: Tensor) -> Tensor:
-    """Square root of a forecast, with a floor of a thousandth of the forecasts' mean."""
-    return point.clamp_min(1e-3 * float(point.mean()) + 1e-12).sqrt()
+def _root(point: Tensor, level: Tensor) -> Tensor:
+    """Square root of a forecast, with a floor of a thousandth of the mean of the city's forecasts."""
+    return point.clamp_min(1e-3 * float(level) + 1e-12).sqrt()

@@ -193,25 +193,6 @@ def test_a_model_forecasts_stations_it_has_never_seen(name: str) -> None:
         assert 0.5 < ratio < 2
 
 
-@every_model
-def test_hops_bound_what_a_forecast_depends_on(name: str) -> None:
-    """A station's forecast from its neighbourhood alone is its forecast within the whole city."""
-    model = fitted(name)
-    if model.hops is None:
-        pytest.skip("depends on all stations")
-    city = panel()
-    graph = distance_graph(city.positions, neighbours=2)
-    whole = Windows(city, graph.edge_index, graph.edge_weight, model.context, model.horizon, np.arange(1, STATIONS + 1))
-    near = graph.neighbourhood(np.array([3]), model.hops)
-    part = graph.subgraph(near)
-    alone = Windows(city.select(near), part.edge_index, part.edge_weight, model.context, model.horizon, 1 + near)
-    one = ORIGINS[:1]
-    full = model.sample(whole.batch(one), SAMPLES, RowNoise.of(city.station_ids, 0))[:, :, 3]
-    names = [city.station_ids[index] for index in near]
-    cut = model.sample(alone.batch(one), SAMPLES, RowNoise.of(names, 0))[:, :, int(np.searchsorted(near, 3))]
-    torch.testing.assert_close(cut, full, rtol=1e-4, atol=1e-3)
-
-
 def test_batches_are_moved_whole() -> None:
     model = fitted("seasonal-naive")
     moved: Batch = windows(model, panel()).batch(ORIGINS).to("cpu")
