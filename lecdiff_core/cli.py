@@ -111,7 +111,8 @@ def import_(
     unit: Annotated[str, typer.Option(help="Of the traffic, such as MB.")] = "",
     crs: Annotated[str, typer.Option(help="Coordinates of the stations: EPSG:4326, gcj02, bd09, …")] = "EPSG:4326",
     coordinates: Annotated[
-        Literal["true", "nominal"], typer.Option(help="nominal: places are not real, only who is next to whom.")
+        Literal["true", "nominal", "none"],
+        typer.Option(help="nominal: places are made up, who is next to whom is real; none: no place is known."),
     ] = "true",
     on_duplicate: Annotated[
         Literal["error", "sum", "last"], typer.Option(help="Two readings of one station and time.")

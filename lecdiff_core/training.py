@@ -64,7 +64,10 @@ RECIPES = {
 
 
 class Blocks:
-    """The panel cut into batches: whole where it is small, else blocks of neighbouring stations."""
+    """The panel cut into batches: whole where it is small, else blocks of neighbouring stations.
+
+    Where no place is known, those next to one another in the panel.
+    """
 
     def __init__(self, panel: Panel, model: ForecastModel, rows: int, station: np.ndarray) -> None:
         self.panel, self.model, self.rows, self.station = panel, model, rows, station
@@ -90,6 +93,8 @@ class Blocks:
         if self._whole is not None:
             return self._whole
         distance = ((self.panel.positions - self.panel.positions[seed]) ** 2).sum(1)
+        if np.isnan(distance).any():
+            distance = (np.arange(len(distance)) - seed) % len(distance)
         return self._windows(np.sort(np.argpartition(distance, self.size - 1)[: self.size]))
 
 

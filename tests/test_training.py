@@ -184,3 +184,11 @@ def test_a_split_without_a_whole_validation_day_is_refused(little_city: City) ->
     panel = Panel.of(little_city)
     with pytest.raises(UserError, match="validation"):
         train(build("lec-diff", panel, 0), panel, Split(range(200), range(200, 220), range(220, 400)), QUICK)
+
+
+def test_a_large_city_without_places_is_trained_in_blocks_that_reach_every_station(tmp_path: Path) -> None:
+    panel = Panel.of(make_city(tmp_path / "nowhere", stations=30, coordinates="none"))
+    blocks = Blocks(panel, build("climatology", panel, 0), 8, np.arange(1, 31))
+    seen = {name for seed in range(30) for name in blocks.around(seed).panel.station_ids}
+    assert seen == set(panel.station_ids)
+    assert all(panel.station_ids[seed] in blocks.around(seed).panel.station_ids for seed in range(30))

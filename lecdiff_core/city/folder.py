@@ -1,8 +1,8 @@
 """The city folder: `city.toml`, `stations.parquet` and `traffic.parquet`, read, validated and written.
 
 Standard formats only (TOML, GeoParquet, Parquet). Whatever is read or written here has been validated, so the rest of
-the core may rely on it: unique station ids, points in WGS 84, a regular time index, traffic that is a number of at
-least zero or missing (NaN).
+the core may rely on it: unique station ids, points in WGS 84 (or none at all, where no place is known), a regular time
+index, traffic that is a number of at least zero or missing (NaN).
 """
 
 import hashlib
@@ -32,6 +32,8 @@ WGS84 = "EPSG:4326"
 DAY = pd.Timedelta("24h")
 SHOWN = 3
 LONGEST_ID = 120
+# Whether places are real, made up so that only who is next to whom is real, or not known at all.
+Coordinates = Literal["true", "nominal", "none"]
 
 
 class CityMeta(BaseModel):
@@ -44,7 +46,7 @@ class CityMeta(BaseModel):
     interval: str  # a pandas duration that divides 24 h, kept in its shortest form, such as "30min" or "1h"
     unit: str = ""
     holidays: list[date] = []
-    coordinates: Literal["true", "nominal"] = "true"
+    coordinates: Coordinates = "true"
     imagery: str = "arcgis"  # "arcgis", "local", or a tile template with {z}, {x} and {y}
     attribution: str = ""
     generator: str | None = None  # version of the generator that made a demo city
@@ -83,7 +85,8 @@ class City:
     def __init__(self, path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> None:
         self.path = path
         self.meta = meta
-        # station_id (str), geometry (points, EPSG:4326), optional name, capacity, and any further column.
+        # station_id (str), geometry (points in EPSG:4326; null where no place is known), optional name, capacity, and any
+        # further column.
         self.stations = stations
         # (T, N) float32: tz-aware regular index in the city's zone, columns in the order of `stations`, NaN = missing.
         self.traffic = traffic
@@ -93,7 +96,8 @@ class City:
         """Read and validate the folder `path`. Raises UserError that names file, row and column."""
         path = Path(path)
         meta = read_meta(path)
-        stations = validate_stations(_read_stations(path / STATIONS_FILE), str(path / STATIONS_FILE))
+        stations_file = path / STATIONS_FILE
+        stations = validate_stations(_read_stations(stations_file), str(stations_file), meta.coordinates)
         traffic_file = path / TRAFFIC_FILE
         traffic = validate_traffic(_read_traffic(traffic_file), stations["station_id"], meta, str(traffic_file))
         return cls(path, meta, stations, traffic)
@@ -102,6 +106,16 @@ class City:
     def station_ids(self) -> tuple[str, ...]:
         """The N station ids in the order of `stations` and of the columns of `traffic`."""
         return tuple(self.stations["station_id"])
+
+    @property
+    def has_places(self) -> bool:
+        """Whether anything is known of where stations stand, be it only who is next to whom."""
+        return self.meta.coordinates != "none"
+
+    @property
+    def has_true_places(self) -> bool:
+        """Whether stations stand where they are said to, so that distances and imagery mean something."""
+        return self.meta.coordinates == "true"
 
     @cached_property
     def interval(self) -> pd.Timedelta:
@@ -174,11 +188,12 @@ def make_meta(**values: object) -> CityMeta:
 def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> City:
     """Validate, then write the three files of a city folder; nothing changes on the disk before all three are complete.
 
-    stations: columns `station_id` and geometry (points, EPSG:4326), any further columns are kept.
+    stations: columns `station_id` and geometry (points, EPSG:4326), any further columns are kept. Where `meta` says that no
+    place is known, geometry is written as null.
     traffic: (T, N), tz-aware regular index, a column a station (in any order), NaN = missing.
     """
     path = Path(path)
-    stations = validate_stations(stations, "stations")
+    stations = validate_stations(stations, "stations", meta.coordinates)
     traffic = validate_traffic(traffic, stations["station_id"], meta, "traffic")
     with replacing(path / TRAFFIC_FILE) as traffic_file:
         traffic.to_parquet(traffic_file, compression="zstd")
@@ -194,11 +209,14 @@ def write_meta(path: Path, meta: CityMeta) -> None:
         file.write_text(tomli_w.dumps(meta.model_dump(exclude_none=True)), encoding="utf-8")
 
 
-def validate_stations(stations: "geopandas.GeoDataFrame", source: str) -> "geopandas.GeoDataFrame":
+def validate_stations(
+    stations: "geopandas.GeoDataFrame", source: str, coordinates: Coordinates = "true"
+) -> "geopandas.GeoDataFrame":
     """Stations in the folder's form: `station_id` as text first, geometry points in EPSG:4326, rows numbered from 0.
 
-    `source` names the table in messages. Raises UserError: no rows, no or unusable or duplicate ids, no points, another
-    coordinate system, coordinates out of range. Several stations on one spot are allowed.
+    With coordinates *none* every geometry is null, whatever the table has. `source` names the table in messages. Raises
+    UserError: no rows, no or unusable or duplicate ids, no points, another coordinate system, coordinates out of range.
+    Several stations on one spot are allowed.
     """
     if "station_id" not in stations.columns:
         raise UserError(f"{source}: there is no column station_id; it has {named(stations.columns)}")
@@ -211,7 +229,10 @@ def validate_stations(stations: "geopandas.GeoDataFrame", source: str) -> "geopa
         raise UserError(f"{source}, row {int(np.argmax(ids.isna())) + 1}, column station_id: the id is empty")
     stations = stations.assign(station_id=ids.astype(str)).reset_index(drop=True).set_crs(WGS84, allow_override=True)
     _check_ids(stations["station_id"], source)
-    _check_points(stations, source)
+    if coordinates == "none":
+        stations = stations.set_geometry([None] * len(stations), crs=WGS84)
+    else:
+        _check_points(stations, source)
     others = [column for column in stations.columns if column not in ("station_id", stations.geometry.name)]
     shapes = stations.geometry.rename("geometry")
     return stations[["station_id", *others]].set_geometry(shapes)[["station_id", "geometry", *others]]
@@ -240,7 +261,10 @@ def _check_points(stations: "geopandas.GeoDataFrame", source: str) -> None:
     if unusable.any():
         row = int(np.argmax(unusable))
         station = stations["station_id"][row]
-        raise UserError(f"{source}, row {row + 1}, column geometry: station {station!r} has no point; give its place")
+        raise UserError(
+            f"{source}, row {row + 1}, column geometry: station {station!r} has no point; give its place, "
+            "or say with coordinates = none that no place is known"
+        )
     check_coordinates(shapes.x.to_numpy(), shapes.y.to_numpy(), source)
 
 

@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from lecdiff_core.city.folder import City, named
+from lecdiff_core.city.folder import City, Coordinates, named
+
+PLACES: dict[Coordinates, str] = {
+    "true": "true coordinates",
+    "nominal": "nominal coordinates (places are not real)",
+    "none": "no coordinates (nothing is known of places)",
+}
 
 
 class CitySummary(BaseModel):
@@ -18,7 +24,7 @@ class CitySummary(BaseModel):
     interval: str
     unit: str
     holidays: int
-    coordinates: str
+    coordinates: Coordinates
     generator: str | None
     stations: int
     steps: int
@@ -37,11 +43,10 @@ class CitySummary(BaseModel):
 
     def lines(self) -> list[str]:
         """The summary as lines to print."""
-        real = "true coordinates" if self.coordinates == "true" else "nominal coordinates (places are not real)"
         demo = f", synthetic (generator {self.generator})" if self.generator else ""
         return [
             f"{self.name}{demo}",
-            f"stations: {self.stations}, {real}",
+            f"stations: {self.stations}, {PLACES[self.coordinates]}",
             f"traffic: {self.steps} intervals of {self.interval}, {self.start.isoformat()} to {self.end.isoformat()} "
             f"({self.timezone}), {self.holidays} holidays",
             f"level: {self.mean:,.4g} {self.unit} a station and interval".replace("  ", " "),

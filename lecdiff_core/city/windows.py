@@ -61,8 +61,8 @@ class Calendar:
 class Panel:
     """A city's traffic on a regular grid of local clock time, with all a model may know of its stations.
 
-    values: (N, T) float32, NaN = missing.  clock: (T,) naive local time.  positions: (N, 2) metres.
-    environment: (N, D) float32 embeddings or None.
+    values: (N, T) float32, NaN = missing.  clock: (T,) naive local time.  positions: (N, 2) metres,
+    NaN where no place is known.  environment: (N, D) float32 embeddings or None.
 
     Local clock time keeps "the same hour yesterday" true across clock changes: the hour that does not exist in spring is
     missing, the hour that comes twice in autumn is averaged.
@@ -90,7 +90,7 @@ class Panel:
             timezone=city.meta.timezone,
             steps_per_day=city.steps_per_day,
             station_ids=city.station_ids,
-            positions=metric_positions(city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()),
+            positions=_positions(city),
             holidays=tuple(city.meta.holidays),
             environment=environment,
         )
@@ -120,6 +120,12 @@ class Panel:
         """The calendar of all steps, and of the days beyond the data that a forecast may reach."""
         clock = self.future_clock(0, self.steps + (LONGEST_FORECAST_DAYS + 1) * self.steps_per_day)
         return Calendar.of(clock, self.steps_per_day, list(self.holidays))
+
+
+def _positions(city: "City") -> np.ndarray:
+    if not city.has_places:
+        return np.full((len(city.station_ids), 2), np.nan)
+    return metric_positions(city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy())
 
 
 def metric_positions(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:

@@ -119,6 +119,7 @@ def fetch_imagery(
     for wrong options, for a file that is no usable raster, and where the service cannot be reached at all.
     """
     _check_options(size, metres)
+    _check_places(city, source)
     is_template = "{" in source or "://" in source
     if is_template:
         _check_template(source)
@@ -177,6 +178,17 @@ def _check_options(size: int, metres: float) -> None:
         raise UserError(f"a chip of {size} pixels is not possible; --size must be between 32 and 2048")
     if not 50 <= metres <= 20_000:
         raise UserError(f"a chip of {metres:g} m is not possible; --metres must be between 50 and 20000")
+
+
+def _check_places(city: City, source: str) -> None:
+    own = "put images of your own into imagery/chips/ID.jpg"
+    if not city.has_places:
+        raise UserError(f"{city.path}: nothing is known of where its stations stand, so no image can be fetched; {own}")
+    if not city.has_true_places and _is_esri(source):
+        raise UserError(
+            f"{city.path}: its places are nominal, so satellite images of them show other places; {own}, or take "
+            "--source from a map that was made for these places"
+        )
 
 
 def _check_template(source: str) -> None:

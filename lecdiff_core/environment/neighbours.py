@@ -82,7 +82,10 @@ def encode_text(city: City, text: str) -> np.ndarray:
 
 
 def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
-    """The k stations most like one in their surroundings: station_id, similarity, distance_m, the most similar first."""
+    """The k stations most like one in their surroundings: station_id, similarity, distance_m, the most similar first.
+
+    distance_m is NaN where places are not real or not known.
+    """
     index = _index(city)
     row = _row(index.table, station_id)
     if not index.table.image_sha256[row]:
@@ -94,7 +97,12 @@ def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
 
 
 def nearest_on_ground(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
-    """The k stations nearest to one on the ground, with the same columns; similarity is NaN where a chip is missing."""
+    """The k stations nearest to one on the ground, with the same columns; similarity is NaN where a chip is missing.
+
+    Raises UserError where no place is known.
+    """
+    if not city.has_places:
+        raise UserError(f"nothing is known of where the stations of {city.meta.name} stand, so none is the nearest")
     table = _index(city).table
     row = _row(table, station_id)
     others = [station for station in city.station_ids if station != station_id]
@@ -175,6 +183,8 @@ def _row(table: EnvironmentTable, station_id: str) -> int:
 
 def _frame(city: City, station_id: str, stations: list[str], similarity: np.ndarray) -> pd.DataFrame:
     metres = _metres(city, station_id, stations)
+    if not city.has_true_places:
+        metres = np.full(len(stations), np.nan)
     return pd.DataFrame({"station_id": stations, "similarity": similarity, "distance_m": metres})
 
 
@@ -185,6 +195,8 @@ def _metres(city: City, station_id: str, stations: list[str]) -> np.ndarray:
     absent = [station for station in [station_id, *stations] if station not in points.index]
     if absent:
         raise UserError(f"{named(absent)} is embedded but no station of {city.path}; run `lecdiff embed` again")
+    if not city.has_places:
+        return np.full(len(stations), np.nan)
     here, there = points[station_id], points[stations]
     same = np.ones(len(stations))
     _, _, metres = Geod(ellps="WGS84").inv(here.x * same, here.y * same, there.x.to_numpy(), there.y.to_numpy())

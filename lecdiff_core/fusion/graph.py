@@ -44,10 +44,14 @@ class Graph:
 def distance_graph(positions: np.ndarray, neighbours: int = 8) -> Graph:
     """Tie each station to its nearest ones: weight exp(-d² / 2ℓ²), ℓ the median distance to the `neighbours`-th.
 
-    positions: (N, 2) metres. All stations as near as the `neighbours`-th are taken, so that a tie is broken alike in every
-    order of stations; an edge counts in both directions. Gaussian kernel as in STGCN (Yu et al. 2018, eq. 10).
+    positions: (N, 2) metres; NaN = no place is known, and every station is its own only neighbour. All stations as near as
+    the `neighbours`-th are taken, so that a tie is broken alike in every order of stations; an edge counts in both directions.
+    Gaussian kernel as in STGCN (Yu et al. 2018, eq. 10).
     """
     count = len(positions)
+    if np.isnan(positions).any():
+        alone = torch.arange(count)
+        return Graph(torch.stack([alone, alone]), torch.ones(count), count)
     tree = cKDTree(positions)
     nearest = min(neighbours + 1, count)
     distances, _ = tree.query(positions, k=nearest)

@@ -17,7 +17,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lecdiff_core.city.folder import City, CityMeta, check_coordinates, make_meta, read_meta, write_city
+from lecdiff_core.city.folder import City, CityMeta, check_coordinates, make_meta, read_meta, write_city, write_meta
 from lecdiff_core.errors import UserError
 
 Stations = geopandas.GeoDataFrame
@@ -279,3 +279,19 @@ def test_coordinates_are_taken_exactly_where_they_are_on_earth(places: list[tupl
     else:
         with pytest.raises(UserError, match="not on Earth"):
             check_coordinates(lon, lat, "stations")
+
+
+def test_where_no_place_is_known_points_are_neither_written_nor_read(
+    tmp_path: Path, meta: CityMeta, stations: Stations, traffic: pd.DataFrame
+) -> None:
+    nowhere = meta.model_copy(update={"coordinates": "none"})
+    city = City.open(write_city(tmp_path / "city", nowhere, stations, traffic).path)
+    kept = geopandas.read_parquet(city.path / "stations.parquet")
+    assert kept.geometry.isna().all() and kept.crs.to_epsg() == 4326 and kept["capacity"].tolist()[:2] == [10, 20]
+    assert not city.has_places and city.stations.geometry.isna().all()
+    write_meta(city.path, meta)
+    with pytest.raises(UserError, match=r"row 1, column geometry: station 'a' has no point; .*coordinates = none"):
+        City.open(city.path)
+    placed = write_city(tmp_path / "placed", meta, stations, traffic)
+    write_meta(placed.path, nowhere)
+    assert City.open(placed.path).stations.geometry.isna().all()

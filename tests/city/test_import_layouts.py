@@ -325,3 +325,43 @@ def test_progress_comes_to_its_end(city: Path, write: Write) -> None:
 def test_the_report_is_json(city: Path, write: Write) -> None:
     report = import_city(city, write("t.csv", LONG), write("s.csv", STATIONS))
     assert json.loads(report.model_dump_json())["stations"] == 2
+
+
+def test_without_any_place_the_ids_of_the_traffic_are_the_stations(city: Path, write: Write) -> None:
+    report = import_city(city, write("t.csv", LONG + "c,2024-03-01 00:00,\n"), coordinates="none")
+    opened = City.open(city)
+    assert opened.station_ids == ("a", "b") and opened.stations.geometry.isna().all()
+    assert (report.coordinates, report.sharing_a_place.count) == ("none", 0)
+    assert report.stations_without_traffic.first == ["c"]
+    with pytest.raises(UserError, match="--stations FILE, or say with --coordinates none"):
+        import_city(city, write("t.csv", LONG))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.csv", "station_id,name,capacity\na,North,5\nb,South,6\n"),
+        ("s.csv", "station_id,lat,lon,name,capacity\na,somewhere,,North,5\nb,,200,South,6\n"),
+        (
+            "s.geojson",
+            '{"type":"FeatureCollection","features":['
+            '{"type":"Feature","properties":{"id":"a","name":"North","capacity":5},"geometry":null},'
+            '{"type":"Feature","properties":{"id":"b","name":"South","capacity":6},'
+            '"geometry":{"type":"Point","coordinates":[500,500]}}]}',
+        ),
+    ],
+)
+def test_a_list_of_stations_without_places_still_names_them(city: Path, write: Write, name: str, text: str) -> None:
+    import_city(city, write("t.csv", LONG), write(name, text), coordinates="none")
+    stations = City.open(city).stations
+    assert stations.geometry.isna().all()
+    assert stations[["station_id", "name", "capacity"]].to_numpy().tolist() == [["a", "North", 5], ["b", "South", 6]]
+
+
+def test_sessions_without_places_need_names_of_stations(city: Path, write: Write) -> None:
+    named = "start,station_id,bytes\n2024-03-01 00:00,a,5\n2024-03-01 00:40,b,7\n"
+    import_city(city, write("t.csv", named), layout="sessions", coordinates="none")
+    assert City.open(city).station_ids == ("a", "b")
+    placed = "start,lon,lat,bytes\n2024-03-01 00:00,9,45,5\n2024-03-01 00:40,9.1,45,7\n"
+    with pytest.raises(UserError, match="no column station_id"):
+        import_city(city, write("t.csv", placed), layout="sessions", coordinates="none")

@@ -24,7 +24,7 @@ from tile_server import (
     stall,
 )
 
-from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.city.folder import City, CityMeta, write_city, write_meta
 from lecdiff_core.environment import imagery, tiles, web
 from lecdiff_core.environment.imagery import fetch_imagery, read_chip_records
 from lecdiff_core.errors import UserError
@@ -527,3 +527,17 @@ def test_wrong_options_are_one_line(city, options, message):
     with pytest.raises(UserError, match=message) as caught:
         fetch_imagery(city, **{"accept_terms": True, **options})
     assert "\n" not in str(caught.value) and "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "source", "message"),
+    [
+        ("none", "https://tiles.example.org/{z}/{x}/{y}.jpg", "nothing is known of where its stations stand"),
+        ("none", "arcgis", "nothing is known"),
+        ("nominal", "arcgis", "its places are nominal"),
+    ],
+)
+def test_no_satellite_image_of_a_place_that_is_not_real(city, coordinates, source, message):
+    write_meta(city.path, city.meta.model_copy(update={"coordinates": coordinates}))
+    with pytest.raises(UserError, match=message):
+        fetch_imagery(City.open(city.path), source, accept_terms=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from little_encoder import COLOURS, colour_of, coloured_pairs, furnish, one_thread, tiny_encoder  # noqa: F401
 
-from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.city.folder import City, CityMeta, write_city, write_meta
 from lecdiff_core.environment.clusters import cluster_names, clusters, projection
 from lecdiff_core.environment.contrastive import Recipe, train_encoder
 from lecdiff_core.environment.description import FILE_NAME, Description, Sentence, append_description
@@ -230,3 +230,18 @@ def test_the_view_is_always_the_same(tmp_path, count):
     view = projection(city)
     assert view.shape == (count, 2) and view.dtype == np.float32
     assert np.array_equal(view, projection(city)) and np.abs(view).max() <= 1
+
+
+@pytest.mark.parametrize("coordinates", ["nominal", "none"])
+def test_no_distance_is_told_between_places_that_are_not_real(colours, tmp_path, coordinates):
+    folder = shutil.copytree(colours.path, tmp_path / "city")
+    write_meta(folder, colours.meta.model_copy(update={"coordinates": coordinates}))
+    city = City.open(folder)
+    assert neighbours(city, "S00", 4)["distance_m"].isna().all()
+    if coordinates == "none":
+        with pytest.raises(UserError, match="nothing is known of where the stations"):
+            nearest_on_ground(city, "S00", 4)
+    else:
+        assert nearest_on_ground(city, "S00", 4)["station_id"].tolist() == (
+            nearest_on_ground(colours, "S00", 4)["station_id"].tolist()
+        )

@@ -65,3 +65,9 @@ def test_the_mean_over_neighbours_is_that_of_the_weights_and_leaves_what_is_alik
         np.testing.assert_allclose(found, np.linalg.matrix_power(weights, hops) @ values, atol=1e-6)
     alike = torch.ones(1, 4, 2)
     torch.testing.assert_close(neighbourhood_mean(alike, graph.edge_index, graph.edge_weight, 2), alike)
+
+
+def test_stations_of_unknown_place_are_their_own_only_neighbours() -> None:
+    graph = distance_graph(np.full((5, 2), np.nan))
+    np.testing.assert_array_equal(dense(graph), np.eye(5))
+    np.testing.assert_array_equal(graph.neighbourhood(np.array([3]), hops=4), [3])

@@ -208,3 +208,16 @@ def test_the_paper_preset_has_the_papers_size(environment: int, stations: int) -
     table = model.station.weight.numel()
     count = sum(parameter.numel() for parameter in model.parameters()) - table
     assert count == pytest.approx(21.8e6, rel=0.02)
+
+
+@every_model
+def test_where_no_place_is_known_a_station_is_forecast_as_if_it_were_alone(name: str) -> None:
+    model, placeless = fitted(name), replace(panel(), positions=np.full((STATIONS, 2), np.nan))
+    samples = model.sample(windows(model, placeless).batch(ORIGINS), SAMPLES, noise(placeless))
+    assert torch.isfinite(samples).all()
+    if model.hops is not None:
+        alone = placeless.select(np.array([4]))
+        graph = distance_graph(alone.positions)
+        cut = Windows(alone, graph.edge_index, graph.edge_weight, model.context, model.horizon, np.array([5]))
+        by_itself = model.sample(cut.batch(ORIGINS), SAMPLES, noise(alone))[:, :, 0]
+        torch.testing.assert_close(by_itself, samples[:, :, 4], rtol=1e-3, atol=1e-2)

@@ -11,11 +11,20 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
-from lecdiff_core.city.folder import META_FILE, CityMeta, make_meta, named, read_meta, validate_stations, write_city
+from lecdiff_core.city.folder import (
+    META_FILE,
+    CityMeta,
+    Coordinates,
+    make_meta,
+    named,
+    read_meta,
+    validate_stations,
+    write_city,
+)
 from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, wide
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
-from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations
+from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations, without_places
 from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
@@ -73,7 +82,7 @@ class ImportReport(BaseModel):
     source_interval: str | None  # None for sessions
     timezone: str
     unit: str
-    coordinates: str
+    coordinates: Coordinates
     total: float  # traffic over all stations and steps
     missing_share: float  # of stations × steps, 0 … 1
     incomplete: int  # intervals of a station dropped because part of their readings was missing
@@ -117,7 +126,7 @@ def import_city(
     timezone: str = "UTC",
     unit: str = "",
     crs: str = "EPSG:4326",
-    coordinates: str = "true",
+    coordinates: Coordinates = "true",
     on_duplicate: OnDuplicate = "error",
     on_unknown: OnUnknown = "error",
     name: str | None = None,
@@ -128,7 +137,9 @@ def import_city(
 
     traffic_file: a file, a folder of files, or a pattern.  columns: role → name of a column, where it differs.
     interval: of the city; readings are summed into it.  timezone: of the city, and of times without an offset.
-    crs: of the stations' coordinates; gcj02 and bd09 are Chinese map coordinates.
+    crs: of the stations' coordinates; gcj02 and bd09 are Chinese map coordinates.  coordinates: *nominal* = places are made
+    up, but who is next to whom is real; *none* = nothing is known of places, so that stations_file is not needed and need
+    not hold any.
     on_duplicate: what to do with two readings of one station and time.  on_unknown: with stations that have no traffic
     and traffic that has no station.  name, holidays: kept from the folder where it exists already and they are None.
 
@@ -142,12 +153,21 @@ def import_city(
     of_traffic, of_stations = _columns(files[0], layout, columns, stations_file)
     stations, notices = None, list[str]()
     if stations_file is not None:
-        stations, notices = read_stations(Path(stations_file), of_stations, crs)
-    elif layout != "sessions":
-        raise UserError(f"layout {layout} says nothing of where stations are; give their places with --stations FILE")
+        stations, notices = read_stations(Path(stations_file), of_stations, crs, coordinates)
+    elif layout != "sessions" and coordinates != "none":
+        raise UserError(
+            f"layout {layout} says nothing of where stations are; give their places with --stations FILE, "
+            "or say with --coordinates none that they are not known"
+        )
     readings = LAYOUTS[layout].read(Source(files, of_traffic, timezone, on_duplicate, report))
+    if readings.by_place and coordinates == "none":
+        raise UserError(
+            f"{files[0]}: its sessions have no column station_id, so that only places tell stations apart; "
+            "name such a column with --column station_id=NAME, or leave --coordinates none out"
+        )
     if stations is None:
-        stations, notices = _stations_of(readings, crs, files[0])
+        stations, notices = _stations_of(readings, crs, coordinates, files[0])
+        on_unknown = "drop"  # an id that never has a value; the report names it
     elif readings.by_place:
         readings = _renamed(readings, stations, crs, files[0])
     stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
@@ -195,14 +215,17 @@ def _columns(
     return of_traffic, of_stations
 
 
-def _stations_of(readings: Readings, crs: str, file: Path) -> tuple["geopandas.GeoDataFrame", list[str]]:
-    """Stations at the places that the readings carry."""
+def _stations_of(
+    readings: Readings, crs: str, coordinates: Coordinates, file: Path
+) -> tuple["geopandas.GeoDataFrame", list[str]]:
+    """Stations at the places that the readings carry, or those they name where no place is known."""
+    ids = pd.DataFrame({"station_id": readings.station_ids})
+    if coordinates == "none":
+        return validate_stations(without_places(ids), str(file), coordinates), []
     if readings.places is None:
         raise UserError(f"{file}: there are no columns lon and lat; add them, or give the places with --stations FILE")
     lon, lat = readings.places.T
-    stations, notices = in_wgs84(
-        points(pd.DataFrame({"station_id": readings.station_ids}), lon, lat, crs), crs, str(file)
-    )
+    stations, notices = in_wgs84(points(ids, lon, lat, crs), crs, str(file))
     return validate_stations(stations, str(file)), notices
 
 
@@ -210,7 +233,7 @@ def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, f
     """Readings of places under the ids of the stations that stand there."""
     from scipy.spatial import cKDTree
 
-    found, _ = _stations_of(readings, crs, file)
+    found, _ = _stations_of(readings, crs, "true", file)
     tree = cKDTree(stations.get_coordinates().to_numpy())
     near = tree.query_ball_point(found.get_coordinates().to_numpy(), SAME_PLACE)
     ids = stations["station_id"].to_numpy()
@@ -240,10 +263,13 @@ def _matched(
     used[target[(target >= 0) & observed]] = True
     silent_stations = list(ids[~used])
     strangers = [station for station, place in zip(readings.station_ids, target, strict=True) if place < 0]
+    if not observed.any():
+        why = "every value is missing" if readings.rows else "it is empty"
+        raise UserError(f"{file} holds no traffic: {why}")
     if not used.any():
-        example = f"it names stations like {named(readings.station_ids, 1)}" if readings.station_ids else "it is empty"
         raise UserError(
-            f"{file} holds no traffic of the stations in {stations_file}: {example}, they are called like {ids[0]}; "
+            f"{file} holds no traffic of the stations in {stations_file}: "
+            f"it names stations like {named(readings.station_ids, 1)}, they are called like {ids[0]}; "
             "check the ids"
         )
     if on_unknown == "error" and (silent_stations or strangers):
@@ -298,6 +324,12 @@ def _report(
         stations_without_traffic=Named.of(unknown[0]),
         traffic_without_station=Named.of(unknown[1]),
         rows_dropped=unknown[2],
-        sharing_a_place=Named.of(list(ids[stations.get_coordinates().duplicated(keep=False).to_numpy()])),
+        sharing_a_place=Named.of(_sharing_a_place(stations, meta)),
         notices=[*notices, *readings.notices, *resampled.notices],
     )
+
+
+def _sharing_a_place(stations: "geopandas.GeoDataFrame", meta: CityMeta) -> list[str]:
+    if meta.coordinates == "none":
+        return []
+    return list(stations["station_id"][stations.get_coordinates().duplicated(keep=False).to_numpy()])
