@@ -32,7 +32,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import changing, read_whole, replacing
 from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
@@ -599,12 +599,11 @@ def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Pane
 
 
 def write_surges(city: City, surges: Surges) -> None:
-    """Keep surges in the city folder; events last, so that they never speak of scores that are not there."""
+    """Keep surges, events and scores, in the city folder as one change."""
     metadata = {"source": json.dumps(surges.source)}
-    with replacing(city.path / SCORES_FILE) as unfinished:
-        _write_table(pa.Table.from_pandas(surges.scores), metadata, unfinished)
-    with replacing(city.path / EVENTS_FILE) as unfinished:
-        _write_table(_arrow(surges.events, city.meta.timezone), metadata, unfinished)
+    with changing(city.path) as change:
+        _write_table(pa.Table.from_pandas(surges.scores), metadata, change.file(SCORES_FILE))
+        _write_table(_arrow(surges.events, city.meta.timezone), metadata, change.file(EVENTS_FILE))
 
 
 def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
@@ -629,7 +628,11 @@ def _write_table(table: pa.Table, metadata: dict[str, str], path: Path) -> None:
 
 def read_surges(city: City) -> Surges | None:
     """The surges kept in the city folder, None where there are none. Raises UserError where a file is damaged."""
-    files = city.path / EVENTS_FILE, city.path / SCORES_FILE
+    return read_whole(city.path, (EVENTS_FILE, SCORES_FILE), lambda: _read(city.path))
+
+
+def _read(folder: Path) -> Surges | None:
+    files = folder / EVENTS_FILE, folder / SCORES_FILE
     if not all(file.is_file() for file in files):
         return None
     try:

@@ -20,7 +20,7 @@ import pandas as pd
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from lecdiff_core.city.storage import below, replacing
+from lecdiff_core.city.storage import below, changing, read_whole, recover, replacing
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,10 @@ class City:
     @classmethod
     def open(cls, path: Path) -> "City":
         """Read and validate the folder `path`. Raises UserError that names file, row and column."""
-        path = Path(path)
+        return read_whole(Path(path), (META_FILE, STATIONS_FILE, TRAFFIC_FILE), lambda: cls._read(Path(path)))
+
+    @classmethod
+    def _read(cls, path: Path) -> "City":
         meta = read_meta(path)
         stations_file = path / STATIONS_FILE
         stations = validate_stations(_read_stations(stations_file), str(stations_file), meta.coordinates)
@@ -165,6 +168,7 @@ class City:
 def read_meta(path: Path) -> CityMeta:
     """Read and validate `city.toml` of the folder `path` alone. Raises UserError."""
     path, file = Path(path), Path(path) / META_FILE
+    recover(path)
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; make a city with `lecdiff demo` or `lecdiff import`")
     if not file.is_file():
@@ -186,7 +190,7 @@ def make_meta(**values: object) -> CityMeta:
 
 
 def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> City:
-    """Validate, then write the three files of a city folder; nothing changes on the disk before all three are complete.
+    """Validate, then write the three files of a city folder as one change.
 
     stations: columns `station_id` and geometry (points, EPSG:4326), any further columns are kept. Where `meta` says that no
     place is known, geometry is written as null.
@@ -195,18 +199,22 @@ def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", t
     path = Path(path)
     stations = validate_stations(stations, "stations", meta.coordinates)
     traffic = validate_traffic(traffic, stations["station_id"], meta, "traffic")
-    with replacing(path / TRAFFIC_FILE) as traffic_file:
-        traffic.to_parquet(traffic_file, compression="zstd")
-        with replacing(path / STATIONS_FILE) as stations_file:
-            stations.to_parquet(stations_file, index=False)
-            write_meta(path, meta)
+    with changing(path) as change:
+        traffic.to_parquet(change.file(TRAFFIC_FILE), compression="zstd")
+        stations.to_parquet(change.file(STATIONS_FILE), index=False)
+        change.file(META_FILE).write_text(_meta_text(meta), encoding="utf-8")
     return City(path, meta, stations, traffic)
 
 
 def write_meta(path: Path, meta: CityMeta) -> None:
     """Write `city.toml` of the folder `path` alone. Raises UserError where the disk refuses."""
+    recover(Path(path))
     with replacing(Path(path) / META_FILE) as file:
-        file.write_text(tomli_w.dumps(meta.model_dump(exclude_none=True)), encoding="utf-8")
+        file.write_text(_meta_text(meta), encoding="utf-8")
+
+
+def _meta_text(meta: CityMeta) -> str:
+    return tomli_w.dumps(meta.model_dump(exclude_none=True))
 
 
 def validate_stations(

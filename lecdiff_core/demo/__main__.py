@@ -5,10 +5,9 @@ Replaces what the generator makes (city.toml, stations, traffic, imagery, truth)
 """
 
 import argparse
-import shutil
-import tempfile
 from pathlib import Path
 
+from lecdiff_core.city.storage import changing
 from lecdiff_core.demo.town import DEMO_SEED, demo_city, generate_town
 from lecdiff_core.progress import Report
 
@@ -29,22 +28,21 @@ def printing() -> Report:
 
 
 def main() -> None:
-    """Generate beside the target, then move the parts into place."""
+    """Generate the town and let it take the place of what the generator made before, as one change."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("folder", nargs="?", type=Path, default=None)
     options.add_argument("--without-imagery", action="store_true")
     chosen = options.parse_args()
     folder = chosen.folder or demo_city()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".demo-") as unfinished:
-        town = Path(unfinished) / "town"
-        generate_town(town, seed=DEMO_SEED, imagery=not chosen.without_imagery, report=printing())
+    with changing(folder) as change:
+        town = generate_town(change.root, seed=DEMO_SEED, imagery=not chosen.without_imagery, report=printing())
         for name in MADE:
-            if not (town / name).exists():
+            if not (town.path / name).exists():
                 continue
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-            (town / name).replace(folder / name)
+            for file in (folder / name, *(folder / name).rglob("*")):
+                inside = file.relative_to(folder)
+                if file.is_file() and not (town.path / inside).exists():
+                    change.remove(inside.as_posix())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.demo.painting import FINE_ZOOM, Painter, metres_per_pixel
 from lecdiff_core.demo.plan import Array, Plan
 from lecdiff_core.progress import Report, silent
@@ -128,5 +127,5 @@ def _cut(folder: Path, image: Image.Image, zoom: int, column: int, row: int) -> 
 
 
 def _save(path: Path, image: Image.Image, quality: int) -> None:
-    with replacing(path) as unfinished:
-        image.save(unfinished, format="JPEG", quality=quality, optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, format="JPEG", quality=quality, optimize=True)

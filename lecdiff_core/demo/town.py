@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.assets import assets_folder
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import Change, changing, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -38,11 +38,17 @@ def copy_demo_city(path: Path) -> "City":
 
     path = Path(path)
     _must_be_free(path)
-    try:
-        shutil.copytree(demo_city(), path, dirs_exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot copy the demo city to {path}: {error}") from error
+    with changing(path) as change:
+        _copy(demo_city(), change.root)
     return City.open(path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder. Raises the first OSError, which `shutil.copytree` hides among all of them."""
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        copy = target / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
 
 
 def generate_town(
@@ -61,7 +67,7 @@ def generate_town(
     The ground grows with the number of stations: one town up to 400, beyond that a region of towns. The same arguments
     give the same files. Raises UserError for fewer than 1 station or 7 days, or where `path` holds something.
     """
-    from lecdiff_core.city.folder import CityMeta, write_city
+    from lecdiff_core.city.folder import City, CityMeta, write_city
     from lecdiff_core.demo.events import plant_events
     from lecdiff_core.demo.plan import Plan
     from lecdiff_core.demo.stations import place_stations, station_table, surroundings
@@ -95,30 +101,30 @@ def generate_town(
         attribution="Synthetic imagery and traffic, generated for LEC-Diff; no real place",
         generator=GENERATOR_VERSION,
     )
-    city = write_city(path, meta, table, pd.DataFrame(values, index=index, columns=ids, copy=False))
-    _write_truth(path, events, ids, use, shares)
-    if imagery:
-        from lecdiff_core.demo.imagery import Aerial, write_chips, write_tiles
+    with changing(path) as change:
+        city = write_city(change.root, meta, table, pd.DataFrame(values, index=index, columns=ids, copy=False))
+        _write_truth(change, events, ids, use, shares)
+        if imagery:
+            from lecdiff_core.demo.imagery import Aerial, write_chips, write_tiles
 
-        aerial = Aerial(plan)
-        if imagery != "chips":
-            write_tiles(path, aerial, report)
-        write_chips(path, aerial, city.station_ids, sites, report)
-    return city
+            aerial = Aerial(plan)
+            if imagery != "chips":
+                write_tiles(change.root, aerial, report)
+            write_chips(change.root, aerial, city.station_ids, sites, report)
+    return City.open(path)
 
 
-def _write_truth(path: Path, events: list[dict], ids: list[str], use: np.ndarray, shares: "Array") -> None:
+def _write_truth(change: Change, events: list[dict], ids: list[str], use: np.ndarray, shares: "Array") -> None:
     from lecdiff_core.demo.plan import CLASSES
 
-    with replacing(path / "truth" / "events.json") as unfinished:
-        unfinished.write_text(json.dumps(events, indent=1), encoding="utf-8")
+    change.file("truth/events.json").write_text(json.dumps(events, indent=1), encoding="utf-8")
     table = pd.DataFrame(shares.astype(np.float32), columns=[f"share of {name}" for name in CLASSES])
     table.insert(0, "station_id", ids)
     table.insert(1, "land_use", [CLASSES[code] for code in use])
-    with replacing(path / "truth" / "land_use.parquet") as unfinished:
-        table.to_parquet(unfinished, index=False)
+    table.to_parquet(change.file("truth/land_use.parquet"), index=False)
 
 
 def _must_be_free(path: Path) -> None:
+    recover(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} already holds something; name a new folder for the town")

@@ -18,16 +18,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import changing, recover, replacing
 from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
 from lecdiff_core.environment.images import ImageError, read_image
-from lecdiff_core.environment.table import EnvironmentTable, read_environment, write_environment
+from lecdiff_core.environment.table import EnvironmentTable, read_environment, stage_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
-    from lecdiff_core.environment.encoder import Encoder
+    from lecdiff_core.environment.encoder import Encoder, Files
 
+FOLDER = "encoder"
 CACHE_FILE = "embedded.safetensors"
 BLOCK = 32  # stations that are embedded at once
 SECONDS_BETWEEN_KEEPS = 30.0
@@ -79,20 +80,39 @@ def embed_city(city: City, encoder: str = "default", device: str = "auto", repor
     descriptions the mean. A station without one is united with the empty text. `report` may raise to stop; what was embedded
     is kept.
     """
-    folder = city.path / "encoder"
-    result = EmbedReport(encoder=_install(encoder, folder))
+    from lecdiff_core.environment.encoder import identity
+
+    recover(city.path)
+    folder = city.path / FOLDER
+    files = _files(encoder, folder)
+    result = EmbedReport(encoder=identity(*files))
     made = _read_cache(folder / CACHE_FILE, result.encoder)
     jobs = _jobs(city, made, result)
     if jobs:
-        _embed(jobs, folder, made, device, result, report)
+        _embed(jobs, files, folder, made, device, result, report)
     else:
         report(1, 1, "every chip and text is embedded already")
     table = _table(city, made, result)
     result.width = table.image.shape[1]
-    present = _read_table(city)
-    if present is None or not _same(present, table):
-        write_environment(city, table)
+    _keep(city, files, table)
     return result
+
+
+def _keep(city: City, files: "Files", table: EnvironmentTable) -> None:
+    """Write the encoder and its embeddings into the city folder as one change, where it does not hold them already."""
+    from lecdiff_core.environment.encoder import encoder_identity, stage_encoder
+
+    try:
+        installed = encoder_identity(city.path / FOLDER) == table.encoder
+    except UserError:
+        installed = False
+    present = _read_table(city)
+    if installed and present is not None and _same(present, table):
+        return
+    with changing(city.path) as change:
+        if not installed:
+            stage_encoder(change, FOLDER, files)
+        stage_environment(change, table)
 
 
 def stations_to_embed(city: City, encoder: str) -> list[str]:
@@ -101,28 +121,19 @@ def stations_to_embed(city: City, encoder: str) -> list[str]:
     return [job.station for job in _jobs(city, _read_cache(cache, encoder), EmbedReport())]
 
 
-def _install(encoder: str, folder: Path) -> str:
-    """Put the encoder's files into the city folder and return its identity; nothing is downloaded twice."""
-    from lecdiff_core.environment.encoder import (
-        copy_encoder,
-        encoder_identity,
-        find_encoder,
-        from_open_clip,
-        read_config,
-    )
+def _files(encoder: str, folder: Path) -> "Files":
+    """The files of the encoder that is meant; what the city folder holds already is not downloaded again."""
+    from lecdiff_core.environment.encoder import find_encoder, from_open_clip, read_config, read_files
 
     if source := find_encoder(encoder):
-        return encoder_identity(folder) if source.resolve() == folder.resolve() else copy_encoder(source, folder)
+        return read_files(source)
     model, _, weights = encoder.partition("/")
     try:
-        present = read_config(folder).name == f"{model}/{Path(weights).name}" and not Path(weights).is_file()
-        if present:
-            return encoder_identity(folder)
+        if read_config(folder).name == f"{model}/{Path(weights).name}" and not Path(weights).is_file():
+            return read_files(folder)
     except UserError:
         pass
-    made = from_open_clip(encoder)
-    made.save(folder)
-    return made.identity
+    return from_open_clip(encoder).files()
 
 
 def _jobs(city: City, made: dict[str, _Made], result: EmbedReport) -> list[_Job]:
@@ -167,12 +178,18 @@ def _texts(station: str, descriptions: Sequence[Description], digest: str, resul
 
 
 def _embed(
-    jobs: list[_Job], folder: Path, made: dict[str, _Made], device: str, result: EmbedReport, report: Report
+    jobs: list[_Job],
+    files: "Files",
+    folder: Path,
+    made: dict[str, _Made],
+    device: str,
+    result: EmbedReport,
+    report: Report,
 ) -> None:
     from lecdiff_core.devices import choose_device
     from lecdiff_core.environment.encoder import Encoder
 
-    encoder = Encoder.open(folder, choose_device(device))
+    encoder = Encoder.of(files, folder, choose_device(device))
     kept_at = time.monotonic()
     try:
         for start in range(0, len(jobs), BLOCK):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lecdiff_core.assets import assets_folder
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import Change, changing, read_whole
 from lecdiff_core.environment.vocabulary import domain_tokenizer
 from lecdiff_core.errors import UserError
 
@@ -36,6 +36,7 @@ DEFAULT = "default"
 ROWS = 64  # images or texts that go through the model at once
 
 Triple = tuple[float, float, float]
+Files = tuple[bytes, bytes]  # an encoder's config.json and model.safetensors
 
 
 class EncoderConfig(BaseModel):
@@ -69,7 +70,12 @@ class Encoder:
     @classmethod
     def open(cls, folder: Path, device: torch.device | None = None) -> "Encoder":
         """Read an encoder from its folder. Raises UserError where a file is missing or does not fit."""
-        config_bytes, weights = _read(folder)
+        return cls.of(read_files(folder), folder, device)
+
+    @classmethod
+    def of(cls, files: Files, folder: Path, device: torch.device | None = None) -> "Encoder":
+        """An encoder from the bytes of its two files; `folder` is named in errors. Raises UserError where they do not fit."""
+        config_bytes, weights = files
         encoder = cls(_parse(config_bytes, folder), device)
         try:
             tensors = {name: tensor.float() for name, tensor in load(weights).items()}
@@ -82,11 +88,15 @@ class Encoder:
 
     def save(self, folder: Path) -> None:
         """Write configuration and weights (in half precision) into `folder`."""
+        files = self.files()
+        with changing(folder) as change:
+            stage_encoder(change, "", files)
+        self.identity = identity(*files)
+
+    def files(self) -> Files:
+        """The bytes of configuration and weights (in half precision), as a folder holds them."""
         tensors = {name: tensor.half().contiguous().cpu() for name, tensor in self.model.state_dict().items()}
-        weights = save(tensors)
-        config_bytes = (json.dumps(self.config.model_dump(mode="json"), ensure_ascii=False) + "\n").encode()
-        write_encoder(folder, config_bytes, weights)
-        self.identity = identity(config_bytes, weights)
+        return (json.dumps(self.config.model_dump(mode="json"), ensure_ascii=False) + "\n").encode(), save(tensors)
 
     @cached_property
     def width(self) -> int:
@@ -235,7 +245,7 @@ def from_open_clip(name: str) -> Encoder:
 
 def encoder_identity(folder: Path) -> str:
     """SHA-256 (hex) of an encoder's configuration and weights. Raises UserError where one is missing."""
-    return identity(*_read(folder))
+    return identity(*read_files(folder))
 
 
 def identity(config_bytes: bytes, weights: bytes) -> str:
@@ -243,24 +253,23 @@ def identity(config_bytes: bytes, weights: bytes) -> str:
     return hashlib.sha256(hashlib.sha256(config_bytes).digest() + hashlib.sha256(weights).digest()).hexdigest()
 
 
-def write_encoder(folder: Path, config_bytes: bytes, weights: bytes) -> None:
-    """Write the two files of an encoder, neither before both are complete."""
-    with replacing(folder / WEIGHTS_FILE) as weights_file:
-        weights_file.write_bytes(weights)
-        with replacing(folder / CONFIG_FILE) as config_file:
-            config_file.write_bytes(config_bytes)
+def stage_encoder(change: Change, name: str, files: Files) -> None:
+    """Let an encoder's two files be part of a change; they come into the sub-folder `name`."""
+    for file, content in zip((CONFIG_FILE, WEIGHTS_FILE), files, strict=True):
+        change.file(f"{name}/{file}".lstrip("/")).write_bytes(content)
 
 
 def copy_encoder(source: Path, target: Path) -> str:
     """Copy an encoder's folder where `target` does not hold the same one already; return its identity."""
-    files = _read(source)
+    files = read_files(source)
     wanted = identity(*files)
     try:
         present = encoder_identity(target)
     except UserError:
         present = ""
     if present != wanted:
-        write_encoder(target, *files)
+        with changing(target) as change:
+            stage_encoder(change, "", files)
     return wanted
 
 
@@ -269,8 +278,10 @@ def read_config(folder: Path) -> EncoderConfig:
     return _parse(_bytes(folder / CONFIG_FILE), folder)
 
 
-def _read(folder: Path) -> tuple[bytes, bytes]:
-    return _bytes(folder / CONFIG_FILE), _bytes(folder / WEIGHTS_FILE)
+def read_files(folder: Path) -> Files:
+    """The bytes of an encoder's configuration and weights, both of one change. Raises UserError where one is missing."""
+    names = CONFIG_FILE, WEIGHTS_FILE
+    return read_whole(folder, names, lambda: (_bytes(folder / CONFIG_FILE), _bytes(folder / WEIGHTS_FILE)))
 
 
 def _bytes(file: Path) -> bytes:

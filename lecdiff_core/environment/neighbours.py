@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City, named
+from lecdiff_core.city.storage import read_whole
 from lecdiff_core.environment.description import FILE_NAME, current_descriptions, read_descriptions
 from lecdiff_core.environment.table import TABLE_FILE, EnvironmentTable, read_environment
 from lecdiff_core.environment.wording import Wording
@@ -75,8 +76,9 @@ def encode_text(city: City, text: str) -> np.ndarray:
     """(D,) embedding of a text by the encoder that made the city's embeddings."""
     if not text.strip():
         raise UserError("the text to search for is empty; say what should stand there, such as: stadium")
-    encoder = city_encoder(city)
-    if encoder.identity != _index(city).table.encoder:
+    names = ("encoder/config.json", "encoder/model.safetensors", TABLE_FILE)
+    encoder, index = read_whole(city.path, names, lambda: (city_encoder(city), _index(city)))
+    if encoder.identity != index.table.encoder:
         raise UserError(f"the embeddings in {city.path} are not of its encoder; finish them with `lecdiff embed`")
     return encoder.embed_texts([text])[0]
 

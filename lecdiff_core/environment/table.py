@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import Change, changing, recover
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.errors import UserError
 
@@ -41,6 +41,7 @@ class EnvironmentTable:
 
 def read_environment(city: City) -> EnvironmentTable | None:
     """The city's embeddings, or None where it has none. Raises UserError where the file is damaged."""
+    recover(city.path)
     file = city.path / TABLE_FILE
     if not file.is_file():
         return None
@@ -74,7 +75,13 @@ def read_panel(city: City, kind: str = FORECASTER_INPUT) -> tuple[Panel, str | N
 
 def write_environment(city: City, table: EnvironmentTable) -> Path:
     """Write the embeddings into the city folder."""
-    file = city.path / TABLE_FILE
+    with changing(city.path) as change:
+        stage_environment(change, table)
+    return city.path / TABLE_FILE
+
+
+def stage_environment(change: Change, table: EnvironmentTable) -> None:
+    """Let the embeddings be part of a change of the city folder."""
     tensors = {
         kind: np.ascontiguousarray(getattr(table, kind), dtype=np.float32) for kind in ("image", "text", "unified")
     }
@@ -83,6 +90,4 @@ def write_environment(city: City, table: EnvironmentTable) -> Path:
         "encoder": table.encoder,
         "image_sha256": json.dumps(table.image_sha256),
     }
-    with replacing(file) as unfinished:
-        unfinished.write_bytes(save(tensors, metadata))
-    return file
+    change.file(TABLE_FILE).write_bytes(save(tensors, metadata))

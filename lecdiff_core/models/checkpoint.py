@@ -15,7 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.storage import changing, read_whole, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.catalogue import entry
 from lecdiff_core.models.protocol import ForecastModel
@@ -43,19 +43,21 @@ class CheckpointConfig(BaseModel):
 
 
 def save_model(folder: Path, model: ForecastModel, config: CheckpointConfig, metrics: dict[str, Any]) -> None:
-    """Write a model; config.json last, so that it never speaks of weights that are not there."""
+    """Write a model's three files as one change."""
     weights = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
     config = config.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
-    with replacing(folder / WEIGHTS_FILE) as unfinished:
-        unfinished.write_bytes(weights)
-    with replacing(folder / METRICS_FILE) as unfinished:
-        unfinished.write_text(json.dumps(metrics, indent=2) + "\n")
-    with replacing(folder / CONFIG_FILE) as unfinished:
-        unfinished.write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
+    with changing(folder) as change:
+        change.file(WEIGHTS_FILE).write_bytes(weights)
+        change.file(METRICS_FILE).write_text(json.dumps(metrics, indent=2) + "\n")
+        change.file(CONFIG_FILE).write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
 
 
 def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     """Read a model. Raises UserError where it is missing, of another version, truncated or tampered with."""
+    return read_whole(folder, (CONFIG_FILE, WEIGHTS_FILE), lambda: _load(folder))
+
+
+def _load(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     config = read_config(folder)
     weights_file = folder / WEIGHTS_FILE
     try:
@@ -81,6 +83,7 @@ def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
 
 def read_config(folder: Path) -> CheckpointConfig:
     """What config.json of a saved model says. Raises UserError where it is missing, damaged or of another version."""
+    recover(folder)
     file = folder / CONFIG_FILE
     if not file.is_file():
         raise UserError(f"{folder}: no trained model here; make it with `lecdiff train`")

@@ -37,7 +37,7 @@ def no_images(monkeypatch):
 
     monkeypatch.setattr(embed, "read_image", forbidden)
     monkeypatch.setattr("PIL.Image.open", forbidden)
-    monkeypatch.setattr("lecdiff_core.environment.encoder.Encoder.open", forbidden)
+    monkeypatch.setattr("lecdiff_core.environment.encoder.Encoder.of", forbidden)
 
 
 def table_of(city):
@@ -91,7 +91,7 @@ def test_a_forecast_with_embeddings_touches_no_image(city, encoder_folder, monke
     jobs.train(city, "lec-diff", device="cpu")
     for station in city.station_ids:
         city.chip(station).unlink()
-    for name in ("PIL.Image.open", "lecdiff_core.environment.encoder.Encoder.open"):
+    for name in ("PIL.Image.open", "lecdiff_core.environment.encoder.Encoder.of"):
         monkeypatch.setattr(name, lambda *_, **__: pytest.fail("touched an image"))
     first, second = (jobs.forecast(city, device="cpu")[0] for _ in range(2))
     assert np.array_equal(first.samples, second.samples)
@@ -200,8 +200,9 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(city, encoder_folder, monke
     assert table_of(city).image.all(axis=1).any()
 
 
-def test_a_stopped_change_of_encoder_is_not_searched(city, encoder_folder, tmp_path):
+def test_a_stopped_change_of_encoder_leaves_the_old_one_and_its_embeddings(city, encoder_folder, tmp_path):
     embed_city(city, str(encoder_folder))
+    before = search(city, "red ground")
     tiny_encoder(tmp_path / "other", seed=5)
 
     def stop(done, total, message):
@@ -209,8 +210,9 @@ def test_a_stopped_change_of_encoder_is_not_searched(city, encoder_folder, tmp_p
 
     with pytest.raises(Stopped):
         embed_city(city, str(tmp_path / "other"), report=stop)
-    with pytest.raises(UserError, match="finish them with `lecdiff embed`"):
-        search(city, "red ground")
+    assert search(city, "red ground") == before
+    assert embed_city(city, str(tmp_path / "other")).encoder == table_of(city).encoder
+    assert search(city, "red ground") != before
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 100])
