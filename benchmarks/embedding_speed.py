@@ -22,8 +22,9 @@ from PIL import Image, ImageChops
 from record import record
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo import DEMO_CITY
-from lecdiff_core.environment.description import FILE_NAME, read_descriptions, write_descriptions
+from lecdiff_core.environment.description import read_descriptions, write_descriptions
 from lecdiff_core.environment.embed import embed_city
 
 STATIONS, FEWER = 8000, 1000
@@ -70,7 +71,7 @@ def many_chips(path: Path, count: int) -> City:
     city = write_city(path, CityMeta(name="Many", timezone="UTC", interval="1h", imagery="local"), stations, traffic)
     chips = path / "imagery" / "chips"
     chips.mkdir(parents=True)
-    described = {one.station_id: one for one in read_descriptions(DEMO_CITY / FILE_NAME)}
+    described = {one.station_id: one for one in read_descriptions(DEMO_CITY / DESCRIPTIONS_FILE)}
     written = []
     for number, name in enumerate(names):
         station = demo.station_ids[number % len(demo.station_ids)]
@@ -80,7 +81,7 @@ def many_chips(path: Path, count: int) -> City:
         (chips / f"{name}.jpg").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         written.append(described[station].model_copy(update={"station_id": name, "image_sha256": digest}))
-    write_descriptions(path / FILE_NAME, written)
+    write_descriptions(path / DESCRIPTIONS_FILE, written)
     return city
 
 

@@ -34,10 +34,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE, LAND_USE_FILE
 from lecdiff_core.environment.contrastive import Pair, Recipe, train_encoder
 from lecdiff_core.environment.describe import refine_city
 from lecdiff_core.environment.description import (
-    FILE_NAME,
     Description,
     Sentence,
     read_descriptions,
@@ -100,7 +100,7 @@ def chip_of(city: City, station: str) -> Image.Image:
 def town_retrieval(encoder: Encoder, city: City) -> Result:
     """Retrieval within one town, by who wrote the descriptions."""
     groups: dict[str, dict[str, str]] = {}
-    for one in read_descriptions(city.path / FILE_NAME):
+    for one in read_descriptions(city.path / DESCRIPTIONS_FILE):
         if one.kept_text:
             groups.setdefault("offline" if one.model == OFFLINE_MODEL else "language model", {})[one.station_id] = (
                 one.kept_text
@@ -162,7 +162,7 @@ def probes(encoder: Encoder, towns: dict[str, City]) -> Result:
 
 def land_use_of(city: City) -> np.ndarray:
     """The true land use at each station."""
-    table = pd.read_parquet(city.path / "truth" / "land_use.parquet").set_index("station_id")
+    table = pd.read_parquet(city.path / LAND_USE_FILE).set_index("station_id")
     return table.loc[list(city.station_ids), "land_use"].to_numpy(str)
 
 
@@ -233,7 +233,7 @@ def milan(folder: Path) -> Result | str:
         imagery = fetch_imagery(city, source=str(data / "milan_sentinel2_rgb.tif"))
         texts = milan_descriptions(city, data)
         refine_city(city)
-        kept = {one.station_id: one for one in read_descriptions(city.path / FILE_NAME) if one.kept_text}
+        kept = {one.station_id: one for one in read_descriptions(city.path / DESCRIPTIONS_FILE) if one.kept_text}
         report = embed_city(city, str(folder))
         again = embed_city(city, str(folder))
         table = read_environment(city)
@@ -245,7 +245,7 @@ def milan(folder: Path) -> Result | str:
             "descriptions": len(texts),
             "descriptions_left_after_refinement": len(kept),
             "sentences_removed": sum(
-                not s.kept for one in read_descriptions(city.path / FILE_NAME) for s in one.sentences
+                not s.kept for one in read_descriptions(city.path / DESCRIPTIONS_FILE) for s in one.sentences
             ),
             "embedded": len(report.made),
             "embedded_again_by_a_second_run": len(again.made),
@@ -303,7 +303,7 @@ def milan_descriptions(city: City, data: Path) -> list[Description]:
                 image_sha256=hashlib.sha256(chip.read_bytes()).hexdigest(),
             )
         )
-    write_descriptions(city.path / FILE_NAME, descriptions)
+    write_descriptions(city.path / DESCRIPTIONS_FILE, descriptions)
     return descriptions
 
 

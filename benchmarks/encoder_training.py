@@ -20,10 +20,11 @@ import torch
 from machine import describe_machine
 from painted_chips import painted_pairs
 
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo.imagery import CHIP_SIZE
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.contrastive import Pair, Recipe, small_encoder, train_encoder
-from lecdiff_core.environment.description import FILE_NAME, Description, read_descriptions
+from lecdiff_core.environment.description import Description, read_descriptions
 from lecdiff_core.environment.encoder import Encoder, find_encoder, from_open_clip
 from lecdiff_core.environment.images import read_image
 from lecdiff_core.environment.offline import OFFLINE_MODEL
@@ -132,7 +133,7 @@ def town_name(town: Path) -> str:
 def town_pairs(town: Path) -> list[Pair]:
     """The chips of a city folder with what was said of them; chips without a description are left out."""
     described: dict[str, list[Description]] = {}
-    for description in read_descriptions(town / FILE_NAME):
+    for description in read_descriptions(town / DESCRIPTIONS_FILE):
         described.setdefault(description.station_id, []).append(description)
     pairs = []
     for station, descriptions in described.items():

@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import generate_town
 from lecdiff_core.demo.imagery import CHIP_METRES, CHIP_SIZE
 from lecdiff_core.environment.claims import claim_rules, find_claims
@@ -130,7 +131,7 @@ def shifted(images: list[Image.Image]) -> list[Image.Image]:
 
 def shares(city: City, stations: list[str]) -> np.ndarray:
     """(n, classes) true shares of land use around the stations; only this probe reads them."""
-    table = pd.read_parquet(city.path / "truth" / "land_use.parquet").set_index("station_id")
+    table = pd.read_parquet(city.path / LAND_USE_FILE).set_index("station_id")
     return table.loc[stations].filter(like="share of").to_numpy(float)
 
 

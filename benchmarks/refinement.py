@@ -27,6 +27,7 @@ import rasterio
 from PIL import Image
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.description import read_descriptions
 from lecdiff_core.environment.evidence import Evidence, measure
@@ -203,7 +204,7 @@ def measure_real(chip: Chips) -> dict[str, Any]:
 
 def measure_city(city: City) -> dict[str, Any]:
     """What is removed from a city's descriptions: counts only. The sentences are not labelled; they are presumed to be true."""
-    described = read_descriptions(city.path / "descriptions.jsonl")
+    described = read_descriptions(city.path / DESCRIPTIONS_FILE)
     evidence = [measure(*city_chip(city, one.station_id)) for one in described]
     refined = [refine_with(one.text, seen) for one, seen in zip(described, evidence, strict=True)]
     turned = evidence[len(evidence) // 2 :] + evidence[: len(evidence) // 2]

@@ -15,6 +15,7 @@ import torch
 from record import record
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import DEMO_CITY
 from lecdiff_core.environment.neighbours import WORDS, encode_text, search
 from lecdiff_core.environment.table import read_environment
@@ -53,9 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     table = read_environment(city)
     assert table is not None, "embed the city first"
-    truth = (
-        pd.read_parquet(city.path / "truth" / "land_use.parquet").set_index("station_id").loc[list(table.station_ids)]
-    )
+    truth = pd.read_parquet(city.path / LAND_USE_FILE).set_index("station_id").loc[list(table.station_ids)]
     queries: dict[str, dict[str, Any]] = {}
     for text, use in QUERIES.items():
         right = (truth[f"share of {use}"] >= LEAST_SHARE).to_numpy()

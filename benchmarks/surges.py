@@ -29,6 +29,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import TRUE_EVENTS_FILE
 from lecdiff_core.city.windows import Panel, Split, origins_within, protocol_split
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import distance_graph
@@ -97,7 +98,7 @@ def told(done: float, total: float, message: str) -> None:
 def planted_events(city: City, panel: Panel) -> list[Planted]:
     """The truth of a demo city."""
     row = {name: index for index, name in enumerate(panel.station_ids)}
-    events = json.loads((city.path / "truth" / "events.json").read_text("utf-8"))
+    events = json.loads((city.path / TRUE_EVENTS_FILE).read_text("utf-8"))
     found = []
     for event in events:
         start, stop = (

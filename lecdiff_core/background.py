@@ -28,6 +28,7 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lecdiff_core.city.layout import JOBS_FOLDER
 from lecdiff_core.city.storage import below, replacing
 from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import training_now
@@ -35,7 +36,6 @@ from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report
 
 STEPS = ("import", "imagery", "describe", "embed", "train", "forecast", "benchmark", "surges")
-FOLDER = "jobs"
 INPUT = "input"  # files that were given to a job; removed when it is done
 ORDER_FILE, PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE = "job.json", "process.json", "progress.json", "outcome.json"
 LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
@@ -145,14 +145,14 @@ class Job:
 
 def jobs(city: Path) -> list[Job]:
     """The jobs of a city folder, the newest first."""
-    folders = sorted((city / FOLDER).glob(f"[!.]*/{ORDER_FILE}"), reverse=True)
+    folders = sorted((city / JOBS_FOLDER).glob(f"[!.]*/{ORDER_FILE}"), reverse=True)
     return [job for file in folders if (job := read_job(file.parent)) is not None]
 
 
 def find(city: Path, job_id: str) -> Job:
     """One job. Raises UserError where there is none of that id."""
-    folder = below(city / FOLDER, job_id)
-    job = read_job(folder) if folder.parent == (city / FOLDER).resolve() else None
+    folder = below(city / JOBS_FOLDER, job_id)
+    job = read_job(folder) if folder.parent == (city / JOBS_FOLDER).resolve() else None
     if job is None:
         raise UserError(f"there is no job {job_id!r} in {city.name} any more")
     return job
@@ -206,7 +206,7 @@ def _write(file: Path, record: BaseModel) -> None:
 def new_folder(city: Path) -> Path:
     """A folder for a job to come, whose files can be laid into its `input`; it counts as a job only once it is started."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-    folder = Path(city).resolve() / FOLDER / f"{stamp}-{secrets.token_hex(3)}"
+    folder = Path(city).resolve() / JOBS_FOLDER / f"{stamp}-{secrets.token_hex(3)}"
     (folder / INPUT).mkdir(parents=True)
     return folder
 
@@ -262,7 +262,7 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder)
     city = folder.parent.parent
     left = {entry.name for entry in (*city.iterdir(), *folder.parent.iterdir())}
-    if left <= {FOLDER, LOCK_FILE}:
+    if left <= {JOBS_FOLDER, LOCK_FILE}:
         shutil.rmtree(city)
 
 
@@ -270,13 +270,13 @@ def discard(folder: Path) -> None:
 def _alone(city: Path) -> Iterator[None]:
     """Only one at a time starts, resumes or removes jobs of a city."""
     try:
-        (city / FOLDER).mkdir(parents=True, exist_ok=True)
-        with FileLock(city / FOLDER / LOCK_FILE, timeout=GRACE):
+        (city / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
+        with FileLock(city / JOBS_FOLDER / LOCK_FILE, timeout=GRACE):
             yield
     except Timeout:
         raise UserError(f"another job of {city.name} is just being started; try again") from None
     except OSError as error:
-        raise UserError(f"cannot write {city / FOLDER}: {error.strerror}") from error
+        raise UserError(f"cannot write {city / JOBS_FOLDER}: {error.strerror}") from error
 
 
 @contextmanager

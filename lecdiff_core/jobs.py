@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from lecdiff_core.city.layout import MODELS_FOLDER, SURGES_FILE, UNFINISHED_FILE
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
 from lecdiff_core.processes import Process
@@ -41,7 +42,7 @@ class Training(BaseModel):
 def training_now(folder: Path) -> Training | None:
     """The training that is at work on a city folder now."""
     try:
-        training = Training.model_validate_json((folder / "models" / TRAINING_FILE).read_bytes())
+        training = Training.model_validate_json((folder / MODELS_FOLDER / TRAINING_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
     return training if training.process.alive() else None
@@ -52,7 +53,7 @@ def _only_training(folder: Path, model: str) -> Iterator[None]:
     """Hold the city's models: two trainings at a time would write over one another. Raises UserError."""
     from filelock import FileLock, Timeout
 
-    lock, file = FileLock(folder / "models" / TRAINING_LOCK, timeout=0), folder / "models" / TRAINING_FILE
+    lock, file = FileLock(folder / MODELS_FOLDER / TRAINING_LOCK, timeout=0), folder / MODELS_FOLDER / TRAINING_FILE
     try:
         lock.acquire()
     except Timeout:
@@ -101,7 +102,7 @@ def train(
     untrained = build(name, panel, seed)
     folder = city.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "unfinished.safetensors"
+    checkpoint = folder / UNFINISHED_FILE
     with _only_training(city.path, name):
         split, recipe = protocol_split(panel.steps), RECIPES[chosen.recipe]
         log = fit(untrained, panel, split, recipe, seed, where, checkpoint, report)
@@ -173,7 +174,7 @@ def surges(
 
     Returns how many there are and the strongest. An `out` that is the city's own file stays as the search keeps it.
     """
-    from lecdiff_core.surges import EVENTS_FILE, FILED, find_surges, write_events
+    from lecdiff_core.surges import FILED, find_surges, write_events
 
     if out.suffix not in (".parquet", ".csv"):
         raise UserError(f"--out {out}: the name must end in .parquet or .csv")
@@ -181,7 +182,7 @@ def surges(
         raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")
     found = find_surges(city, model, since, device, report)
     events = found.at_most(false_alarms_per_day)
-    if out.resolve() != (city.path / EVENTS_FILE).resolve():
+    if out.resolve() != (city.path / SURGES_FILE).resolve():
         write_events(events, out)
     return {
         "out": str(out),

@@ -6,17 +6,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lecdiff_core.city.folder import STATIONS_FILE, TRAFFIC_FILE, City, named
-from lecdiff_core.environment.description import FILE_NAME as DESCRIPTIONS_FILE
+from lecdiff_core.city.folder import City, named
+from lecdiff_core.city.layout import (
+    CHIPS_FOLDER,
+    CONFIG_FILE,
+    DESCRIPTIONS_FILE,
+    ENCODER_FOLDER,
+    ENVIRONMENT_FILE,
+    FORECASTS_FOLDER,
+    META_FILE,
+    METRICS_FILE,
+    MODELS_FOLDER,
+    PARTS,
+    STATIONS_FILE,
+    SURGES_FILE,
+    TRAFFIC_FILE,
+    benchmark_file,
+    forecast_file,
+)
 from lecdiff_core.environment.description import current_descriptions, read_descriptions
 from lecdiff_core.environment.embed import stations_to_embed
-from lecdiff_core.environment.table import TABLE_FILE, read_environment
+from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import LABELS
 
 LEAST_DAYS = 20  # to train and to measure on: the validation tenth must hold a whole day
-SURGES_FILE = "surges.parquet"
-BENCHMARKS = "benchmarks"  # results of this city, a file a part of the data
 State = Literal["missing", "partial", "done", "outdated"]
 
 
@@ -67,16 +81,6 @@ def steps(city: City) -> dict[str, Step]:
 
 def _label(model: str) -> str:
     return LABELS.get(model, model)
-
-
-def benchmark_file(city: Path, part: str) -> Path:
-    """Where the measurements of a part of the city's data lie."""
-    return city / BENCHMARKS / f"{part}.json"
-
-
-def forecast_file(city: Path, model: str) -> Path:
-    """Where the next 24 hours lie, forecast by a model."""
-    return city / "forecasts" / f"{model}.parquet"
 
 
 # ---- surroundings
@@ -135,7 +139,7 @@ def saved_models(city: City) -> list[SavedModel]:
     names = city.models()
     if not names:
         return []
-    from lecdiff_core.models.checkpoint import METRICS_FILE, read_config
+    from lecdiff_core.models.checkpoint import read_config
 
     encoder = _encoder(city)
     found = []
@@ -223,7 +227,7 @@ def _forecast(city: City, models: list[SavedModel]) -> Step:
 def _benchmark(city: City) -> Step:
     days = len(city.traffic) / city.steps_per_day
     needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
-    files = {part: benchmark_file(city.path, part) for part in ("validation", "test")}
+    files = {part: benchmark_file(city.path, part) for part in PARTS}
     told, outdated = [], False
     for part, file in files.items():
         measured = list(dict.fromkeys(_label(str(result.get("model"))) for result in _json(file).get("results", [])))
@@ -249,7 +253,7 @@ def _surges(city: City, models: list[SavedModel]) -> Step:
 def _older(file: Path, city: City, models: list[str]) -> bool:
     """Whether a file was made before the data, or one of these models, were last written."""
     sources = [city.path / TRAFFIC_FILE, city.path / STATIONS_FILE]
-    sources += [city.model_folder(name) / "config.json" for name in models]
+    sources += [city.model_folder(name) / CONFIG_FILE for name in models]
     return any(source.stat().st_mtime_ns > file.stat().st_mtime_ns for source in sources if source.is_file())
 
 
@@ -263,8 +267,8 @@ def _json(file: Path) -> dict[str, Any]:
 
 def sources(city: Path) -> list[Path]:
     """The files and folders on whose change `steps` may say something else."""
-    models = sorted((city / "models").glob("[!.]*/config.json"))
-    parts = [benchmark_file(city, part) for part in ("validation", "test")]
-    named_files = ("city.toml", STATIONS_FILE, TRAFFIC_FILE, DESCRIPTIONS_FILE, TABLE_FILE, SURGES_FILE)
-    folders = [city / "imagery" / "chips", city / "forecasts", city / "encoder"]
+    models = sorted((city / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
+    parts = [benchmark_file(city, part) for part in PARTS]
+    named_files = (META_FILE, STATIONS_FILE, TRAFFIC_FILE, DESCRIPTIONS_FILE, ENVIRONMENT_FILE, SURGES_FILE)
+    folders = [city / CHIPS_FOLDER, city / FORECASTS_FOLDER, city / ENCODER_FOLDER]
     return [*(city / name for name in named_files), *folders, *models, *parts]

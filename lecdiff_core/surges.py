@@ -32,18 +32,16 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.storage import changing, read_whole, replacing
 from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph
 from lecdiff_core.metrics import sample_quantiles
-from lecdiff_core.models.checkpoint import CONFIG_FILE
 from lecdiff_core.progress import Report, silent
 
 METHOD = 1  # raised when the same city and model can give other surges
-EVENTS_FILE, SCORES_FILE = "surges.parquet", "surge_scores.parquet"
-UNFINISHED_FILE = ".surges-unfinished.safetensors"
 KEPT_EVERY = 16  # origins between two states that a stopped search can go on from
 ORIGINS_A_DAY = 8
 LEADS = (1, 12)  # hours: the forecasts that an observation is held against
@@ -325,7 +323,7 @@ def _stride(samples: np.ndarray) -> int:
 
 
 def _unfinished(city: City) -> Path:
-    return city.path / UNFINISHED_FILE
+    return city.path / UNFINISHED_SURGES_FILE
 
 
 def _digest(source: dict[str, Any]) -> str:
@@ -602,8 +600,8 @@ def write_surges(city: City, surges: Surges) -> None:
     """Keep surges, events and scores, in the city folder as one change."""
     metadata = {"source": json.dumps(surges.source)}
     with changing(city.path) as change:
-        _write_table(pa.Table.from_pandas(surges.scores), metadata, change.file(SCORES_FILE))
-        _write_table(_arrow(surges.events, city.meta.timezone), metadata, change.file(EVENTS_FILE))
+        _write_table(pa.Table.from_pandas(surges.scores), metadata, change.file(SURGE_SCORES_FILE))
+        _write_table(_arrow(surges.events, city.meta.timezone), metadata, change.file(SURGES_FILE))
 
 
 def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
@@ -628,11 +626,11 @@ def _write_table(table: pa.Table, metadata: dict[str, str], path: Path) -> None:
 
 def read_surges(city: City) -> Surges | None:
     """The surges kept in the city folder, None where there are none. Raises UserError where a file is damaged."""
-    return read_whole(city.path, (EVENTS_FILE, SCORES_FILE), lambda: _read(city.path))
+    return read_whole(city.path, (SURGES_FILE, SURGE_SCORES_FILE), lambda: _read(city.path))
 
 
 def _read(folder: Path) -> Surges | None:
-    files = folder / EVENTS_FILE, folder / SCORES_FILE
+    files = folder / SURGES_FILE, folder / SURGE_SCORES_FILE
     if not all(file.is_file() for file in files):
         return None
     try:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from lecdiff_core import jobs
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import benchmark_file, forecast_file
 from lecdiff_core.environment.description import Description, Sentence, write_descriptions
 from lecdiff_core.environment.table import EnvironmentTable, write_environment
-from lecdiff_core.steps import benchmark_file, forecast_file, saved_models, sources, steps
+from lecdiff_core.steps import saved_models, sources, steps
 from tests.conftest import make_city
 
 

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from lecdiff_core import cli, jobs, surges
 from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.windows import protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
@@ -252,10 +253,10 @@ def test_a_stopped_search_goes_on_where_it_was(searched, tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         find_surges(city, MODEL, device="cpu", report=stop)
-    assert (city.path / surges.UNFINISHED_FILE).is_file() and read_surges(city) is None
+    assert (city.path / UNFINISHED_SURGES_FILE).is_file() and read_surges(city) is None
     found = find_surges(city, MODEL, device="cpu", report=lambda done, total, message: asked.append(int(done)))
     assert asked[0] == surges.KEPT_EVERY + 1
-    assert not (city.path / surges.UNFINISHED_FILE).exists()
+    assert not (city.path / UNFINISHED_SURGES_FILE).exists()
     pd.testing.assert_frame_equal(found.scores, read_surges(searched).scores, check_freq=False)
 
 
@@ -287,9 +288,8 @@ def test_plain_facts_of_an_event(searched):
     facts = circumstances(searched, event)
     assert not facts.holiday and facts.weekday == f"{event['start']:%A}" and facts.hour == event["start"].hour
     assert facts.neighbours == len(set(event["stations"])) - 1 and facts.usual_hour > 0
-    holiday = City(
-        searched.path, searched.meta.model_copy(update={"holidays": [facts.day]}), searched.stations, searched.traffic
-    )
+    meta = searched.meta.model_copy(update={"holidays": [facts.day]})
+    holiday = City(searched.path, meta, searched.stations, searched.traffic, searched.digests)
     assert circumstances(holiday, event).holiday
 
 
@@ -313,10 +313,10 @@ def test_too_few_days_are_refused(tmp_path):
         find_surges(make_city(tmp_path / "short", days=6), MODEL)
 
 
-@pytest.mark.parametrize("name", [surges.EVENTS_FILE, surges.SCORES_FILE])
+@pytest.mark.parametrize("name", [SURGES_FILE, SURGE_SCORES_FILE])
 def test_a_damaged_file_is_named(searched, tmp_path, name):
     city = write_city(tmp_path / "damaged", searched.meta, searched.stations, searched.traffic)
-    for file in (surges.EVENTS_FILE, surges.SCORES_FILE):
+    for file in (SURGES_FILE, SURGE_SCORES_FILE):
         (city.path / file).write_bytes((searched.path / file).read_bytes())
     (city.path / name).write_bytes(b"PAR1 and no more")
     with pytest.raises(UserError, match=r"surges\.parquet: damaged.*`lecdiff surges`"):
@@ -325,8 +325,8 @@ def test_a_damaged_file_is_named(searched, tmp_path, name):
 
 def test_a_table_of_something_else_is_no_surges(searched, tmp_path):
     city = write_city(tmp_path / "else", searched.meta, searched.stations, searched.traffic)
-    pd.DataFrame({"x": [1]}).to_parquet(city.path / surges.EVENTS_FILE)
-    (city.path / surges.SCORES_FILE).write_bytes((searched.path / surges.SCORES_FILE).read_bytes())
+    pd.DataFrame({"x": [1]}).to_parquet(city.path / SURGES_FILE)
+    (city.path / SURGE_SCORES_FILE).write_bytes((searched.path / SURGE_SCORES_FILE).read_bytes())
     with pytest.raises(UserError, match="not a table of surges"):
         read_surges(city)
 
@@ -351,7 +351,7 @@ def test_the_command_writes_the_events(searched, tmp_path, monkeypatch, capsys, 
 
 
 def test_the_citys_own_file_is_no_place_for_an_extract(searched, monkeypatch):
-    own: Path = searched.path / surges.EVENTS_FILE
+    own: Path = searched.path / SURGES_FILE
     before = own.read_bytes()
     assert (
         lecdiff(monkeypatch, "surges", searched.path, "--model", MODEL, "--out", own, "--false-alarms-per-day", "0.1")

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
@@ -20,14 +21,22 @@ import pandas as pd
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lecdiff_core.city.layout import (
+    CHIP_SUFFIXES,
+    CHIPS_FOLDER,
+    CONFIG_FILE,
+    META_FILE,
+    MODELS_FOLDER,
+    STATIONS_FILE,
+    TILES_FOLDER,
+    TRAFFIC_FILE,
+)
 from lecdiff_core.city.storage import below, changing, read_whole, recover, replacing
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
     import geopandas
 
-META_FILE, STATIONS_FILE, TRAFFIC_FILE = "city.toml", "stations.parquet", "traffic.parquet"
-CHIP_SUFFIXES = (".jpg", ".png", ".webp")
 WGS84 = "EPSG:4326"
 DAY = pd.Timedelta("24h")
 SHOWN = 3
@@ -82,7 +91,14 @@ class CityMeta(BaseModel):
 class City:
     """A city folder, validated. Open one with `City.open`, make one with `write_city`."""
 
-    def __init__(self, path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        path: Path,
+        meta: CityMeta,
+        stations: "geopandas.GeoDataFrame",
+        traffic: pd.DataFrame,
+        digests: tuple[bytes, bytes],
+    ) -> None:
         self.path = path
         self.meta = meta
         # station_id (str), geometry (points in EPSG:4326; null where no place is known), optional name, capacity, and any
@@ -90,6 +106,8 @@ class City:
         self.stations = stations
         # (T, N) float32: tz-aware regular index in the city's zone, columns in the order of `stations`, NaN = missing.
         self.traffic = traffic
+        # SHA-256 of the files that stations and traffic were read from, or written to.
+        self.digests = digests
 
     @classmethod
     def open(cls, path: Path) -> "City":
@@ -99,11 +117,14 @@ class City:
     @classmethod
     def _read(cls, path: Path) -> "City":
         meta = read_meta(path)
-        stations_file = path / STATIONS_FILE
-        stations = validate_stations(_read_stations(stations_file), str(stations_file), meta.coordinates)
-        traffic_file = path / TRAFFIC_FILE
-        traffic = validate_traffic(_read_traffic(traffic_file), stations["station_id"], meta, str(traffic_file))
-        return cls(path, meta, stations, traffic)
+        stations_file, traffic_file = path / STATIONS_FILE, path / TRAFFIC_FILE
+        stations_bytes, traffic_bytes = _content(stations_file), _content(traffic_file)
+        stations = validate_stations(
+            _read_stations(stations_bytes, stations_file), str(stations_file), meta.coordinates
+        )
+        table = _read_traffic(traffic_bytes, traffic_file)
+        traffic = validate_traffic(table, stations["station_id"], meta, str(traffic_file))
+        return cls(path, meta, stations, traffic, (_sha256(stations_bytes), _sha256(traffic_bytes)))
 
     @cached_property
     def station_ids(self) -> tuple[str, ...]:
@@ -134,27 +155,28 @@ class City:
     def data_hash(self) -> str:
         """SHA-256 (hex) of what a forecast is made from: the meaning of `city.toml`, the stations and the traffic.
 
-        The city's name, imagery and attribution are left out: they change nothing that is computed from the traffic.
+        Of what was read, whatever lies in the folder by now. The city's name, imagery and attribution are left out: they
+        change nothing that is computed from the traffic.
         """
         meaning = self.meta.model_dump(mode="json", exclude={"name", "imagery", "attribution"}, exclude_defaults=True)
         digest = hashlib.sha256(json.dumps(meaning, sort_keys=True).encode())
-        for name in (STATIONS_FILE, TRAFFIC_FILE):
-            digest.update(hashlib.sha256((self.path / name).read_bytes()).digest())
+        for part in self.digests:
+            digest.update(part)
         return digest.hexdigest()
 
     def chip(self, station_id: str) -> Path | None:
         """The satellite chip of a station, or None where the folder has none."""
-        candidates = [below(self.path / "imagery" / "chips", station_id + suffix) for suffix in CHIP_SUFFIXES]
+        candidates = [below(self.path / CHIPS_FOLDER, station_id + suffix) for suffix in CHIP_SUFFIXES]
         return next((file for file in candidates if file.is_file()), None)
 
     @property
     def has_tiles(self) -> bool:
         """Whether the folder carries its own basemap, `imagery/tiles`."""
-        return (self.path / "imagery" / "tiles").is_dir()
+        return (self.path / TILES_FOLDER).is_dir()
 
     def model_folder(self, name: str) -> Path:
         """Where the model `name` is or will be saved."""
-        root = self.path / "models"
+        root = self.path / MODELS_FOLDER
         folder = below(root, name)
         if folder.parent != root.resolve():
             raise UserError(f"{name!r} is not a usable model name; use letters, digits and dashes")
@@ -162,7 +184,7 @@ class City:
 
     def models(self) -> list[str]:
         """Names of the models saved in the folder, sorted."""
-        return sorted(config.parent.name for config in (self.path / "models").glob("[!.]*/config.json"))
+        return sorted(config.parent.name for config in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
 
 
 def read_meta(path: Path) -> CityMeta:
@@ -203,7 +225,9 @@ def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", t
         traffic.to_parquet(change.file(TRAFFIC_FILE), compression="zstd")
         stations.to_parquet(change.file(STATIONS_FILE), index=False)
         change.file(META_FILE).write_text(_meta_text(meta), encoding="utf-8")
-    return City(path, meta, stations, traffic)
+        stations_digest = _sha256(change.file(STATIONS_FILE).read_bytes())
+        traffic_digest = _sha256(change.file(TRAFFIC_FILE).read_bytes())
+    return City(path, meta, stations, traffic, (stations_digest, traffic_digest))
 
 
 def write_meta(path: Path, meta: CityMeta) -> None:
@@ -355,22 +379,31 @@ def _check_values(values: np.ndarray, index: pd.DatetimeIndex, stations: pd.Inde
         raise UserError(f"{source}: every value is missing; a city needs some traffic")
 
 
-def _read_stations(file: Path) -> "geopandas.GeoDataFrame":
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is missing; import the city again") from error
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _read_stations(content: bytes, file: Path) -> "geopandas.GeoDataFrame":
     import geopandas
 
     try:
-        return geopandas.read_parquet(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; import the city again") from error
+        return geopandas.read_parquet(BytesIO(content))
     except Exception as error:  # pyarrow, geopandas and shapely raise many kinds for a damaged file
         raise UserError(f"{file} cannot be read as GeoParquet: {_one_line(error)}; import the city again") from error
 
 
-def _read_traffic(file: Path) -> pd.DataFrame:
+def _read_traffic(content: bytes, file: Path) -> pd.DataFrame:
     try:
-        traffic = pd.read_parquet(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file} is missing; import the city again") from error
+        traffic = pd.read_parquet(BytesIO(content))
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         raise UserError(f"{file} cannot be read as Parquet: {_one_line(error)}; import the city again") from error
     return traffic.set_index("timestamp") if "timestamp" in traffic.columns else traffic

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from lecdiff_core.city.folder import City, Coordinates, named
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE, ENVIRONMENT_FILE, FORECASTS_FOLDER, META_FILE
 
 PLACES: dict[Coordinates, str] = {
     "true": "true coordinates",
@@ -65,7 +66,7 @@ def summarise(city: City) -> CitySummary:
     observed = ~np.isnan(values)
     silent = [station for station, seen in zip(city.station_ids, observed.any(axis=0), strict=True) if not seen]
     chips = sum(city.chip(station) is not None for station in city.station_ids)
-    has = {name: (city.path / name).is_file() for name in ("descriptions.jsonl", "environment.safetensors")}
+    has = {name: (city.path / name).is_file() for name in (DESCRIPTIONS_FILE, ENVIRONMENT_FILE)}
     return CitySummary(
         path=city.path,
         name=city.meta.name,
@@ -84,10 +85,10 @@ def summarise(city: City) -> CitySummary:
         mean=float(np.nanmean(values)),
         chips=chips,
         tiles=city.has_tiles,
-        descriptions=has["descriptions.jsonl"],
-        embeddings=has["environment.safetensors"],
+        descriptions=has[DESCRIPTIONS_FILE],
+        embeddings=has[ENVIRONMENT_FILE],
         models=city.models(),
-        forecasts=sorted(file.stem for file in (city.path / "forecasts").glob("[!.]*.parquet")),
+        forecasts=sorted(file.stem for file in (city.path / FORECASTS_FOLDER).glob("[!.]*.parquet")),
         missing=_missing(city, silent, chips, has),
     )
 
@@ -98,11 +99,11 @@ def _missing(city: City, silent: list[str], chips: int, has: dict[str, bool]) ->
     sentences = {
         f"traffic of {len(silent)} stations ({named(silent)})": bool(silent),
         f"history: {days:.0f} days are few, models learn the week from 14 days on": days < 14,
-        "a unit; write it into city.toml": not city.meta.unit,
-        "holidays; write their dates into city.toml": not city.meta.holidays,
+        f"a unit; write it into {META_FILE}": not city.meta.unit,
+        f"holidays; write their dates into {META_FILE}": not city.meta.holidays,
         f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids),
-        "descriptions of the surroundings": not has["descriptions.jsonl"],
-        "embeddings of the surroundings": not has["environment.safetensors"],
+        "descriptions of the surroundings": not has[DESCRIPTIONS_FILE],
+        "embeddings of the surroundings": not has[ENVIRONMENT_FILE],
         "a trained model; make one with: lecdiff train": not city.models(),
     }
     return [sentence for sentence, absent in sentences.items() if absent]

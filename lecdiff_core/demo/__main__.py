@@ -7,11 +7,12 @@ Replaces what the generator makes (city.toml, stations, traffic, imagery, truth)
 import argparse
 from pathlib import Path
 
+from lecdiff_core.city.layout import IMAGERY_FOLDER, META_FILE, STATIONS_FILE, TRAFFIC_FILE, TRUTH_FOLDER
 from lecdiff_core.city.storage import changing
 from lecdiff_core.demo.town import DEMO_SEED, demo_city, generate_town
 from lecdiff_core.progress import Report
 
-MADE = ("truth", "imagery", "stations.parquet", "traffic.parquet", "city.toml")
+MADE = (TRUTH_FOLDER, IMAGERY_FOLDER, STATIONS_FILE, TRAFFIC_FILE, META_FILE)
 
 
 def printing() -> Report:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lecdiff_core.city.layout import CHIPS_FOLDER, TILES_FOLDER
 from lecdiff_core.demo.painting import FINE_ZOOM, Painter, metres_per_pixel
 from lecdiff_core.demo.plan import Array, Plan
 from lecdiff_core.progress import Report, silent
@@ -74,13 +75,13 @@ def write_chips(path: Path, aerial: Aerial, ids: tuple[str, ...], sites: Array, 
     side = BLOCK * aerial.painter.metres
     order = np.lexsort((sites[:, 0], -np.floor(sites[:, 1] / side)))
     for done, i in enumerate(order.tolist(), start=1):
-        _save(path / "imagery" / "chips" / f"{ids[i]}.jpg", aerial.chip(*sites[i]), CHIP_QUALITY)
+        _save(path / CHIPS_FOLDER / f"{ids[i]}.jpg", aerial.chip(*sites[i]), CHIP_QUALITY)
         report(done, len(ids), "chips")
 
 
 def write_tiles(path: Path, aerial: Aerial, report: Report = silent) -> None:
     """Write `imagery/tiles/Z/X/Y.jpg`: the town at zooms 12 to 17, the country around it at zooms 12 to 14."""
-    folder = path / "imagery" / "tiles"
+    folder = path / TILES_FOLDER
     reach = aerial.reach
     overview = _country(aerial, report)
     middle = overview.size[0] // 2

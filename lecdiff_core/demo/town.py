@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.assets import assets_folder
+from lecdiff_core.city.layout import LAND_USE_FILE, TRUE_EVENTS_FILE
 from lecdiff_core.city.storage import Change, changing, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
@@ -117,11 +118,11 @@ def generate_town(
 def _write_truth(change: Change, events: list[dict], ids: list[str], use: np.ndarray, shares: "Array") -> None:
     from lecdiff_core.demo.plan import CLASSES
 
-    change.file("truth/events.json").write_text(json.dumps(events, indent=1), encoding="utf-8")
+    change.file(TRUE_EVENTS_FILE).write_text(json.dumps(events, indent=1), encoding="utf-8")
     table = pd.DataFrame(shares.astype(np.float32), columns=[f"share of {name}" for name in CLASSES])
     table.insert(0, "station_id", ids)
     table.insert(1, "land_use", [CLASSES[code] for code in use])
-    table.to_parquet(change.file("truth/land_use.parquet"), index=False)
+    table.to_parquet(change.file(LAND_USE_FILE), index=False)
 
 
 def _must_be_free(path: Path) -> None:

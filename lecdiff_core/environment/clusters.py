@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.description import FILE_NAME, current_descriptions, read_descriptions
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
+from lecdiff_core.environment.description import current_descriptions, read_descriptions
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
 
@@ -76,7 +77,7 @@ def clusters(city: City, k: int | None = None) -> Clusters:
     order = np.argsort(-np.bincount(found, minlength=count), kind="stable")
     labels = np.full(len(city.station_ids), NO_CLUSTER)
     labels[pictured] = np.argsort(order)[found]
-    described = current_descriptions(read_descriptions(city.path / FILE_NAME))
+    described = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
     texts = [" ".join(one.kept_text for one in described.get(station, [])) for station in city.station_ids]
     return Clusters(labels, cluster_names(texts, labels, count))
 

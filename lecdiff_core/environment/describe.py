@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from lecdiff_core.city.folder import City, named
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.environment.costs import Estimate, Prices, prices_of, text_tokens
 from lecdiff_core.environment.description import (
-    FILE_NAME,
     Description,
     DescriptionKey,
     Sentence,
@@ -161,7 +161,7 @@ def _check_budget(budget: float | None, estimate: Estimate, model: str) -> None:
 
 
 def _refine(city: City, again: bool, report: Report) -> int:
-    path = city.path / FILE_NAME
+    path = city.path / DESCRIPTIONS_FILE
     descriptions = read_descriptions(path)
     waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
     waiting.sort(key=lambda i: descriptions[i].station_id)
@@ -213,7 +213,7 @@ class _Plan:
         self.kept = 0
         self.jobs: list[_Job] = []
         self.failed: dict[str, str] = {}
-        there = {one.key for one in read_descriptions(city.path / FILE_NAME)}
+        there = {one.key for one in read_descriptions(city.path / DESCRIPTIONS_FILE)}
         records = read_chip_records(city)
         for station in city.station_ids:
             try:
@@ -365,7 +365,7 @@ class _Desk:
         sentences = [Sentence(text=text) for text in split_sentences(reply.text)]
         with self._lock:
             append_description(
-                self._folder / FILE_NAME, Description(**job.key._asdict(), text=reply.text, sentences=sentences)
+                self._folder / DESCRIPTIONS_FILE, Description(**job.key._asdict(), text=reply.text, sentences=sentences)
             )
 
     def _reject(self, job: _Job, error: UnusableError) -> None:

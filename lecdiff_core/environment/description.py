@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.jsonl import append_record, read_records
 
-FILE_NAME = "descriptions.jsonl"
-
 
 class Sentence(BaseModel):
     """One sentence of a description: whether the refinement kept it, and if not, why."""

@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE, EMBEDDED_FILE, ENCODER_FOLDER
 from lecdiff_core.city.storage import changing, recover, replacing
-from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
 from lecdiff_core.environment.images import ImageError, read_image
 from lecdiff_core.environment.table import EnvironmentTable, read_environment, stage_environment
 from lecdiff_core.errors import UserError
@@ -28,8 +29,6 @@ from lecdiff_core.progress import Report, silent
 if TYPE_CHECKING:
     from lecdiff_core.environment.encoder import Encoder, Files
 
-FOLDER = "encoder"
-CACHE_FILE = "embedded.safetensors"
 BLOCK = 32  # stations that are embedded at once
 SECONDS_BETWEEN_KEEPS = 30.0
 
@@ -83,10 +82,10 @@ def embed_city(city: City, encoder: str = "default", device: str = "auto", repor
     from lecdiff_core.environment.encoder import identity
 
     recover(city.path)
-    folder = city.path / FOLDER
+    folder = city.path / ENCODER_FOLDER
     files = _files(encoder, folder)
     result = EmbedReport(encoder=identity(*files))
-    made = _read_cache(folder / CACHE_FILE, result.encoder)
+    made = _read_cache(folder / EMBEDDED_FILE, result.encoder)
     jobs = _jobs(city, made, result)
     if jobs:
         _embed(jobs, files, folder, made, device, result, report)
@@ -103,7 +102,7 @@ def _keep(city: City, files: "Files", table: EnvironmentTable) -> None:
     from lecdiff_core.environment.encoder import encoder_identity, stage_encoder
 
     try:
-        installed = encoder_identity(city.path / FOLDER) == table.encoder
+        installed = encoder_identity(city.path / ENCODER_FOLDER) == table.encoder
     except UserError:
         installed = False
     present = _read_table(city)
@@ -111,13 +110,13 @@ def _keep(city: City, files: "Files", table: EnvironmentTable) -> None:
         return
     with changing(city.path) as change:
         if not installed:
-            stage_encoder(change, FOLDER, files)
+            stage_encoder(change, ENCODER_FOLDER, files)
         stage_environment(change, table)
 
 
 def stations_to_embed(city: City, encoder: str) -> list[str]:
     """Stations whose chip or texts are new, or could not be read, since the encoder of this identity was last at work."""
-    cache = city.path / "encoder" / CACHE_FILE
+    cache = city.path / ENCODER_FOLDER / EMBEDDED_FILE
     return [job.station for job in _jobs(city, _read_cache(cache, encoder), EmbedReport())]
 
 
@@ -138,7 +137,7 @@ def _files(encoder: str, folder: Path) -> "Files":
 
 def _jobs(city: City, made: dict[str, _Made], result: EmbedReport) -> list[_Job]:
     """The stations whose chip or texts are new; the others go into the report, and rows that hold no more are dropped."""
-    described = current_descriptions(read_descriptions(city.path / FILE_NAME))
+    described = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
     jobs = []
     for station in city.station_ids:
         chip = city.chip(station)
@@ -198,13 +197,13 @@ def _embed(
                 made[job.station] = _Made(job.source, rows)
                 result.made.append(job.station)
             if time.monotonic() - kept_at > SECONDS_BETWEEN_KEEPS:
-                _write_cache(folder / CACHE_FILE, result.encoder, made)
+                _write_cache(folder / EMBEDDED_FILE, result.encoder, made)
                 kept_at = time.monotonic()
             done = start + len(block)
             report(done, len(jobs), f"embedded {done} of {len(jobs)} chips")
     finally:
         if result.made:
-            _write_cache(folder / CACHE_FILE, result.encoder, made)
+            _write_cache(folder / EMBEDDED_FILE, result.encoder, made)
 
 
 def _rows(encoder: "Encoder", block: list[_Job], result: EmbedReport) -> list[tuple[_Job, np.ndarray]]:

@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lecdiff_core.assets import assets_folder
+from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import Change, changing, read_whole
 from lecdiff_core.environment.vocabulary import domain_tokenizer
 from lecdiff_core.errors import UserError
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 DEFAULT = "default"
 ROWS = 64  # images or texts that go through the model at once
 

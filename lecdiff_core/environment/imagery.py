@@ -19,7 +19,8 @@ import tomli_w
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from lecdiff_core.city.folder import META_FILE, City, read_meta
+from lecdiff_core.city.folder import City, read_meta
+from lecdiff_core.city.layout import CHIP_RECORDS_FILE, CHIPS_FOLDER, META_FILE, TILE_CACHE_FOLDER
 from lecdiff_core.city.storage import below, replacing
 from lecdiff_core.environment import geotiff, wayback
 from lecdiff_core.environment.images import ImageError, read_image
@@ -213,7 +214,7 @@ def _raster_identity(path: Path) -> str:
 
 
 def _records_file(city: City) -> Path:
-    return city.path / "imagery" / "chips.jsonl"
+    return city.path / CHIP_RECORDS_FILE
 
 
 def _places_to_make(city: City, wanted: _Wanted, result: ImageryReport) -> dict[str, tuple[float, float]]:
@@ -288,7 +289,7 @@ def _from_tiles(
         except ValueError as error:
             result.failed[station] = str(error)
     key = hashlib.sha256(service.template.encode()).hexdigest()[:12]
-    cache = TileCache(city.path / "imagery" / "cache" / f"{host_of(service.template)}-{key}")
+    cache = TileCache(city.path / TILE_CACHE_FOLDER / f"{host_of(service.template)}-{key}")
     tiles = [tile for place in windows.values() for tile in place.tiles.values()]
     fetched = fetch_tiles(tiles, service.template, cache, web, concurrency, report)
     result.requested_tiles = fetched.requested
@@ -350,7 +351,7 @@ def _make(city: City, record: ChipRecord, cut_chip: Callable[[], Image.Image], r
     image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     content = buffer.getvalue()
     append_record(_records_file(city), record.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()}))
-    with replacing(below(city.path / "imagery" / "chips", f"{record.station_id}.jpg")) as unfinished:
+    with replacing(below(city.path / CHIPS_FOLDER, f"{record.station_id}.jpg")) as unfinished:
         unfinished.write_bytes(content)
     result.made.append(record.station_id)
 

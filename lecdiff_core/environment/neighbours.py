@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City, named
+from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import read_whole
-from lecdiff_core.environment.description import FILE_NAME, current_descriptions, read_descriptions
-from lecdiff_core.environment.table import TABLE_FILE, EnvironmentTable, read_environment
+from lecdiff_core.environment.description import current_descriptions, read_descriptions
+from lecdiff_core.environment.table import EnvironmentTable, read_environment
 from lecdiff_core.environment.wording import Wording
 from lecdiff_core.errors import UserError
 
@@ -76,7 +77,7 @@ def encode_text(city: City, text: str) -> np.ndarray:
     """(D,) embedding of a text by the encoder that made the city's embeddings."""
     if not text.strip():
         raise UserError("the text to search for is empty; say what should stand there, such as: stadium")
-    names = ("encoder/config.json", "encoder/model.safetensors", TABLE_FILE)
+    names = ("encoder/config.json", "encoder/model.safetensors", ENVIRONMENT_FILE)
     encoder, index = read_whole(city.path, names, lambda: (city_encoder(city), _index(city)))
     if encoder.identity != index.table.encoder:
         raise UserError(f"the embeddings in {city.path} are not of its encoder; finish them with `lecdiff embed`")
@@ -119,8 +120,8 @@ def nearest_on_ground(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
 
 def city_encoder(city: City) -> "Encoder":
     """The encoder in the city folder, kept in memory while its files stay as they are."""
-    folder = city.path.resolve() / "encoder"
-    files = [folder / "config.json", folder / "model.safetensors"]
+    folder = city.path.resolve() / ENCODER_FOLDER
+    files = [folder / CONFIG_FILE, folder / WEIGHTS_FILE]
     if not all(file.is_file() for file in files):
         raise UserError(f"{city.path} has no encoder; make the embeddings with `lecdiff embed`")
     return _open_encoder(folder, tuple(_version(file) for file in files))
@@ -135,7 +136,7 @@ def _open_encoder(folder: Path, version: tuple[Version, ...]) -> "Encoder":  # n
 
 def _index(city: City) -> _Index:
     """The city's embeddings, kept in memory while their file stays as it is."""
-    file = city.path.resolve() / TABLE_FILE
+    file = city.path.resolve() / ENVIRONMENT_FILE
     if not file.is_file():
         raise UserError(f"{city.path} has no embeddings; make them with `lecdiff embed`")
     version = _version(file)
@@ -154,7 +155,7 @@ def _index(city: City) -> _Index:
 
 def _wording(city: City, table: EnvironmentTable) -> Wording:
     """The words of the stations' descriptions, kept in memory while the file stays as it is."""
-    file = city.path.resolve() / FILE_NAME
+    file = city.path.resolve() / DESCRIPTIONS_FILE
     version = _version(file) if file.is_file() else None
     key = (version, table.image_sha256)
     kept = _WORDINGS.get(file)

@@ -9,11 +9,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import ENVIRONMENT_FILE
 from lecdiff_core.city.storage import Change, changing, recover
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.errors import UserError
 
-TABLE_FILE = "environment.safetensors"
 FORECASTER_INPUT = "image"  # which embedding feeds the forecaster
 
 
@@ -42,7 +42,7 @@ class EnvironmentTable:
 def read_environment(city: City) -> EnvironmentTable | None:
     """The city's embeddings, or None where it has none. Raises UserError where the file is damaged."""
     recover(city.path)
-    file = city.path / TABLE_FILE
+    file = city.path / ENVIRONMENT_FILE
     if not file.is_file():
         return None
     try:
@@ -77,7 +77,7 @@ def write_environment(city: City, table: EnvironmentTable) -> Path:
     """Write the embeddings into the city folder."""
     with changing(city.path) as change:
         stage_environment(change, table)
-    return city.path / TABLE_FILE
+    return city.path / ENVIRONMENT_FILE
 
 
 def stage_environment(change: Change, table: EnvironmentTable) -> None:
@@ -90,4 +90,4 @@ def stage_environment(change: Change, table: EnvironmentTable) -> None:
         "encoder": table.encoder,
         "image_sha256": json.dumps(table.image_sha256),
     }
-    change.file(TABLE_FILE).write_bytes(save(tensors, metadata))
+    change.file(ENVIRONMENT_FILE).write_bytes(save(tensors, metadata))

@@ -15,13 +15,13 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import changing, read_whole, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.catalogue import entry
 from lecdiff_core.models.protocol import ForecastModel
 
 FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"
 
 
 class CheckpointConfig(BaseModel):

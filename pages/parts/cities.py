@@ -15,7 +15,8 @@ import streamlit as st
 
 from lecdiff_core import background
 from lecdiff_core.assets import assets_folder
-from lecdiff_core.city.folder import META_FILE, STATIONS_FILE, TRAFFIC_FILE, City, read_meta
+from lecdiff_core.city.folder import City, read_meta
+from lecdiff_core.city.layout import JOBS_FOLDER, META_FILE, STATIONS_FILE, TRAFFIC_FILE
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
 from lecdiff_core.serve import FIRST_VARIABLE
@@ -100,8 +101,8 @@ def editable(folder: Path) -> bool:
 
 def worked_on() -> list[Path]:
     """Folders with jobs: those of listed cities, and those that an import has not made a city of yet."""
-    beginning = [file.parents[2] for file in own_root().glob(f"*/{background.FOLDER}/*/{background.ORDER_FILE}")]
-    listed = [place.path.resolve() for place in places() if (place.path / background.FOLDER).is_dir()]
+    beginning = [file.parents[2] for file in own_root().glob(f"*/{JOBS_FOLDER}/*/{background.ORDER_FILE}")]
+    listed = [place.path.resolve() for place in places() if (place.path / JOBS_FOLDER).is_dir()]
     return list(dict.fromkeys([*listed, *beginning]))
 
 
@@ -114,7 +115,7 @@ def new_folder(name: str) -> Path:
     folder = below(own_root(), key)
     if any(place.key == key for place in places()) or (folder / META_FILE).exists():
         raise UserError(f"there is a city {key} already; open it, or choose another name")
-    if folder.exists() and {entry.name for entry in folder.iterdir()} - {background.FOLDER}:
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {JOBS_FOLDER}:
         raise UserError(f"the folder {folder} holds something else; choose another name")
     return folder
 

@@ -6,7 +6,8 @@ from datetime import date
 import streamlit as st
 
 from lecdiff_core import background
-from lecdiff_core.city.folder import META_FILE, City, make_meta, write_meta
+from lecdiff_core.city.folder import City, make_meta, write_meta
+from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.errors import UserError
 from pages.parts import cities
 from pages.parts.formats import literal

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
 from pages.parts.cities import Stamp, stamp
 
@@ -46,7 +47,7 @@ def forecaster(city: City, model: str):
 def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
     """What a forecast depends on besides station and time; a new model or new data make it another one."""
     folder = city.model_folder(model)
-    return str(city.path), city.data_hash, model, stamp(folder / "config.json", folder / "model.safetensors")
+    return str(city.path), city.data_hash, model, stamp(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -8,8 +8,9 @@ import streamlit as st
 from lecdiff_core import surges
 from lecdiff_core.assets import results_folder
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 from lecdiff_core.errors import UserError
-from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE, Surges
+from lecdiff_core.surges import Surges
 from pages.parts import cities, formats
 from pages.parts.cities import Stamp
 
@@ -19,7 +20,7 @@ NEVER = 1000  # days: what is rarer is not told in figures
 
 def kept(city: City) -> Surges | None:
     """The surges in the city folder, None where there are none. Raises UserError."""
-    files = city.path / EVENTS_FILE, city.path / SCORES_FILE
+    files = city.path / SURGES_FILE, city.path / SURGE_SCORES_FILE
     return _kept(city, str(city.path), cities.stamp(*files)) if all(file.is_file() for file in files) else None
 
 

@@ -15,6 +15,7 @@ import xyzservices.providers
 from PIL import Image
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import TILES_FOLDER
 from lecdiff_core.environment.imagery import POWERED_BY_ESRI
 from pages.parts.cities import Place
 from pages.parts.formats import escaped
@@ -64,7 +65,7 @@ def remote(city: City) -> str | None:
 
 def bundle(city: City) -> Bundle | None:
     """The tiles that the folder carries, None where it has none."""
-    folder = city.path / "imagery" / "tiles"
+    folder = city.path / TILES_FOLDER
     levels = sorted(int(level.name) for level in folder.glob("*") if level.name.isdigit() and any(level.iterdir()))
     if not levels:
         return None

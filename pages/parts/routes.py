@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from lecdiff_core.city.folder import CHIP_SUFFIXES, City
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CHIP_SUFFIXES, CHIPS_FOLDER, TILES_FOLDER
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
 from pages.parts import cities, loads, views
@@ -38,7 +39,7 @@ def _or_not_found(answer: Callable[[Request], Response]) -> Callable[[Request], 
 @_or_not_found
 def tile(request: Request) -> Response:
     """One tile of the folder's own basemap."""
-    root = cities.find(request.path_params["city"]) / "imagery" / "tiles"
+    root = cities.find(request.path_params["city"]) / TILES_FOLDER
     name = "{z}/{x}/{y}".format_map(request.path_params)
     return _first_file([below(root, name + suffix) for suffix in TILE_SUFFIXES])
 
@@ -46,7 +47,7 @@ def tile(request: Request) -> Response:
 @_or_not_found
 def chip(request: Request) -> Response:
     """The satellite chip of one station."""
-    root = cities.find(request.path_params["city"]) / "imagery" / "chips"
+    root = cities.find(request.path_params["city"]) / CHIPS_FOLDER
     files = [below(root, request.path_params["station"] + suffix) for suffix in CHIP_SUFFIXES]
     return _first_file(files)
 

@@ -12,11 +12,12 @@ import streamlit as st
 
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import BENCHMARKS_FOLDER, CHIPS_FOLDER, DESCRIPTIONS_FILE, SURGES_FILE, forecast_file
 from lecdiff_core.environment.costs import Estimate
 from lecdiff_core.environment.instruction import instruction_names
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import LABELS
-from lecdiff_core.steps import BENCHMARKS, SURGES_FILE, SavedModel, forecast_file
+from lecdiff_core.steps import SavedModel
 from pages.parts import cities, jobs, uploads
 from pages.parts.cities import Stamp
 from pages.parts.formats import literal
@@ -213,7 +214,7 @@ def _address() -> str:
 
 
 def _described(city: City) -> Stamp:
-    return cities.stamp(city.path / "descriptions.jsonl", city.path / "imagery" / "chips")
+    return cities.stamp(city.path / DESCRIPTIONS_FILE, city.path / CHIPS_FOLDER)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Estimating the cost")
@@ -296,7 +297,7 @@ def benchmark(city: City, models: list[SavedModel], blocked: str) -> None:  # no
     chosen = left.multiselect("Models", names, usual, format_func=_label, key="benchmark_models")
     seeds = right.number_input("Trainings a model", 1, 10, 1, key="benchmark_seeds", help="Each from another seed.")
     words = [f"--part={part}", f"--models={','.join(chosen)}", f"--seeds={seeds}"]
-    words.append(f"--out={IN_CITY}/{BENCHMARKS}/{part}.json")
+    words.append(f"--out={IN_CITY}/{BENCHMARKS_FOLDER}/{part}.json")
     _start(city, "benchmark", words, blocked or ("" if chosen else "Choose a model."), "Measure")
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
 from lecdiff_core.environment import neighbours
 from lecdiff_core.environment.clusters import Clusters
-from lecdiff_core.environment.description import FILE_NAME, Description, current_descriptions, read_descriptions
-from lecdiff_core.environment.table import TABLE_FILE
+from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
 from lecdiff_core.errors import UserError
 from pages.parts import cities
 from pages.parts.cities import Stamp
@@ -26,7 +26,7 @@ LONGEST_SEARCH = 400
 
 def descriptions(city: City) -> dict[str, list[Description]]:
     """What was said of each station's chip; stations without a word are left out. Raises UserError for a damaged file."""
-    file = city.path / FILE_NAME
+    file = city.path / DESCRIPTIONS_FILE
     return _descriptions(file, cities.stamp(file))
 
 
@@ -43,7 +43,7 @@ def is_of_this_chip(city: City, description: Description) -> bool:
 
 def embedded(city: City) -> bool:
     """Whether the city has embeddings."""
-    return (city.path / TABLE_FILE).is_file()
+    return (city.path / ENVIRONMENT_FILE).is_file()
 
 
 def lookalikes(city: City, station_id: str) -> pd.DataFrame:
@@ -68,7 +68,8 @@ def nearest(city: City, station_id: str) -> pd.DataFrame:
 
 def find(city: City, words: str) -> list[tuple[str, float]]:
     """Stations whose surroundings fit the words best, with their fit. Raises UserError."""
-    files = [city.path / name for name in (TABLE_FILE, FILE_NAME, "encoder/config.json", "encoder/model.safetensors")]
+    encoder = city.path / ENCODER_FOLDER
+    files = [city.path / ENVIRONMENT_FILE, city.path / DESCRIPTIONS_FILE, encoder / CONFIG_FILE, encoder / WEIGHTS_FILE]
     return _find(city.path, cities.stamp(*files), words[:LONGEST_SEARCH], city)
 
 
@@ -84,7 +85,7 @@ def kinds(city: City) -> tuple[Clusters, np.ndarray]:
 
 def version(city: City) -> Stamp:
     """What is known of the surroundings changes with this."""
-    return cities.stamp(city.path / TABLE_FILE, city.path / FILE_NAME)
+    return cities.stamp(city.path / ENVIRONMENT_FILE, city.path / DESCRIPTIONS_FILE)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

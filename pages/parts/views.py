@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 from lecdiff_core.errors import UserError
 from pages.parts import cities, colours, forecasts, formats, loads, measured, outlook, surroundings
 from pages.parts.formats import escaped
@@ -175,9 +176,7 @@ def surges_of(city: City) -> "Surges | None":
 
 
 def _surge_stamp(city: City) -> cities.Stamp:
-    from lecdiff_core.surges import EVENTS_FILE, SCORES_FILE
-
-    return cities.stamp(city.path / EVENTS_FILE, city.path / SCORES_FILE)
+    return cities.stamp(city.path / SURGES_FILE, city.path / SURGE_SCORES_FILE)
 
 
 def _surge(city: City, origin: pd.Timestamp) -> Painted:

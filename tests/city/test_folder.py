@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lecdiff_core.city.folder import City, CityMeta, check_coordinates, make_meta, read_meta, write_city, write_meta
+from lecdiff_core.demo import demo_city
 from lecdiff_core.errors import UserError
 
 Stations = geopandas.GeoDataFrame
@@ -78,6 +79,22 @@ def test_the_hash_follows_meaning_and_data_only(city: City) -> None:
     changed = opened.traffic.copy()
     changed.iloc[0, 0] += 1
     assert write_city(city.path, city.meta, city.stations, changed).data_hash not in (before, opened.data_hash)
+
+
+def test_the_hash_is_of_what_was_read_whatever_lies_there_by_now(city: City) -> None:
+    opened, before = City.open(city.path), city.data_hash
+    changed = opened.traffic.copy()
+    changed.iloc[0, 0] += 1
+    written = write_city(city.path, city.meta, city.stations, changed)
+    assert opened.data_hash == before != written.data_hash
+    (city.path / "traffic.parquet").unlink()
+    assert written.data_hash not in (before, "")
+
+
+def test_the_hash_of_the_shipped_city_stands() -> None:
+    """Its model and the keys of committed measurements rest on it."""
+    shipped = City.open(demo_city())
+    assert shipped.data_hash == "3eb5d87a73257444bccf0c2b93f639c3c1ae04cfbab79a4d5d40076d24f7dd71"
 
 
 def test_chips_models_and_tiles(city: City) -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from little_encoder import COLOURS, colour_of, coloured_pairs, furnish, one_thread, tiny_encoder  # noqa: F401
 
 from lecdiff_core.city.folder import City, CityMeta, write_city, write_meta
+from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.environment.clusters import cluster_names, clusters, projection
 from lecdiff_core.environment.contrastive import Recipe, train_encoder
-from lecdiff_core.environment.description import FILE_NAME, Description, Sentence, append_description
+from lecdiff_core.environment.description import Description, Sentence, append_description
 from lecdiff_core.environment.embed import embed_city
 from lecdiff_core.environment.neighbours import WORDS, encode_text, nearest, nearest_on_ground, neighbours, search
 from lecdiff_core.environment.table import EnvironmentTable, write_environment
@@ -98,11 +99,11 @@ def test_a_station_whose_description_has_the_words_fits_better(colours, tmp_path
         prompt_version="p",
         image_sha256=chip,
     )
-    append_description(city.path / FILE_NAME, told)
+    append_description(city.path / DESCRIPTIONS_FILE, told)
     after = dict(search(city, "lighthouse", top=99))
     assert {name for name in before if not np.isclose(before[name], after[name])} == {"S07"}
     assert np.isclose(after["S07"] - before["S07"], WORDS / (1 + WORDS))
-    append_description(city.path / FILE_NAME, told.model_copy(update={"image_sha256": "0" * 64}))
+    append_description(city.path / DESCRIPTIONS_FILE, told.model_copy(update={"image_sha256": "0" * 64}))
     assert np.isclose(dict(search(city, "lighthouse", top=99))["S07"], before["S07"])  # said of an older chip
 
 

@@ -14,6 +14,7 @@ from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city, s
 
 from lecdiff_core import jobs, surges
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 
 
 @pytest.fixture(scope="session")
@@ -67,5 +68,5 @@ def flatland(cities_folder: Path) -> Iterator[City]:
     city = City.open(cities_folder / "flatland")
     surges.write_surges(city, made_up(city))
     yield city
-    for name in (surges.EVENTS_FILE, surges.SCORES_FILE):
+    for name in (SURGES_FILE, SURGE_SCORES_FILE):
         (city.path / name).unlink(missing_ok=True)

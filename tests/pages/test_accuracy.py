@@ -8,8 +8,8 @@ import pytest
 from visitor import select_on_map, text_of
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import benchmark_file
 from lecdiff_core.results import Model, Result, models
-from lecdiff_core.steps import benchmark_file
 from pages.parts import findings, measured
 from pages.parts.accuracy_charts import coverage_curve
 

@@ -4,7 +4,7 @@ import made_up_results
 from browser import assert_nothing_is_cut_off, in_chromium
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.steps import benchmark_file
+from lecdiff_core.city.layout import benchmark_file
 
 pytestmark = in_chromium
 

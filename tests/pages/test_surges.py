@@ -10,6 +10,7 @@ from visitor import link_of, text_of
 
 from lecdiff_core import surges
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import SURGES_FILE
 from lecdiff_core.surges import Surges
 from pages.parts import found, outlook
 from pages.parts.outlook import Work
@@ -94,7 +95,7 @@ def test_without_a_model_training_is_offered(open_page):
 
 
 def test_a_damaged_file_is_told(flatland, open_page):
-    (flatland.path / surges.EVENTS_FILE).write_bytes(b"PAR1 no more")
+    (flatland.path / SURGES_FILE).write_bytes(b"PAR1 no more")
     app = open_page()
     assert not app.exception and any("cannot be read" in warning.value for warning in app.warning)
 

@@ -12,7 +12,6 @@ import pandas as pd
 from pydantic import BaseModel
 
 from lecdiff_core.city.folder import (
-    META_FILE,
     CityMeta,
     Coordinates,
     make_meta,
@@ -26,6 +25,7 @@ from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
 from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations, without_places
 from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
+from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
