@@ -13,16 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from lecdiff_core import __version__
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 INTERRUPTED = 130
 USERS_MISTAKE = 2
@@ -189,9 +186,8 @@ def forecast(
     if out.suffix not in (".parquet", ".csv"):
         raise UserError(f"--out {out}: the name must end in .parquet or .csv")
     opened = City.open(city)
-    first = None if start is None else _time(start, opened.meta.timezone)
     chosen = None if stations is None else [station.strip() for station in stations.split(",")]
-    result, notices = jobs.forecast(opened, model, first, steps, samples, chosen, device, seed)
+    result, notices = jobs.forecast(opened, model, start, steps, samples, chosen, device, seed)
     write_forecast(result, out, keep_samples)
     for notice in notices:
         print(f"note: {notice}", file=sys.stderr)
@@ -256,9 +252,8 @@ def surges(
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
-    first = None if since is None else _time(since, opened.meta.timezone, "--since")
     with _progress() as report:
-        result = jobs.surges(opened, out, model, first, false_alarms_per_day, device, report)
+        result = jobs.surges(opened, out, model, since, false_alarms_per_day, device, report)
     text = (
         f"{result['events']} surges ({result['above']} above, {result['below']} below the forecast) at "
         f"{false_alarms_per_day:g} false alarms a day written to {out}"
@@ -399,19 +394,6 @@ def _roles(pairs: list[str]) -> dict[str, str]:
             raise UserError(f"--column {pair}: write it as ROLE=NAME, such as station_id=BS")
         roles[role] = name
     return roles
-
-
-def _time(text: str, timezone: str, option: str = "--start") -> "pd.Timestamp":
-    """A time a user wrote, in the city's zone unless it has an offset."""
-    import pandas as pd
-
-    try:
-        moment = pd.Timestamp(text)
-        return moment.tz_localize(timezone) if moment.tz is None else moment.tz_convert(timezone)
-    except ValueError as error:
-        raise UserError(
-            f"{option} {text}: this is no time in {timezone}; write it like 2013-11-25T06:00+01:00"
-        ) from error
 
 
 def _print(result: dict[str, Any], lines: list[str], as_json: bool) -> None:

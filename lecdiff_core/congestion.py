@@ -27,7 +27,8 @@ def usual_capacities(
     for quantile in quantiles:
         if not 0 < quantile < 1:
             raise UserError(f"the quantile that stands in for a capacity must lie between 0 and 1, not {quantile}")
-    past = city.traffic.loc[: before - city.interval, list(city.station_ids if stations is None else stations)]
+    past = city.traffic.iloc[: city.traffic.index.searchsorted(before)]
+    past = past[list(city.station_ids if stations is None else stations)]
     return past.quantile(list(quantiles)).to_numpy(float)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Batch, Panel, Windows
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
@@ -74,21 +75,22 @@ class Forecaster:
     @cached_property
     def origins(self) -> pd.DatetimeIndex:
         """Every origin that can be asked for: from one day into the data to their end, which is the last."""
-        index = self.city.traffic.index
-        ends = index.append(index[-1:] + self.city.interval)
+        ends = self.city.traffic.index.append(pd.DatetimeIndex([self.city.end]))
         return ends[self.panel.steps_per_day :]
 
     def forecast(
         self,
-        origin: pd.Timestamp | None = None,
+        origin: pd.Timestamp | str | None = None,
         steps: int | None = None,
         samples: int = 100,
         stations: Sequence[str] | None = None,
         seed: int = 0,
         report: Report = silent,
     ) -> Forecast:
-        """Distribution of the `steps` from `origin` on (default: 24 hours from the end of the data).
+        """Distribution of the `steps` intervals from `origin` on (default: 24 hours from the end of the data).
 
+        They follow each other in real time: an hour that the clocks skip has none, an hour that comes twice has two with the
+        same samples, as models think in local clock time. An interval that holds less or more real time is scaled by it.
         Only what lies before `origin` is used. A station's samples are the same, to 1e-5 of their spread, whoever it is asked
         together with.
         """
@@ -98,39 +100,51 @@ class Forecaster:
             raise UserError(f"a forecast has from 1 to {longest} steps ({LONGEST_FORECAST_DAYS} days), not {steps}")
         if samples < 2:
             raise UserError(f"a distribution needs at least 2 samples, not {samples}")
-        step = self._origin_step(origin)
+        first = self._first(origin)
+        step = self._origin_step(first)
         wanted = self._wanted(stations, step)
+        timestamps = self.city.timeline.starting(first, steps)
+        slots = self.city.timeline.steps(timestamps) - step
         with self._lock, torch.random.fork_rng(devices=[]):
-            drawn = self._paths(wanted, step, steps, samples, seed, report)
-        clock = self.panel.future_clock(step, steps)
-        timestamps = clock.tz_localize(self.panel.timezone, ambiguous=np.ones(steps, dtype=bool), nonexistent="NaT")
-        exists = ~timestamps.isna()
+            drawn = self._paths(wanted, step, int(slots.max()) + 1, samples, seed, report)
+        if not np.array_equal(slots, np.arange(drawn.shape[2])):
+            drawn = drawn[:, :, slots]
+        shares = self.city.timeline.shares(timestamps)
+        if (shares != 1).any():
+            drawn = drawn * shares.astype(np.float32)
         names = tuple(self.panel.station_ids[index] for index in wanted)
-        return Forecast(names, timestamps[exists], drawn[:, :, exists])
+        return Forecast(names, timestamps, drawn)
 
-    def forecastable(self, origin: pd.Timestamp | None = None) -> list[str]:
+    def forecastable(self, origin: pd.Timestamp | str | None = None) -> list[str]:
         """Stations with enough traffic before an origin to be forecast from there, in the city's order."""
         everyone = np.arange(len(self.panel.station_ids))
-        enough = self._history_suffices(everyone, self._origin_step(origin))
+        enough = self._history_suffices(everyone, self._origin_step(self._first(origin)))
         return [self.panel.station_ids[index] for index in np.flatnonzero(enough)]
 
-    def _origin_step(self, origin: pd.Timestamp | None) -> int:
-        """The step of an origin. Raises UserError outside the data or between two steps."""
+    def _first(self, origin: pd.Timestamp | str | None) -> pd.Timestamp:
+        """The start of the first interval that is forecast. Raises UserError outside the data or between two intervals."""
         if origin is None:
-            return self.panel.steps
-        origin = pd.Timestamp(origin)
-        zone = self.city.meta.timezone
-        origin = origin.tz_localize(zone) if origin.tzinfo is None else origin.tz_convert(zone)
+            return self.city.end
+        origin = moment(origin, self.city.meta.timezone, "--start")
+        if len(self.origins) == 0:
+            raise UserError(f"no forecast can start at {origin:%Y-%m-%d %H:%M}: it needs a day of traffic before it")
         first, last = self.origins[0], self.origins[-1]
         if not first <= origin <= last:
             raise UserError(
                 f"no forecast can start at {origin:%Y-%m-%d %H:%M}: it needs a day of traffic before it and none is known after "
                 f"{last:%Y-%m-%d %H:%M}; choose a time from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
             )
-        since = (origin.tz_localize(None) - self.panel.clock[0]) / self.city.interval
-        if since != int(since):
+        if origin not in self.origins:
             raise UserError(f"{origin:%Y-%m-%d %H:%M} is not the start of an interval of {self.city.meta.interval}")
-        return int(since)
+        return origin
+
+    def _origin_step(self, first: pd.Timestamp) -> int:
+        """The step up to which the panel holds only what lies before `first`.
+
+        An hour that comes twice is one step, so that its second pass must not be seen from within its first.
+        """
+        ahead = self.city.timeline.starting(first, self.panel.steps_per_day)
+        return min(self.panel.steps, int(self.city.timeline.steps(ahead).min()))
 
     def _wanted(self, stations: Sequence[str] | None, step: int) -> np.ndarray:
         """Sorted indices of the stations asked for; those without any traffic before the origin cannot be forecast."""

@@ -129,7 +129,7 @@ def train(
 def forecast(
     city: "City",
     model: str = "lec-diff",
-    start: "pd.Timestamp | None" = None,
+    start: "pd.Timestamp | str | None" = None,
     steps: int | None = None,
     samples: int = 100,
     stations: Sequence[str] | None = None,
@@ -165,7 +165,7 @@ def surges(
     city: "City",
     out: Path,
     model: str = "lec-diff",
-    since: "pd.Timestamp | None" = None,
+    since: "pd.Timestamp | str | None" = None,
     false_alarms_per_day: float = 1.0,
     device: str = "auto",
     report: Report = silent,

@@ -34,6 +34,7 @@ from scipy.sparse.csgraph import connected_components
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.storage import changing, read_whole, replacing
+from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
@@ -167,7 +168,7 @@ class Surges:
 def find_surges(
     city: City,
     model: str = "lec-diff",
-    since: pd.Timestamp | None = None,
+    since: pd.Timestamp | str | None = None,
     device: str = "auto",
     report: Report = silent,
 ) -> Surges:
@@ -195,7 +196,7 @@ def find_surges(
     return surges
 
 
-def _since_step(city: City, since: pd.Timestamp | None) -> int:
+def _since_step(city: City, since: pd.Timestamp | str | None) -> int:
     """The first step that is searched."""
     panel = Panel.of(city)
     split = protocol_split(panel.steps)
@@ -207,9 +208,7 @@ def _since_step(city: City, since: pd.Timestamp | None) -> int:
         )
     if since is None:
         return split.test.start
-    since = pd.Timestamp(since)
-    zone = panel.timezone
-    clock = (since.tz_localize(zone) if since.tzinfo is None else since.tz_convert(zone)).tz_localize(None)
+    clock = moment(since, panel.timezone, "--since").tz_localize(None)
     first, last = panel.clock[split.test.start], panel.clock[-1]
     if not first <= clock <= last:
         raise UserError(
@@ -271,17 +270,18 @@ def gather(
 def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str, np.ndarray]) -> None:
     """Add one forecast of the whole city to the sums."""
     panel = forecaster.panel
-    time = panel.clock[origin].tz_localize(panel.timezone, ambiguous=True, nonexistent="shift_forward")
+    timeline, times = forecaster.city.timeline, forecaster.city.traffic.index
+    time = times[int(np.argmax(timeline.steps(times) >= origin))]
     forecast = forecaster.forecast(time, samples=SAMPLES)
-    steps = panel.clock.get_indexer(forecast.timestamps.tz_localize(None))
+    steps = timeline.steps(forecast.timestamps)
     hours = (steps - origin) * 24 / panel.steps_per_day
     row = {name: index for index, name in enumerate(panel.station_ids)}
     rows = np.array([row[name] for name in forecast.station_ids])
-    ahead = np.flatnonzero((steps >= origin) & (hours >= LEADS[0]) & (hours < DAY_AHEAD[1]))
+    ahead = np.flatnonzero((steps >= origin) & (steps < panel.steps) & (hours >= LEADS[0]) & (hours < DAY_AHEAD[1]))
     if not len(ahead):
         return
     observed = panel.values[np.ix_(rows, steps[ahead])]
-    compared = compare(observed, forecast.samples[:, :, ahead])
+    compared = compare(observed, forecast.samples[:, :, ahead] / timeline.shares(forecast.timestamps)[ahead])
     known = np.isfinite(observed)
     for (first, last), count, names in (
         (LEADS, "forecasts", ("deviation", "probability", "low", "middle", "high")),
@@ -589,11 +589,11 @@ def _time(panel: Panel, step: int) -> pd.Timestamp:
 def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Panel) -> pd.DataFrame:
     """Scores (T, N) of the part that was searched, to two decimals."""
     clock = panel.clock[evidence.first + first :]
-    index = clock.tz_localize(panel.timezone, ambiguous=np.ones(len(clock), bool), nonexistent="NaT").rename(
+    index = clock.tz_localize(panel.timezone, ambiguous=np.ones(len(clock), bool), nonexistent="shift_forward").rename(
         "timestamp"
     )
     table = pd.DataFrame(np.round(scores[:, first:].T, 2).astype(np.float32), index, list(panel.station_ids))
-    return table[~table.index.isna()]
+    return table[~table.index.duplicated(keep="last")]
 
 
 def write_surges(city: City, surges: Surges) -> None:
@@ -691,7 +691,7 @@ class Circumstances:
 def circumstances(city: City, event: pd.Series) -> Circumstances:
     """Plain facts of one event, from calendar and history before it."""
     start, station = event["start"], event["station_id"]
-    history = city.traffic.loc[: start - city.interval, station].dropna()
+    history = city.traffic.loc[: city.last_before(start), station].dropna()
     hour = history[history.index.hour == event["peak_time"].hour]
     usual = float(hour.mean() / history.mean()) if len(hour) and history.mean() > 0 else float("nan")
     return Circumstances(

@@ -259,7 +259,7 @@ def show_surge(place: Place, city: City) -> None:
         f"{escaped(low)} to {escaped(high)} were expected. {others} other stations surged with it.</p>"
     )
     arcs = station_map.arcs(city, event["station_id"], sorted(set(event["stations"]) - {event["station_id"]}))
-    after = peak + city.interval
+    after = city.timeline.after(peak)
     station_map.draw(place, city, key="tour-map", below=arcs, height=MAP_HEIGHT - 170, view=views.SURGE, at=after)
     legend = views.legend(views.SURGE, city, after)
     st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')

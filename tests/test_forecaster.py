@@ -9,6 +9,8 @@ import pytest
 
 from lecdiff_core import jobs, training
 from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.timeline import Timeline, moment
+from lecdiff_core.city.windows import Panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast, write_forecast
 from lecdiff_core.forecaster import Forecaster
@@ -159,16 +161,98 @@ def test_a_forecast_is_checked_for_shape() -> None:
         Forecast(("a",), pd.date_range("2024-01-01", periods=3, freq="1h"), np.zeros((5, 2, 3)))
 
 
-def test_hours_that_a_clock_change_takes_away_are_not_forecast(tmp_path: Path) -> None:
+def at_the_clock_change(
+    tmp_path: Path, zone: str, start: str, end: str, interval: str = "1h", model: str = "seasonal-naive"
+) -> Forecaster:
+    """A model on a city whose traffic is the local hour, from `start` to `end`."""
     template = make_city(tmp_path / "template", stations=3, days=24)
-    zone = "Europe/Rome"
-    index = pd.date_range("2024-03-07", periods=len(template.traffic), freq="1h", tz=zone, name="timestamp")
-    traffic = template.traffic.set_axis(index, axis=0)
-    city = write_city(
-        tmp_path / "rome", template.meta.model_copy(update={"timezone": zone}), template.stations, traffic
-    )
-    jobs.train(city, "seasonal-naive")
-    forecaster = Forecaster.load(city, "seasonal-naive")
-    drawn = forecaster.forecast(pd.Timestamp("2024-03-31 00:00", tz=zone))
-    assert drawn.samples.shape[2] == len(drawn.timestamps) == 23
-    assert 2 not in drawn.timestamps.hour
+    meta = template.meta.model_copy(update={"timezone": zone, "interval": interval})
+    timeline = Timeline(zone, pd.Timedelta(interval) // pd.Timedelta("1us"), 0)
+    index = timeline.starting(pd.Timestamp(start, tz=zone), 30 * pd.Timedelta("24h") // pd.Timedelta(interval))
+    index = index[index < pd.Timestamp(end).tz_localize(zone, nonexistent="shift_forward")]
+    level = (10 + index.hour.to_numpy()) * timeline.shares(index)
+    values = np.repeat(level[:, None], 3, axis=1) + np.random.default_rng(0).uniform(0, 1, (len(index), 3))
+    city = write_city(tmp_path / "city", meta, template.stations, pd.DataFrame(values, index, template.traffic.columns))
+    jobs.train(city, model)
+    return Forecaster.load(city, model, device="cpu")
+
+
+def test_the_hour_that_the_clocks_skip_is_not_forecast(tmp_path: Path) -> None:
+    forecaster = at_the_clock_change(tmp_path, "Europe/Rome", "2024-03-07", "2024-03-31 02:00")
+    for steps in (1, 3, 24):
+        drawn = forecaster.forecast(steps=steps)
+        assert drawn.samples.shape[2] == len(drawn.timestamps) == steps
+        assert drawn.timestamps[0].isoformat() == "2024-03-31T03:00:00+02:00"
+    day = forecaster.forecast("2024-03-31")
+    assert day.timestamps.hour.tolist() == [0, 1, *range(3, 24), 0]
+    np.testing.assert_allclose(day.mean[0], 10 + day.timestamps.hour, atol=1.5)
+
+
+def test_the_hour_that_comes_twice_is_forecast_twice(tmp_path: Path) -> None:
+    forecaster = at_the_clock_change(tmp_path, "Europe/Rome", "2024-10-05", "2024-10-30")
+    drawn = forecaster.forecast("2024-10-27")
+    assert drawn.timestamps.hour.tolist() == [0, 1, 2, 2, *range(3, 23)]
+    assert (np.diff(drawn.timestamps) == pd.Timedelta("1h")).all()
+    np.testing.assert_array_equal(drawn.samples[:, :, 2], drawn.samples[:, :, 3])
+    second = forecaster.forecast("2024-10-27T02:00+01:00", steps=2)
+    assert second.timestamps.hour.tolist() == [2, 3]
+
+
+def test_within_an_hour_that_comes_twice_its_second_pass_is_not_known(tmp_path: Path) -> None:
+    forecaster = at_the_clock_change(tmp_path, "Europe/Rome", "2024-10-10", "2024-10-30", "30min")
+    origin = pd.Timestamp("2024-10-27T02:30+02:00")
+    expected = forecaster.forecast(origin, steps=4)
+    assert [time.isoformat()[11:] for time in expected.timestamps[:2]] == ["02:30:00+02:00", "02:00:00+01:00"]
+    changed = forecaster.city.traffic.copy()
+    changed.loc[origin:] = 1e6
+    other = write_city(tmp_path / "changed", forecaster.city.meta, forecaster.city.stations, changed)
+    known = Forecaster(other, Panel.of(other), forecaster.model, forecaster.config, forecaster.device)
+    np.testing.assert_array_equal(known.forecast(origin, steps=4).samples, expected.samples)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "change", "interval"),
+    [
+        ("Europe/Rome", "2024-03-11", "2024-03-31", "2h"),
+        ("Europe/Rome", "2024-10-07", "2024-10-27", "6h"),
+        ("Australia/Lord_Howe", "2024-03-18", "2024-04-07", "1h"),
+        ("Asia/Beirut", "2024-03-11", "2024-03-31", "1h"),
+        ("America/Santiago", "2024-08-19", "2024-09-08", "2h"),
+    ],
+)
+def test_intervals_longer_than_the_change_go_on_after_it(
+    tmp_path: Path, zone: str, start: str, change: str, interval: str
+) -> None:
+    end = pd.Timestamp(change) + pd.Timedelta("4D")
+    forecaster = at_the_clock_change(tmp_path, zone, start, str(end), interval, "adaptive-climatology")
+    assert np.isfinite(forecaster.panel.values[:, -3 * forecaster.panel.steps_per_day :]).all()
+    drawn = forecaster.forecast()
+    assert drawn.timestamps[0] == end.tz_localize(zone)
+    assert len(set(drawn.timestamps.normalize())) == 1
+    low, high = drawn.interval(0.9)
+    assert (high > low).all()
+    over = forecaster.forecast(change)
+    shares = forecaster.city.timeline.shares(over.timestamps)
+    np.testing.assert_allclose(over.mean[0], (10 + over.timestamps.hour) * shares, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("04/05/2024", r"--start 04/05/2024: this is no time in Europe/Rome; write it like 2013-11-25T06:00\+01:00"),
+        ("2024-13-01", "this is no time"),
+        ("tomorrow", "this is no time"),
+        ("2024-03-31T02:30", "the clocks of Europe/Rome skip this time"),
+        ("2024-10-27T02:00", r"comes twice .* write 2024-10-27T02:00\+02:00 or 2024-10-27T02:00\+01:00"),
+        (pd.NaT, "this is no time"),
+    ],
+)
+def test_a_time_asked_for_means_one_instant(start: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        moment(start, "Europe/Rome", "--start")
+
+
+def test_times_asked_for_are_iso_8601() -> None:
+    assert moment("2024-09-08", "America/Santiago", "--start").isoformat() == "2024-09-08T01:00:00-03:00"
+    for text in ("2024-03-04T06:00+01:00", "2024-03-04 06:00", "20240304T050000Z", "2024-03-04T06"):
+        assert moment(text, "Europe/Rome", "--start") == pd.Timestamp("2024-03-04 06:00", tz="Europe/Rome")

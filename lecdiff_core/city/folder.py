@@ -32,6 +32,7 @@ from lecdiff_core.city.layout import (
     TRAFFIC_FILE,
 )
 from lecdiff_core.city.storage import below, changing, read_whole, recover, replacing
+from lecdiff_core.city.timeline import Timeline
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class City:
         # station_id (str), geometry (points in EPSG:4326; null where no place is known), optional name, capacity, and any
         # further column.
         self.stations = stations
-        # (T, N) float32: tz-aware regular index in the city's zone, columns in the order of `stations`, NaN = missing.
+        # (T, N) float32: tz-aware starts of intervals (see `Timeline`), columns in the order of `stations`, NaN = missing.
         self.traffic = traffic
         # SHA-256 of the files that stations and traffic were read from, or written to.
         self.digests = digests
@@ -150,6 +151,22 @@ class City:
     def steps_per_day(self) -> int:
         """Traffic intervals in 24 hours."""
         return DAY // self.interval
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Where intervals start, in the data and after them."""
+        timeline = Timeline.of(self.traffic.index, self.interval, self.meta.timezone)
+        assert timeline is not None, "traffic is validated"
+        return timeline
+
+    @cached_property
+    def end(self) -> pd.Timestamp:
+        """The end of the data: of the last interval."""
+        return self.timeline.after(self.traffic.index[-1])
+
+    def last_before(self, time: pd.Timestamp) -> pd.Timestamp:
+        """The start of the last interval that starts before `time`, which must lie after that of the first."""
+        return self.traffic.index[self.traffic.index.searchsorted(time) - 1]
 
     @cached_property
     def data_hash(self) -> str:
@@ -352,18 +369,24 @@ def _regular_index(index: pd.Index, meta: CityMeta, source: str) -> pd.DatetimeI
         raise UserError(f"{source}, column timestamp: it must be a time with a time zone, not {index.dtype}")
     if index.hasnans:
         raise UserError(f"{source}, row {int(np.argmax(index.isna())) + 1}, column timestamp: the time is missing")
-    index = index.as_unit("us")
-    steps = np.diff(index.asi8)
-    expected = pd.Timedelta(meta.interval).value // 1000
-    if (steps != expected).any():
-        row = int(np.argmax(steps != expected)) + 1
-        problem = "is there twice" if steps[row - 1] == 0 else "is out of order" if steps[row - 1] < 0 else None
+    index = index.as_unit("us").tz_convert(meta.timezone).rename("timestamp")
+    if Timeline.of(index, pd.Timedelta(meta.interval), meta.timezone) is None:
+        row = _first_irregular(index, meta)
+        step = index[row] - index[row - 1]
+        problem = "is there twice" if not step else "is out of order" if step < pd.Timedelta(0) else None
         problem = problem or f"is not {meta.interval} after {index[row - 1].isoformat()}"
         raise UserError(
             f"{source}, row {row + 1}, column timestamp: {index[row].isoformat()} {problem}; "
             "every interval must be there once, in order, with missing values in gaps"
         )
-    return index.tz_convert(meta.timezone).rename("timestamp")
+    return index
+
+
+def _first_irregular(index: pd.DatetimeIndex, meta: CityMeta) -> int:
+    """The first row that does not follow the one before it by an interval, on the local clock or in real time."""
+    step = pd.Timedelta(meta.interval)
+    local = (index[:-1].tz_localize(None) + step) == index[1:].tz_localize(None)
+    return int(np.argmin(local | (index[:-1] + step == index[1:]))) + 1
 
 
 def _check_values(values: np.ndarray, index: pd.DatetimeIndex, stations: pd.Index, source: str) -> None:

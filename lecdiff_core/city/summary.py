@@ -79,7 +79,7 @@ def summarise(city: City) -> CitySummary:
         stations=len(city.station_ids),
         steps=len(city.traffic),
         start=city.traffic.index[0].to_pydatetime(),
-        end=(city.traffic.index[-1] + city.interval).to_pydatetime(),
+        end=city.end.to_pydatetime(),
         missing_share=float(1 - observed.mean()),
         stations_without_traffic=silent,
         mean=float(np.nanmean(values)),

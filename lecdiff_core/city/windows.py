@@ -65,7 +65,8 @@ class Panel:
     NaN where no place is known.  environment: (N, D) float32 embeddings or None.
 
     Local clock time keeps "the same hour yesterday" true across clock changes: the hour that does not exist in spring is
-    missing, the hour that comes twice in autumn is averaged.
+    missing, the hour that comes twice in autumn is averaged, and an interval that holds less or more real time over a change
+    counts as if it had its usual length.
     """
 
     values: np.ndarray
@@ -80,13 +81,15 @@ class Panel:
     @classmethod
     def of(cls, city: "City", environment: np.ndarray | None = None) -> "Panel":
         """Read a city's panel; `environment` rows are in the order of the city's stations."""
-        traffic = city.traffic.tz_localize(None) if city.traffic.index.tz is not None else city.traffic
-        if traffic.index.has_duplicates:
-            traffic = traffic.groupby(level=0).mean()
-        traffic = traffic.asfreq(city.interval)
+        timeline, traffic = city.timeline, city.traffic
+        slots, shares = timeline.steps(traffic.index), timeline.shares(traffic.index)
+        if (shares != 1).any():
+            traffic = traffic.div(shares, axis=0)
+        if not np.array_equal(slots, np.arange(len(slots))):
+            traffic = traffic.groupby(slots).mean().reindex(np.arange(slots.max() + 1))
         return cls(
             values=np.ascontiguousarray(traffic.to_numpy(dtype=np.float32).T),
-            clock=traffic.index,
+            clock=timeline.clock(len(traffic)),
             timezone=city.meta.timezone,
             steps_per_day=city.steps_per_day,
             station_ids=city.station_ids,

@@ -6,7 +6,6 @@ the page shows, too, such as a click on a station, then runs the whole page.
 
 import time
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -129,7 +128,7 @@ def _times(city: City) -> pd.DatetimeIndex:
     found = views.outlook_of(city, session.origin()).result if session.view().is_forecast else None
     if found is not None:
         return found.timestamps
-    return pd.DatetimeIndex(session.origin() + np.arange(city.steps_per_day) * city.interval)
+    return city.timeline.starting(session.origin(), city.steps_per_day)
 
 
 def _ahead(city: City) -> None:
@@ -173,8 +172,8 @@ def _slider(times: pd.DatetimeIndex, city: City, possible: bool) -> None:
 
 
 def _written(times: pd.DatetimeIndex, city: City, step: int) -> str:
-    return (
-        f"all {duration(len(times) * city.interval)}"
-        if step == views.ALL_AHEAD
-        else f"{times[step - 1]:%a %d %b, %H:%M}"
-    )
+    if step == views.ALL_AHEAD:
+        return f"all {duration(len(times) * city.interval)}"
+    time = times[step - 1]
+    twice = int((times.tz_localize(None) == time.tz_localize(None)).sum()) > 1
+    return f"{time:%a %d %b, %H:%M %Z}" if twice else f"{time:%a %d %b, %H:%M}"

@@ -20,7 +20,8 @@ def fan_chart(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None
     theme = colours.ink()
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
     observed = city.traffic.loc[origin - HISTORY : end, station_id]
-    past, since = observed[: origin - city.interval], observed[origin - city.interval :]
+    before = city.last_before(origin)
+    past, since = observed[:before], observed[before:]
     top = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0]))
     divisor, unit = formats.scale(top, city.meta.unit)
     lines = [_line(past / divisor, "observed", theme["past"], 1.6)]
@@ -86,7 +87,7 @@ def _compared_lines(observed: pd.Series, origin: pd.Timestamp, colour: str, them
 def total_chart(city: City, origin: pd.Timestamp) -> go.Figure:
     """Load of all stations together before `origin`; where stations are missing, of the others."""
     theme = colours.ink()
-    total = city.traffic.loc[origin - HISTORY : origin - city.interval].sum(axis=1, min_count=1)
+    total = city.traffic.loc[origin - HISTORY : city.last_before(origin)].sum(axis=1, min_count=1)
     top = float(np.nanmax([*total.to_numpy(), 0]))
     divisor, unit = formats.scale(top, city.meta.unit)
     window = [_wall(origin - HISTORY), _wall(origin)]

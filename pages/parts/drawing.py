@@ -56,7 +56,8 @@ def fan_drawing(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | No
     highest = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0])) or 1.0
     divisor, unit = formats.scale(highest, city.meta.unit)
     plot = _Plot(start, end, 1.06 * highest / divisor)
-    past, since = observed[: origin - city.interval] / divisor, observed[origin - city.interval :] / divisor
+    before = city.last_before(origin)
+    past, since = observed[:before] / divisor, observed[before:] / divisor
     parts = [_grid(plot, formats.rate(unit, city.interval), theme)]
     entries = [("observed", theme["past"], "1")]
     if fan:

@@ -41,8 +41,7 @@ class Facts:
 
 def origins(city: City) -> pd.DatetimeIndex:
     """Every time at which a forecast could start: each interval's start after the first, and the end of the data."""
-    index = city.traffic.index
-    return index[1:].append(pd.DatetimeIndex([index[-1] + city.interval]))
+    return city.traffic.index[1:].append(pd.DatetimeIndex([city.end]))
 
 
 def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
@@ -55,7 +54,7 @@ def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
     if now - times[-1] < pd.Timedelta("2D") or len(times) < 2 * day + 1:
         return times[-1]
     past = city.traffic.iloc[-2 * day : -day]
-    return past.index[int(np.nanargmax(past.sum(axis=1).to_numpy()))] + city.interval
+    return times[-2 * day : -day][int(np.nanargmax(past.sum(axis=1).to_numpy()))]
 
 
 @lru_cache(maxsize=4)
@@ -68,7 +67,7 @@ def top(city: City) -> float:
 
 def at(city: City, origin: pd.Timestamp) -> np.ndarray:
     """(N,) load in the last interval before `origin`, NaN where it is missing."""
-    return city.traffic.iloc[city.traffic.index.get_loc(origin - city.interval)].to_numpy()
+    return city.traffic.loc[city.last_before(origin)].to_numpy()
 
 
 def level(loads: np.ndarray, brightest: float) -> np.ndarray:

@@ -63,7 +63,7 @@ def overview(city: City, origin: pd.Timestamp) -> None:
     values = loads.at(city, origin)
     total, reporting = float(np.nansum(values)), int(np.isfinite(values).sum())
     facts = {
-        f"Load {origin - city.interval:%H:%M}–{origin:%H:%M}": formats.amount(total, city.meta.unit),
+        f"Load {city.last_before(origin):%H:%M}–{origin:%H:%M}": formats.amount(total, city.meta.unit),
         "Stations reporting": f"{reporting:,} of {len(values):,}",
         "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
     }

@@ -183,7 +183,7 @@ def _surge(city: City, origin: pd.Timestamp) -> Painted:
     found = surges_of(city)
     if found is None:
         raise UserError("surges of this city have not been looked for yet")
-    time = origin - city.interval
+    time = city.last_before(origin)
     empty = np.full(len(city.station_ids), np.nan)
     table = found.scores
     scores = table.loc[time].reindex(city.station_ids).to_numpy() if time in table.index else empty
@@ -226,10 +226,10 @@ def legend(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) 
         kinds, _ = surroundings.kinds(city)
         return kinds_legend(kinds.names, [int((kinds.labels == number).sum()) for number in range(len(kinds.names))])
     if view is LOAD:
-        return ramp_legend(f"Load {origin - city.interval:%H:%M}–{origin:%H:%M}", view, _ticks(city, loads.top(city)))
+        return ramp_legend(f"Load {city.last_before(origin):%H:%M}–{origin:%H:%M}", view, _ticks(city, loads.top(city)))
     if view is SURGE:
         ticks = [f"≤{formats.THIN}−{HIGHEST_SCORE:.0f}", "as expected", f"≥{formats.THIN}+{HIGHEST_SCORE:.0f}"]
-        return ramp_legend(f"Score {origin - city.interval:%H:%M}–{origin:%H:%M}", view, ticks, "no score")
+        return ramp_legend(f"Score {city.last_before(origin):%H:%M}–{origin:%H:%M}", view, ticks, "no score")
     if view is ERROR:
         ticks = [formats.share(_top_error(city) * part) for part in (0, 0.5, 1)]
         return ramp_legend("Error, of the traffic", view, [*ticks[:-1], f"≥{formats.THIN}{ticks[-1]}"], "not measured")
@@ -245,7 +245,7 @@ def _when(city: City, timestamps: pd.DatetimeIndex, step: int) -> str:
     if step == ALL_AHEAD:
         return f"in {formats.duration(len(timestamps) * city.interval)}"
     start = timestamps[step - 1]
-    return f"{start:%a %H:%M}–{start + city.interval:%H:%M}"
+    return f"{start:%a %H:%M}–{city.timeline.after(start):%H:%M}"
 
 
 def _ticks(city: City, highest: float) -> list[str]:
