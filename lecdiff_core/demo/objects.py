@@ -131,7 +131,7 @@ def split(shape: BaseGeometry, rng: np.random.Generator, area: float, street: fl
 
 
 def frontages(
-    block: Polygon,
+    block: BaseGeometry,
     rng: np.random.Generator,
     width: tuple[float, float],
     depth: tuple[float, float],
@@ -139,9 +139,11 @@ def frontages(
     gap: tuple[float, float],
 ) -> list[Array]:
     """Rectangles side by side along the inside of a block's edges, none overlapping and all inside."""
-    ring = np.asarray(shapely.orient_polygons(block.simplify(2.5)).exterior.coords)
+    rings = [
+        np.asarray(part.exterior.coords) for part in shapely.get_parts(shapely.orient_polygons(block.simplify(2.5)))
+    ]
     found: list[Array] = []
-    for a, b in zip(ring[:-1], ring[1:], strict=True):
+    for a, b in (edge for ring in rings for edge in zip(ring[:-1], ring[1:], strict=True)):
         length = float(np.hypot(*(b - a)))
         if length < width[0] + 2:
             continue
@@ -240,6 +242,13 @@ class Furnisher:
         spots = spots[self.rng.random(len(spots)) < share]
         spots = spots + self.rng.normal(0, 0.7, spots.shape)
         self.scene.trees.append(np.column_stack([spots, self.rng.uniform(*radius, len(spots))]))
+
+    def edge_trees(
+        self, ground: Polygon, inset: float, step: float, radius: tuple[float, float], share: float = 0.85
+    ) -> None:
+        """Trees along the edge of a ground, so far inside; a narrow place may part it in two, or leave none."""
+        for part in shapely.get_parts(ground.buffer(-inset)):
+            self.tree_row(np.asarray(part.exterior.coords), step, radius, share)
 
     def kerb(self, block: Polygon, colour: Colour, pavement: float = 2.2) -> Polygon | None:
         """Paint pavement and ground of a block, park cars at the kerb; the ground inside the pavement."""
@@ -389,7 +398,7 @@ class Furnisher:
                         self.rng, ((206, 196, 180), (190, 96, 78), (86, 120, 150), (214, 214, 210), (200, 164, 90)), 6
                     )
                     self.add(rectangle_at((np.array([x, y]) + a * u + b * v), 3.6, 3.6, angle), 2.6, HIP, colour)
-        self.tree_row(np.asarray(market.buffer(-5).exterior.coords), 8.5, (2.6, 3.8), 0.75)
+        self.edge_trees(market, 5, 8.5, (2.6, 3.8), 0.75)
 
     def tower(self, ground: Polygon) -> None:
         """A tower on a podium."""
@@ -399,7 +408,7 @@ class Furnisher:
             self.flat_roof_house(podium, 7)
         size = min(0.5 * width, 30.0)
         self.flat_roof_house(rectangle(x, y, size * self.rng.uniform(1.0, 1.5), size, angle), self.rng.uniform(38, 74))
-        self.tree_row(np.asarray(ground.buffer(-2).exterior.coords), 10, (2, 3.2), 0.6)
+        self.edge_trees(ground, 2, 10, (2, 3.2), 0.6)
 
     def dense(self, cell: Polygon) -> None:
         """Closed blocks with green courts, or slabs on lawns."""
@@ -501,7 +510,7 @@ class Furnisher:
         field_ring = Polygon(rectangle(spot[0], spot[1], size, min(0.6 * width, 42), angle))
         if ground.covers(field_ring):
             self.pitch(spot[0], spot[1], angle, size, min(0.6 * width, 42))
-        self.tree_row(np.asarray(ground.buffer(-3).exterior.coords), 11, (2.4, 4.2), 0.6)
+        self.edge_trees(ground, 3, 11, (2.4, 4.2), 0.6)
 
     def suburb(self, cell: Polygon) -> None:
         """Detached, paired or terraced houses in gardens along quiet streets."""
@@ -632,7 +641,7 @@ class Furnisher:
             if self.rng.random() < 0.75:
                 self.parking(lot.intersection(ground.buffer(-2)), 0.75, rings, angle + math.pi / 2)
             self.plant(ground, 14, (2.0, 3.6), rings)
-            self.tree_row(np.asarray(ground.buffer(-1.5).exterior.coords), 10.5, (2.0, 3.2), 0.65)
+            self.edge_trees(ground, 1.5, 10.5, (2.0, 3.2), 0.65)
 
     def industry(self, cell: Polygon) -> None:
         """Halls, yards, tanks, containers and lorries."""
@@ -813,7 +822,7 @@ class Furnisher:
                 else:
                     self.courts(spot[0], spot[1], angle, 3)
         self.plant(ground, 26, (2.4, 4.4), used)
-        self.tree_row(np.asarray(ground.buffer(-3).exterior.coords), 8.5, (2.6, 4.4), 0.8)
+        self.edge_trees(ground, 3, 8.5, (2.6, 4.4), 0.8)
 
     def shopping(self, cell: Polygon) -> None:
         """One big box, smaller ones beside it, and a sea of cars."""
@@ -844,7 +853,7 @@ class Furnisher:
             if rings:
                 lot = lot.difference(shapely.union_all(shapely.buffer([Polygon(ring) for ring in rings], 7)))
             self.parking(lot, 0.66, rings, angle)
-            self.tree_row(np.asarray(ground.buffer(-1.5).exterior.coords), 9, (2.0, 3.2), 0.7)
+            self.edge_trees(ground, 1.5, 9, (2.0, 3.2), 0.7)
 
     def hospital(self, cell: Polygon, first: bool) -> None:
         """A cross of long wings with a helipad, in lawns and car parks."""
@@ -890,6 +899,8 @@ class Furnisher:
             u = np.array([math.cos(turn), math.sin(turn)])
             wave = 0.12 * reach * np.sin(t * self.rng.uniform(2, 5) + self.rng.uniform(0, 6))
             points = middle + reach * t[:, None] * u + wave[:, None] * np.array([-u[1], u[0]])
+            if ground.is_empty:
+                continue
             for part in shapely.get_parts(LineString(points).intersection(ground)):
                 if part.length > 15:
                     self.scene.line(np.asarray(part.coords), 2.6, colour)
