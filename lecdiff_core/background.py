@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lecdiff_core.city.layout import JOBS_FOLDER
 from lecdiff_core.city.storage import below, replacing
-from lecdiff_core.errors import UserError
+from lecdiff_core.errors import INTERRUPTED, NOTHING_MADE, USERS_MISTAKE, UserError
 from lecdiff_core.jobs import training_now
 from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report
@@ -40,7 +40,6 @@ INPUT = "input"  # files that were given to a job; removed when it is done
 ORDER_FILE, PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE = "job.json", "process.json", "progress.json", "outcome.json"
 LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
 PROGRESS_VARIABLE = "LECDIFF_PROGRESS_FILE"  # a step writes its progress to the file that this names
-INTERRUPTED = 130
 GRACE = 10.0  # seconds that a step has to stop by itself
 SECONDS_BETWEEN_WRITES = 0.5
 TIME_TO_JUDGE = 3.0  # seconds of progress before the time left is told
@@ -109,6 +108,11 @@ class Job:
         return self.order.step
 
     @property
+    def made_nothing(self) -> bool:
+        """Whether it came to its end without anything of what was asked."""
+        return self.outcome is not None and self.outcome.status == NOTHING_MADE
+
+    @property
     def command(self) -> str:
         """The same as one would type it."""
         return shlex.join(["lecdiff", self.step, str(self.city), *self.order.options])
@@ -126,7 +130,7 @@ class Job:
 
     def problem(self) -> str:
         """Why it failed, in the words of the step; empty where it did not, or ended by a bug, which is in the log."""
-        if self.outcome is None or self.outcome.status != 2:
+        if self.outcome is None or self.outcome.status not in (USERS_MISTAKE, NOTHING_MADE):
             return ""
         last = next((line for line in reversed(self.log().splitlines()) if line.strip()), "")
         return last.removeprefix("lecdiff: ")

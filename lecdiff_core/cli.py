@@ -18,11 +18,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lecdiff_core import __version__
-from lecdiff_core.errors import UserError
+from lecdiff_core.errors import INTERRUPTED, NOTHING_MADE, USERS_MISTAKE, UserError
 from lecdiff_core.progress import Report
 
-INTERRUPTED = 130
-USERS_MISTAKE = 2
 SECONDS_BETWEEN_LINES = 30
 
 app = typer.Typer(
@@ -38,7 +36,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 
 def main() -> None:
-    """Run the command line: status 0, 2 after a user's mistake, 130 after Ctrl-C."""
+    """Run the command line: status 0, 2 after a user's mistake, 3 where nothing could be made, 130 after Ctrl-C."""
     try:
         status = app(prog_name="lecdiff", standalone_mode=False)
     except UserError as error:
@@ -57,9 +55,9 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, status: int = USERS_MISTAKE) -> int:
     print(f"lecdiff: {' '.join(message.split())}", file=sys.stderr)
-    return USERS_MISTAKE
+    return status
 
 
 @app.callback(invoke_without_command=True)
@@ -284,7 +282,9 @@ def imagery(
     with _progress() as report:
         result = fetch_imagery(City.open(city), source, size, metres, date, accept_terms, report=report)
     counts = f"chips: {len(result.made)} made, {len(result.kept)} kept, {len(result.own)} your own, {len(result.failed)} failed"
-    _print(asdict(result), [counts, *_failures(result.failed), *result.notes, result.attribution], as_json)
+    lines = [counts, *_failures(result.failed), *result.notes, result.attribution, result.missing]
+    _print(asdict(result), lines, as_json)
+    _end(result.nothing)
 
 
 @app.command()
@@ -310,16 +310,16 @@ def describe(
     with _progress() as report:
         result = describe_city(City.open(city), provider, model, per_station, instruction, budget=budget, report=report)
     spent = "" if result.cost is None else f", {result.cost:.2f} USD"
+    shared = f", {result.shared} of them shared with a station that has the very same chip" if result.shared else ""
     lines = [
-        f"descriptions by {result.model}: {result.made} made, {result.kept} kept, {len(result.failed)} failed",
+        f"descriptions by {result.model}: {result.made} made{shared}, {result.kept} kept, {len(result.failed)} failed",
         f"tokens: {result.tokens_in:,} in, {result.tokens_out:,} out{spent}",
         *_failures(result.failed),
+        f"stopped: {result.stopped}" if result.stopped else "",
+        result.missing,
     ]
-    if result.stopped:
-        lines.append(
-            f"stopped: {result.stopped}; {len(result.undone)} stations not asked about: {', '.join(result.undone)}"
-        )
     _print(asdict(result), lines, as_json)
+    _end(result.nothing)
 
 
 @app.command()
@@ -343,8 +343,10 @@ def embed(
         f"embeddings of width {result.width}: {len(result.made)} made, {len(result.kept)} kept",
         f"stations without a chip: {len(result.without_chip)}; without a description: {len(result.without_text)}",
         *_failures(result.unreadable),
+        result.missing,
     ]
     _print(asdict(result), lines, as_json)
+    _end(result.nothing)
 
 
 @app.command()
@@ -397,7 +399,14 @@ def _roles(pairs: list[str]) -> dict[str, str]:
 
 
 def _print(result: dict[str, Any], lines: list[str], as_json: bool) -> None:
-    print(json.dumps(_finite(result), default=str, allow_nan=False) if as_json else "\n".join(lines))
+    text = "\n".join(filter(None, lines))
+    print(json.dumps(_finite(result), default=str, allow_nan=False) if as_json else text)
+
+
+def _end(nothing: str) -> None:
+    """End with status 3 where nothing of what was asked could be made, and say why; after the result is printed."""
+    if nothing:
+        raise typer.Exit(_refuse(nothing, NOTHING_MADE))
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,8 @@
-"""The one error a user may cause: it says what is wrong, where, and what to do, in one line."""
+"""The one error a user may cause: it says what is wrong, where, and what to do, in one line; and how a command ends."""
+
+USERS_MISTAKE = 2  # exit status
+NOTHING_MADE = 3  # of what was asked, as where every answer of a server failed
+INTERRUPTED = 130
 
 
 class UserError(Exception):

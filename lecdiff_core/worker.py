@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from lecdiff_core import background, cli
+from lecdiff_core.errors import INTERRUPTED
 
 NICENESS = 10
 
@@ -36,7 +37,7 @@ def _run() -> int:
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     except KeyboardInterrupt:
-        return background.INTERRUPTED
+        return INTERRUPTED
     except Exception:  # a bug; the log is where it belongs
         traceback.print_exc()
         return 1

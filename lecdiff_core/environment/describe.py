@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from lecdiff_core.city.folder import City, named
@@ -30,7 +31,7 @@ from lecdiff_core.environment.description import (
     write_descriptions,
 )
 from lecdiff_core.environment.evidence import Evidence, measure
-from lecdiff_core.environment.imagery import ChipRecord, chip_metres, read_chip_records
+from lecdiff_core.environment.imagery import chip_metres, read_chip_records
 from lecdiff_core.environment.images import MIME_TYPES, ImageError, read_image
 from lecdiff_core.environment.instruction import Instruction, load_instruction
 from lecdiff_core.environment.jsonl import append_record
@@ -58,6 +59,7 @@ class DescriptionReport:
     prompt_version: str
     estimate: Estimate  # of what was to be asked, before the first question
     made: int = 0  # descriptions that are new
+    shared: int = 0  # of these, taken from a station with the very same chip, without a question
     kept: int = 0  # descriptions that were there, made from the same chip, model and instruction
     failed: dict[str, str] = field(default_factory=dict)  # station id: reason
     undone: list[str] = field(default_factory=list)  # stations not asked about, because the run was stopped
@@ -65,6 +67,22 @@ class DescriptionReport:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None  # dollars, None where the price is not known
+
+    @property
+    def missing(self) -> str:
+        """Which stations are not described, as a line; empty where all are."""
+        without = list(dict.fromkeys([*self.failed, *self.undone]))
+        if not without:
+            return ""
+        asked = f", {len(self.undone)} of them not asked about" if self.undone else ""
+        return f"{len(without)} stations are not described{asked}: {named(without)}"
+
+    @property
+    def nothing(self) -> str:
+        """Why nothing of what was asked could be made, as a line; empty where something was, or nothing was asked."""
+        if self.made or not self.missing or (self.kept and not self.estimate.calls):
+            return ""
+        return f"{self.stopped or next(iter(self.failed.values()))}; {self.missing}"
 
 
 class Rejected(BaseModel):
@@ -83,10 +101,17 @@ class Rejected(BaseModel):
 
 @dataclass(frozen=True)
 class _Job:
-    key: DescriptionKey
+    """One question; its answer is of every station in `keys`, which have the very same chip."""
+
+    keys: tuple[DescriptionKey, ...]
     chip: Path
     metres: float
     size: tuple[int, int]
+
+    @property
+    def key(self) -> DescriptionKey:
+        """The first of them."""
+        return self.keys[0]
 
 
 def estimate_descriptions(
@@ -119,10 +144,11 @@ def describe_city(
 
     provider: "openai", any OpenAI-compatible endpoint, or "offline". instruction: a shipped one by name, or the path of a `.md`
     file. base_url, api_key: else from the environment (see `ChatModel`). budget: dollars this run may cost at most; it needs a
-    known price (`prices`, or a listed model).
+    known price (`prices`, or a listed model). Stations with the very same chip at the same scale share an answer.
 
     Stations that fail are named in the report and the others go on. When the key is refused, the quota used up or the server gone,
-    the run stops and says so. Raises UserError for wrong options, and for such a stop where nothing at all was achieved.
+    the run stops and says so. Raises UserError for wrong options, and for a refused key, an unknown model or a wrong address where
+    nothing at all was achieved.
     """
     with _only_run(city):
         plan = _Plan(city, provider, model, per_station, instruction)
@@ -131,16 +157,20 @@ def describe_city(
         _check_budget(budget, estimate, plan.model)
         result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
         report(0, max(1, len(plan.jobs)), str(estimate))
+        mistaken = False
+        _share(city, plan, result)
         if provider == "offline":
-            _run(city, plan, _offline, _Purse(Prices(0.0, 0.0), None, plan.instruction), result, 1, report)
+            purse = _Purse(Prices(0.0, 0.0), None, plan.instruction)
+            mistaken = _run(city, plan, _offline, purse, result, 1, report)
         elif plan.jobs:
             with ChatModel(plan.model, base_url, api_key) as chat:
                 purse = _Purse(prices, budget, plan.instruction)
-                _run(city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report)
+                mistaken = _run(
+                    city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report
+                )
         _refine(city, False, report)
-    if result.stopped and not result.made:
-        missing = f"{len(result.undone)} stations are not described: {named(result.undone)}"
-        raise UserError(f"{result.stopped}; {missing}")
+    if mistaken and not result.made:
+        raise UserError(f"{result.stopped}; {result.missing}")
     return result
 
 
@@ -164,20 +194,21 @@ def _refine(city: City, again: bool, report: Report) -> int:
     path = city.path / DESCRIPTIONS_FILE
     descriptions = read_descriptions(path)
     waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
-    waiting.sort(key=lambda i: descriptions[i].station_id)
+    waiting.sort(key=lambda i: descriptions[i].image_sha256)
     records, rules, refined = read_chip_records(city), default_rules(), 0
-    measured: dict[tuple[str, str], Evidence | None] = {}
+    measured: dict[tuple[str, float], Evidence | None] = {}  # of the chip at hand, which several stations may share
     try:
         for done, i in enumerate(waiting, start=1):
             one = descriptions[i]
-            key = one.station_id, one.image_sha256
-            if key not in measured:
-                measured = {key: _evidence(city, one, records.get(one.station_id, []))}
-            if evidence := measured[key]:
-                verdict = refine_with(one.text, evidence, rules=rules)
-                scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
-                descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})
-                refined += 1
+            metres = chip_metres(records.get(one.station_id, []), one.image_sha256)
+            if image := _described_chip(city, one):
+                if (one.image_sha256, metres) not in measured:
+                    measured = {(one.image_sha256, metres): _evidence(image, metres)}
+                if evidence := measured[one.image_sha256, metres]:
+                    verdict = refine_with(one.text, evidence, rules=rules)
+                    scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
+                    descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})
+                    refined += 1
             report(done, len(waiting), f"refined {done} of {len(waiting)}")
     finally:
         if refined:
@@ -185,15 +216,35 @@ def _refine(city: City, again: bool, report: Report) -> int:
     return refined
 
 
-def _evidence(city: City, description: Description, records: list[ChipRecord]) -> Evidence | None:
-    """Measure the chip a description was made from; None where the city has another one now, or it shows too little."""
+def _described_chip(city: City, description: Description) -> Image.Image | None:
+    """The chip a description was made from; None where the city has another one now."""
     try:
-        chip, digest, (width, _) = _chip(city, description.station_id)
-        if digest != description.image_sha256:
-            return None
-        return measure(read_image(chip.read_bytes()), chip_metres(records, digest) / width)
+        chip, digest, _ = _chip(city, description.station_id)
+        return read_image(chip.read_bytes()) if digest == description.image_sha256 else None
     except (ImageError, UserError):
         return None
+
+
+def _evidence(image: Image.Image, metres: float) -> Evidence | None:
+    """What can be measured in a chip; None where it shows too little."""
+    try:
+        return measure(image, metres / image.width)
+    except UserError:
+        return None
+
+
+class _Question(NamedTuple):
+    """What decides an answer: where these are the same, one answer will do."""
+
+    n: int
+    model: str
+    prompt_version: str
+    image_sha256: str
+    metres: float
+
+
+def _question(key: DescriptionKey, metres: float) -> _Question:
+    return _Question(key.n, key.model, key.prompt_version, key.image_sha256, metres)
 
 
 class _Plan:
@@ -211,10 +262,15 @@ class _Plan:
         self.prompt_version = NO_INSTRUCTION if provider == "offline" else self.instruction.prompt_version
         self.per_station = per_station
         self.kept = 0
-        self.jobs: list[_Job] = []
         self.failed: dict[str, str] = {}
-        there = {one.key for one in read_descriptions(city.path / DESCRIPTIONS_FILE)}
+        self.shared: list[Description] = []  # what another station with the very same chip was described with
+        there = read_descriptions(city.path / DESCRIPTIONS_FILE)
         records = read_chip_records(city)
+        answered = {
+            _question(one.key, chip_metres(records.get(one.station_id, []), one.image_sha256)): one for one in there
+        }
+        present = {one.key for one in there}
+        asked: dict[_Question, _Job] = {}
         for station in city.station_ids:
             try:
                 chip, digest, size = _chip(city, station)
@@ -222,12 +278,17 @@ class _Plan:
                 self.failed[station] = str(error)
                 continue
             metres = chip_metres(records.get(station, []), digest)
-            keys = [
-                DescriptionKey(station, n, self.model, self.prompt_version, digest) for n in range(1, per_station + 1)
-            ]
-            missing = [key for key in keys if key not in there]
-            self.kept += len(keys) - len(missing)
-            self.jobs += [_Job(key, chip, metres, size) for key in missing]
+            for n in range(1, per_station + 1):
+                key = DescriptionKey(station, n, self.model, self.prompt_version, digest)
+                question = _question(key, metres)
+                if key in present:
+                    self.kept += 1
+                elif question in answered:
+                    self.shared.append(answered[question].model_copy(update={"station_id": station}))
+                else:
+                    job = asked.get(question, _Job((), chip, metres, size))
+                    asked[question] = replace(job, keys=(*job.keys, key))
+        self.jobs = list(asked.values())
 
     def estimate(self, prices: Prices) -> Estimate:
         """Tokens and dollars of all the jobs."""
@@ -254,6 +315,14 @@ def _chip(city: City, station: str) -> tuple[Path, str, tuple[int, int]]:
             f"its chip is {image.width}×{image.height} pixels; it must be square, {SMALLEST_CHIP} to {LARGEST_CHIP} a side"
         )
     return chip, hashlib.sha256(content).hexdigest(), image.size
+
+
+def _share(city: City, plan: _Plan, result: DescriptionReport) -> None:
+    """Give stations the answers that were got for another one with the very same chip."""
+    for description in plan.shared:
+        append_description(city.path / DESCRIPTIONS_FILE, description)
+        result.made += 1
+        result.shared += 1
 
 
 @contextmanager
@@ -304,7 +373,7 @@ class _Purse:
         price = self._prices.cost(*self._expected(job)) or 0.0
         with self._lock:
             if self._budget is not None and (self.cost or 0.0) + sum(self._open.values()) + price > self._budget:
-                raise StopError(f"the budget of {self._budget:g} USD is used up")
+                raise StopError(f"the budget of {self._budget:g} USD is used up", asked=False)
             self._open[job] = price
 
     def pay(self, job: _Job, reply: Reply | None) -> None:
@@ -364,15 +433,22 @@ class _Desk:
     def _keep(self, job: _Job, reply: Reply) -> None:
         sentences = [Sentence(text=text) for text in split_sentences(reply.text)]
         with self._lock:
-            append_description(
-                self._folder / DESCRIPTIONS_FILE, Description(**job.key._asdict(), text=reply.text, sentences=sentences)
-            )
+            for key in job.keys:
+                append_description(
+                    self._folder / DESCRIPTIONS_FILE, Description(**key._asdict(), text=reply.text, sentences=sentences)
+                )
 
     def _reject(self, job: _Job, error: UnusableError) -> None:
         with self._lock:
             append_record(
                 self._folder / REJECTED_FILE, Rejected(**job.key._asdict(), text=error.reply.text, reason=str(error))
             )
+
+
+def _fail(result: DescriptionReport, plan: _Plan, job: _Job, error: Exception) -> None:
+    which = f"description {job.key.n}: " if plan.per_station > 1 else ""
+    for key in job.keys:
+        result.failed.setdefault(key.station_id, f"{which}{error}")
 
 
 def _run(
@@ -383,11 +459,11 @@ def _run(
     result: DescriptionReport,
     concurrency: int,
     report: Report,
-) -> None:
-    """Work through the jobs; what came of them goes into `result`."""
+) -> bool:
+    """Work through the jobs; what came of them goes into `result`. Whether a mistake of the user's stopped them."""
     desk = _Desk(city, describer, purse)
     settled: set[_Job] = set()
-    in_a_row = 0
+    in_a_row, mistaken = 0, False
     executor = ThreadPoolExecutor(concurrency)
     try:
         futures = {executor.submit(desk.work, job): job for job in plan.jobs}
@@ -396,16 +472,19 @@ def _run(
             try:
                 if future.result():
                     settled.add(job)
-                    result.made += 1
+                    result.made += len(job.keys)
+                    result.shared += len(job.keys) - 1
                     in_a_row = 0
             except (UnusableError, FailedError) as error:
                 settled.add(job)
-                which = f"description {job.key.n}: " if plan.per_station > 1 else ""
-                result.failed.setdefault(job.key.station_id, f"{which}{error}")
+                _fail(result, plan, job, error)
                 in_a_row = in_a_row + 1 if isinstance(error, FailedError) and error.connection else 0
                 stop = str(error) if in_a_row == FAILURES_IN_A_ROW else ""
             except StopError as error:
-                stop = str(error)
+                stop, mistaken = str(error), mistaken or error.mistake
+                if error.asked:
+                    settled.add(job)
+                    _fail(result, plan, job, error)
             if stop:
                 desk.close()
                 result.stopped = result.stopped or stop
@@ -416,4 +495,6 @@ def _run(
         desk.close()
         executor.shutdown(wait=True, cancel_futures=True)
         result.tokens_in, result.tokens_out, result.cost = purse.tokens_in, purse.tokens_out, purse.cost
-    result.undone = list(dict.fromkeys(job.key.station_id for job in plan.jobs if job not in settled))
+    result.failed = {station: result.failed[station] for station in city.station_ids if station in result.failed}
+    result.undone = list(dict.fromkeys(key.station_id for job in plan.jobs if job not in settled for key in job.keys))
+    return mistaken

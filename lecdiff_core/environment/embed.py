@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lecdiff_core.city.folder import City
+from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, EMBEDDED_FILE, ENCODER_FOLDER
 from lecdiff_core.city.storage import changing, recover, replacing
 from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
@@ -48,6 +48,19 @@ class EmbedReport:
     without_text: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> str:
+        """Which stations are not embedded, as a line; empty where all are."""
+        without = [*self.without_chip, *self.unreadable]
+        return f"{len(without)} stations are not embedded: {named(without)}" if without else ""
+
+    @property
+    def nothing(self) -> str:
+        """Why not a single station could be embedded, as a line; empty where one is."""
+        if self.made or self.kept:
+            return ""
+        return f"no station has a chip that can be embedded; fetch imagery first with `lecdiff imagery`; {self.missing}"
 
 
 class _Source(NamedTuple):
@@ -91,6 +104,8 @@ def embed_city(city: City, encoder: str = "default", device: str = "auto", repor
         _embed(jobs, files, folder, made, device, result, report)
     else:
         report(1, 1, "every chip and text is embedded already")
+    if not made:
+        return result
     table = _table(city, made, result)
     result.width = table.image.shape[1]
     _keep(city, files, table)
@@ -190,49 +205,65 @@ def _embed(
 
     encoder = Encoder.of(files, folder, choose_device(device))
     kept_at = time.monotonic()
+    known = {(one.source.chip, one.source.text): one.rows for one in made.values()}
+    groups = []
+    for key, group in _groups(jobs).items():
+        if key in known:
+            made |= {job.station: _Made(job.source, known[key]) for job in group}
+            result.made += [job.station for job in group]
+        else:
+            groups.append(group)
+    done = len(result.made)
     try:
-        for start in range(0, len(jobs), BLOCK):
-            block = jobs[start : start + BLOCK]
-            for job, rows in _rows(encoder, block, result):
-                made[job.station] = _Made(job.source, rows)
-                result.made.append(job.station)
+        for start in range(0, len(groups), BLOCK):
+            block = groups[start : start + BLOCK]
+            for group, rows in _rows(encoder, block, result):
+                made |= {job.station: _Made(job.source, rows) for job in group}
+                result.made += [job.station for job in group]
             if time.monotonic() - kept_at > SECONDS_BETWEEN_KEEPS:
                 _write_cache(folder / EMBEDDED_FILE, result.encoder, made)
                 kept_at = time.monotonic()
-            done = start + len(block)
+            done += sum(map(len, block))
             report(done, len(jobs), f"embedded {done} of {len(jobs)} chips")
     finally:
         if result.made:
+            result.made = [job.station for job in jobs if job.station in made]
             _write_cache(folder / EMBEDDED_FILE, result.encoder, made)
 
 
-def _rows(encoder: "Encoder", block: list[_Job], result: EmbedReport) -> list[tuple[_Job, np.ndarray]]:
-    """(3, D) rows of each job whose chip can be read."""
+def _groups(jobs: list[_Job]) -> dict[tuple[str, str], list[_Job]]:
+    """Stations with the very same chip and texts, as the sectors of a mast have: they are embedded once."""
+    groups: dict[tuple[str, str], list[_Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.source.chip, job.source.text), []).append(job)
+    return groups
+
+
+def _rows(encoder: "Encoder", block: list[list[_Job]], result: EmbedReport) -> list[tuple[list[_Job], np.ndarray]]:
+    """(3, D) rows of each group whose chip can be read."""
     images, readable = [], []
-    for job in block:
+    for group in block:
         try:
-            images.append(read_image(job.chip.read_bytes()).convert("RGB"))
-            readable.append(job)
+            images.append(read_image(group[0].chip.read_bytes()).convert("RGB"))
+            readable.append(group)
         except (ImageError, OSError) as error:
-            result.unreadable[job.station] = str(error)
-    counts = [max(1, len(job.texts)) for job in readable]
+            result.unreadable |= {job.station: str(error) for job in group}
+    counts = [max(1, len(group[0].texts)) for group in readable]
     repeated = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
-    texts = [text for job in readable for text in (job.texts or [""])]
+    texts = [text for group in readable for text in (group[0].texts or [""])]
     if not readable:
         return []
     embedded = np.stack(encoder.embed_pairs(repeated, texts), axis=1)
     rows = []
-    for job, part in zip(readable, np.split(embedded, np.cumsum(counts)[:-1]), strict=True):
+    for group, part in zip(readable, np.split(embedded, np.cumsum(counts)[:-1]), strict=True):
         mean = part.mean(0)
         mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-        mean[1] *= bool(job.texts)
-        rows.append((job, mean))
+        mean[1] *= bool(group[0].texts)
+        rows.append((group, mean))
     return rows
 
 
 def _table(city: City, made: dict[str, _Made], result: EmbedReport) -> EnvironmentTable:
-    if not made:
-        raise UserError(f"{city.path} has no chip that can be embedded; fetch imagery first with `lecdiff imagery`")
     empty = np.zeros_like(next(iter(made.values())).rows)
     rows = np.stack([made[station].rows if station in made else empty for station in city.station_ids])
     hashes = tuple(made[station].source.chip if station in made else "" for station in city.station_ids)

@@ -19,7 +19,7 @@ import tomli_w
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from lecdiff_core.city.folder import City, read_meta
+from lecdiff_core.city.folder import City, named, read_meta
 from lecdiff_core.city.layout import CHIP_RECORDS_FILE, CHIPS_FOLDER, META_FILE, TILE_CACHE_FOLDER
 from lecdiff_core.city.storage import below, replacing
 from lecdiff_core.environment import geotiff, wayback
@@ -74,8 +74,26 @@ class ImageryReport:
     own: list[str] = field(default_factory=list)  # a chip that was not made here, left alone
     failed: dict[str, str] = field(default_factory=dict)  # station id: reason
     requested_tiles: int = 0
+    failed_tiles: int = 0  # of those requested, or not even tried
+    unreachable: bool = False  # the service did not even describe itself
     attribution: str = ""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> str:
+        """Which stations have no chip, as a line; empty where all have one."""
+        return f"{len(self.failed)} stations have no chip: {named(list(self.failed))}" if self.failed else ""
+
+    @property
+    def nothing(self) -> str:
+        """Why nothing of what was asked could be made, as a line; empty where something was, or nothing was asked.
+
+        That some stations cannot have a chip is no such case where the others have theirs; that no tile came at all is one.
+        """
+        no_tile = self.unreachable or 0 < self.requested_tiles <= self.failed_tiles
+        if self.made or not self.failed or ((self.kept or self.own) and not no_tile):
+            return ""
+        return f"{next(iter(self.failed.values()))}; {self.missing}"
 
 
 @dataclass(frozen=True)
@@ -117,7 +135,7 @@ def fetch_imagery(
     second. Attribution goes into `city.toml` and beside every chip.
 
     A station whose chip cannot be made is named in the report with its reason, and the others go on. Raises UserError
-    for wrong options, for a file that is no usable raster, and where the service cannot be reached at all.
+    for wrong options and for a file that is no usable raster.
     """
     _check_options(size, metres)
     _check_places(city, source)
@@ -140,7 +158,14 @@ def fetch_imagery(
         return result
     if is_template or source == ARCGIS:
         with Web(per_second) as web:
-            service = _service(source, date, web)
+            try:
+                service = _service(source, date, web)
+            except WebError as error:
+                reason = (
+                    f"{host_of(arcgis_url())}: {error}; check the network, or use --source with imagery of your own"
+                )
+                result.failed, result.unreachable = dict.fromkeys(places, reason), True
+                return result
             _from_tiles(city, wanted, service, places, web, concurrency, result, report)
         if date is not None:
             result.notes.append(
@@ -245,17 +270,13 @@ def _is_image(content: bytes) -> bool:
 
 
 def _service(source: str, date: str | None, web: Web) -> _Service:
+    """Where the tiles come from. Raises WebError where the service does not describe itself."""
     if source != ARCGIS:
         return _Service(source, DEEPEST_ZOOM, POWERED_BY_ESRI if _is_esri(source) else "")
-    try:
-        deepest, attribution = web.get(f"{arcgis_url()}?f=json", _read_description)
-        if date is None:
-            return _Service(f"{arcgis_url()}/tile/{{z}}/{{y}}/{{x}}?blankTile=false", deepest, attribution)
-        release = wayback.nearest(wayback.releases(web), wayback.parse_month(date))
-    except WebError as error:
-        raise UserError(
-            f"{host_of(arcgis_url())}: {error}; check the network, or use --source with imagery of your own"
-        ) from None
+    deepest, attribution = web.get(f"{arcgis_url()}?f=json", _read_description)
+    if date is None:
+        return _Service(f"{arcgis_url()}/tile/{{z}}/{{y}}/{{x}}?blankTile=false", deepest, attribution)
+    release = wayback.nearest(wayback.releases(web), wayback.parse_month(date))
     day = release.published.isoformat()
     return _Service(release.template, deepest, f"{attribution} (World Imagery Wayback {day})", day)
 
@@ -292,7 +313,7 @@ def _from_tiles(
     cache = TileCache(city.path / TILE_CACHE_FOLDER / f"{host_of(service.template)}-{key}")
     tiles = [tile for place in windows.values() for tile in place.tiles.values()]
     fetched = fetch_tiles(tiles, service.template, cache, web, concurrency, report)
-    result.requested_tiles = fetched.requested
+    result.requested_tiles, result.failed_tiles = fetched.requested, len(fetched.failed)
     _keep_attribution(city, service.attribution, result)
     for done, (station, place) in enumerate(windows.items(), start=1):
         problems = [(tile, reason) for tile in place.tiles.values() if (reason := fetched.reason(tile))]

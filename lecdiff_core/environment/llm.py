@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import openai
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from lecdiff_core.environment.english import is_english
+from lecdiff_core.environment.answers import NoDescriptionError, description_in
+from lecdiff_core.environment.refusals import REFUSED
 from lecdiff_core.environment.web import check_url, host_of
 from lecdiff_core.errors import UserError
 
@@ -25,6 +26,12 @@ ATTEMPTS = 5
 LONGEST_WAIT = 120.0  # seconds
 BACK_OFF = wait_exponential_jitter(multiplier=1.0, max=30, jitter=1.0)
 LONGEST_ANSWER = 1500  # tokens
+LONGEST_WORDS = 200  # characters of a server's own words that are passed on
+# What servers that know no structured output say of it, under whatever status.
+NOT_STRUCTURED = re.compile(
+    r"response_format|json_schema|structured|schema|grammar|max_completion_tokens", re.IGNORECASE
+)
+SECRETS = re.compile(r"\b(?:sk|pk|key)-[\w*.-]{6,}|\bBearer\s+\S+|data:image/\S+", re.IGNORECASE)
 AS_JSON = 'Answer with one JSON object {"sentences": ["…", "…"]} and nothing else.'
 
 
@@ -36,9 +43,20 @@ class Answer(BaseModel):
     sentences: list[str]
 
 
+class _Part(BaseModel):
+    text: str = ""
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said, in one piece."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content).strip()
+        return (self.content or "").strip()
 
 
 class _Choice(BaseModel):
@@ -84,7 +102,14 @@ class FailedError(Exception):
 
 
 class StopError(Exception):
-    """No question will get an answer: key refused, quota used up, no such model."""
+    """No question will get an answer: key refused, quota used up, no such model.
+
+    mistake: the user's, who can mend it. asked: a question was asked, and found this out.
+    """
+
+    def __init__(self, reason: str, mistake: bool = False, asked: bool = True) -> None:
+        super().__init__(reason)
+        self.mistake, self.asked = mistake, asked
 
 
 class ChatModel:
@@ -131,8 +156,8 @@ class ChatModel:
             return retrying(lambda: self._ask(image, mime_type, instruction))
         except openai.APIError as error:
             raise self._explained(error) from None
-        except ValueError:
-            raise FailedError("the server's answer is not understood") from None
+        except ValueError:  # not even HTTP's own form
+            raise FailedError(f"the answer of {self.host} is not understood") from None
 
     def _ask(self, image: bytes, mime_type: str, instruction: str) -> Reply:
         structured = self._structured
@@ -153,71 +178,98 @@ class ChatModel:
             response = self._client.chat.completions.with_raw_response.create(
                 model=self.model, messages=messages, **options
             )
-        except (openai.BadRequestError, openai.UnprocessableEntityError):
-            if not structured:
+        except openai.APIStatusError as error:
+            if not structured or not _may_be_the_structure(error):
                 raise
-            self._structured = False  # the server knows no structured output: ask in words only, from now on
+            return self._ask_in_words(image, mime_type, instruction)
+        try:
+            return read_completion(response.content, f"{instruction}\n\n{AS_JSON}")
+        except ValueError:
+            words = self._scrubbed(response.content.decode("utf-8", "replace"))
+            raise FailedError(f"the answer of {self.host} is not understood{words}") from None
+
+    def _ask_in_words(self, image: bytes, mime_type: str, instruction: str) -> Reply:
+        """Ask a server that seems to know no structured output; where that works it is asked so from now on."""
+        self._structured = False
+        try:
             return self._ask(image, mime_type, instruction)
-        return read_completion(response.content)
+        except openai.APIStatusError:
+            self._structured = True
+            raise
 
     def _explained(self, error: openai.APIError) -> Exception:
         if isinstance(error, openai.APITimeoutError):
             return FailedError(f"{self.host} timed out", connection=True)
         if isinstance(error, openai.APIConnectionError):
             return FailedError(f"no connection to {self.host}", connection=True)
-        if _is_quota(error):
-            return StopError(f"the quota at {self.host} is used up; raise it, then run again to go on")
         if not isinstance(error, openai.APIStatusError):
-            return FailedError("the server's answer is not understood")
-        status = error.status_code
+            return FailedError(f"the answer of {self.host} is not understood")
+        status, words = error.status_code, self._scrubbed(error.response.text)
+        if _is_quota(error):
+            return StopError(f"the quota at {self.host} is used up{words}; raise it, then run again to go on")
         if status in (401, 403):
-            return StopError(f"the key was refused by {self.host} ({status}); check OPENAI_API_KEY")
+            return StopError(
+                f"the key was refused by {self.host} ({status}){words}; check OPENAI_API_KEY", mistake=True
+            )
         if status == 404:
-            return StopError(f"{self.host} has no model {self.model!r} at this address (404)")
+            return StopError(
+                f"{self.host} has no model {self.model!r} at this address (404){words}; check --model and the address",
+                mistake=True,
+            )
         if 300 <= status < 400:
-            return StopError(f"{self.host} redirects to another address; give that one as base URL")
+            return StopError(f"{self.host} redirects to another address; give that one as base URL", mistake=True)
         if status == 429 or status >= 500:
-            return FailedError(f"{self.host} stayed busy (HTTP {status})", connection=True)
-        return FailedError(f"{self.host} refused the request (HTTP {status}): {self._scrubbed(error.message)}")
+            return FailedError(f"{self.host} stayed busy (HTTP {status}){words}", connection=True)
+        return FailedError(f"{self.host} refused the request (HTTP {status}){words}")
 
-    def _scrubbed(self, message: str) -> str:
-        text = " ".join(message.split())
-        return (text.replace(self._key, "…") if self._key else text)[:200]
+    def _scrubbed(self, body: str) -> str:
+        """The server's own words, after a colon: on one line, bounded, without the key."""
+        words = _words_of(body)
+        words = words.replace(self._key, "…") if self._key else words
+        words = " ".join("".join(letter if letter.isprintable() else " " for letter in SECRETS.sub("…", words)).split())
+        return f": {words[:LONGEST_WORDS]}" if words else ""
 
 
-def read_completion(body: bytes) -> Reply:
+def read_completion(body: bytes, asked: str = "") -> Reply:
     """The description in the body of a chat completion.
 
-    Raises ValueError where it is none, and UnusableError: empty, cut off, refused, malformed, not English.
+    asked: the question; an answer that only repeats it is none. Raises ValueError where the body is no completion, and
+    UnusableError: empty, cut off, refused, malformed, not English.
     """
     completion = _Completion.model_validate_json(body)
     used = (completion.usage.prompt_tokens, completion.usage.completion_tokens) if completion.usage else (None, None)
     choice = completion.choices[0] if completion.choices else _Choice()
-    content = (choice.message.content or "").strip()
-    raw = Reply(content, *used)
+    raw = Reply(choice.message.text, *used)
     if choice.finish_reason == "length":
         raise UnusableError("the answer was cut off", raw)
     if choice.finish_reason == "content_filter" or choice.message.refusal:
-        raise UnusableError("the model refused to describe it", raw)
-    text = _sentences_of(content, raw)
-    if not text:
-        raise UnusableError("the answer is empty", raw)
-    if not is_english(text):
-        raise UnusableError("not English", raw)
-    return Reply(text, *used)
-
-
-def _sentences_of(content: str, raw: Reply) -> str:
-    """The text of a JSON answer, or of one in plain words."""
-    if fenced := re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", content, re.DOTALL):
-        content = fenced[1]
-    if not content.startswith(("{", "[")):
-        return content
+        raise UnusableError(REFUSED, raw)
     try:
-        answer = Answer.model_validate(json.loads(content))
-    except (ValueError, ValidationError, RecursionError):
-        raise UnusableError("the answer is malformed", raw) from None
-    return " ".join(sentence.strip() for sentence in answer.sentences if sentence.strip())
+        return Reply(description_in(raw.text, asked), *used)
+    except NoDescriptionError as error:
+        raise UnusableError(str(error), raw) from None
+
+
+def _words_of(body: str) -> str:
+    """What a server says of an error, in JSON of several shapes, in HTML or in plain words."""
+    try:
+        told: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", body[:20_000], flags=re.DOTALL | re.IGNORECASE)
+    for _ in range(4):
+        told = told[0] if isinstance(told, list) and told else told
+        if not isinstance(told, dict):
+            break
+        told = next((told[name] for name in ("error", "message", "detail", "msg", "reason") if told.get(name)), "")
+    return told if isinstance(told, str) else ""
+
+
+def _may_be_the_structure(error: openai.APIStatusError) -> bool:
+    """Whether a refusal may be one of structured output, which many servers do not know."""
+    status = error.status_code
+    return status in (400, 422) or (
+        status in (404, 405, 415, 500, 501) and bool(NOT_STRUCTURED.search(error.response.text))
+    )
 
 
 def _is_quota(error: openai.APIError) -> bool:

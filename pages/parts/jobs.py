@@ -32,6 +32,7 @@ STATES = {
     "done": (":green-badge[:material/check: Done]", ""),
     "stopped": (":gray-badge[:material/pause: Stopped]", "What was finished is kept; resume goes on from there."),
     "failed": (":red-badge[:material/error: Failed]", ""),
+    "nothing": (":orange-badge[:material/block: Nothing made]", "What was there before is kept; resume tries again."),
     "died": (
         ":orange-badge[:material/heart_broken: Ended unexpectedly]",
         "Its process was killed: the machine was restarted or ran out of memory. What was finished is kept.",
@@ -115,16 +116,16 @@ def _snapshot(jobs: list[Job]) -> list[tuple[str, str]]:
 
 
 def _show(job: Job, city: Path) -> None:
-    badge, told = STATES[job.state]
+    badge, told = STATES["nothing" if job.made_nothing else job.state]
     elsewhere = "" if job.city == city.resolve() else f" · {literal(job.city.name)}"
     st.markdown(f"**{TITLES[job.step]}**{elsewhere} {badge}")
     if job.state == "running":
         progress(job)
     elif job.state == "failed":
         st.error(literal(problem(job)), icon=":material/error:")
-    elif told:
+    if told:
         st.html(f'<p class="lec-sub">{told}</p>')
-    if job.state == "done":
+    if job.state == "done" or job.made_nothing:
         st.html(result(job) or "<p></p>")
     _buttons(job, city)
     with st.expander("Log and command", key=f"log-{job.id}"):
@@ -235,7 +236,8 @@ def _imagery(told: dict) -> list[str]:
 
 def _describe(told: dict) -> list[str]:
     spent = "" if not told["cost"] else f", {told['cost']:.2f} USD"
-    lines = [f"{told['made']} descriptions made, {told['kept']} kept, by {told['model']}{spent}"]
+    shared = f", {told['shared']} of them shared with a station of the same image" if told.get("shared") else ""
+    lines = [f"{told['made']} descriptions made{shared}, {told['kept']} kept, by {told['model']}{spent}"]
     if told["stopped"]:
         lines.append(f"stopped: {told['stopped']}; {len(told['undone'])} stations were not asked about")
     return [*lines, *_failures(told["failed"])]

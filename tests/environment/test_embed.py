@@ -10,6 +10,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.environment import embed
 from lecdiff_core.environment.description import append_description, write_descriptions
 from lecdiff_core.environment.embed import embed_city
+from lecdiff_core.environment.encoder import Encoder
 from lecdiff_core.environment.neighbours import search
 from lecdiff_core.environment.table import read_environment, write_environment
 from lecdiff_core.errors import UserError
@@ -196,7 +197,10 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(city, encoder_folder, monke
         embed_city(city, str(encoder_folder), report=stop)
     assert read_environment(city) is None
     resumed = embed_city(city, str(encoder_folder))
-    assert resumed.kept == list(city.station_ids[:4]) and resumed.made == list(city.station_ids[4:])
+    chips = {station: city.chip(station).read_bytes() for station in city.station_ids}
+    first = list(dict.fromkeys(chips.values()))[:4]
+    assert resumed.kept == [station for station in city.station_ids if chips[station] in first]
+    assert resumed.made == [station for station in city.station_ids if chips[station] not in first]
     assert table_of(city).image.all(axis=1).any()
 
 
@@ -225,9 +229,28 @@ def test_damaged_embeddings_are_made_again(city, encoder_folder, damage):
     assert np.allclose(table_of(city).unified, before.unified, atol=1e-6)
 
 
-def test_a_city_without_any_chip_is_refused(little_city, encoder_folder):
-    with pytest.raises(UserError, match="lecdiff imagery"):
-        embed_city(little_city, str(encoder_folder))
+def test_a_city_without_any_chip_gets_nothing_and_is_told(little_city, encoder_folder):
+    made = embed_city(little_city, str(encoder_folder))
+    assert "lecdiff imagery" in made.nothing and "stations are not embedded" in made.nothing
+    assert not (little_city.path / "environment.safetensors").exists()
+
+
+def test_the_very_same_chip_and_text_are_embedded_once(city, encoder_folder, monkeypatch):
+    first, second, *_ = city.station_ids
+    embed_city(city, str(encoder_folder))
+    alike = city.chip(second)
+    alike.write_bytes(city.chip(first).read_bytes())
+    descriptions_file(city).unlink(missing_ok=True)
+    asked = []
+    whole = Encoder.embed_pairs
+    monkeypatch.setattr(
+        Encoder, "embed_pairs", lambda self, images, texts: asked.extend(images) or whole(self, images, texts)
+    )
+    made = embed_city(city, str(encoder_folder))
+    assert len(asked) <= len(city.station_ids) - 1 and second in made.made
+    table = table_of(city)
+    assert np.array_equal(table.unified[0], table.unified[1])
+    assert embed_city(city, str(encoder_folder)).made == []
 
 
 @pytest.mark.parametrize("encoder", ["no-such-encoder", "ViT-B-32/nothing"])

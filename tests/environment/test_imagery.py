@@ -470,8 +470,8 @@ def test_a_date_picks_the_nearest_release(city, esri, date, day, number):
 @pytest.mark.parametrize("answer_of_service", [b"", b"<html>", b"[]", b'{"tileInfo": null}', b"\xff\xfe"])
 def test_a_service_that_is_not_understood_is_named(city, esri, answer_of_service):
     esri.documents["/World_Imagery/MapServer"] = answer_of_service
-    with pytest.raises(UserError, match=r"127\.0\.0\.1: the service's description is not understood"):
-        fetch_imagery(city, accept_terms=True, **FAST)
+    report = fetch_imagery(city, accept_terms=True, **FAST)
+    assert report.nothing.startswith("127.0.0.1: the service's description is not understood")
 
 
 @pytest.mark.parametrize(
@@ -479,14 +479,40 @@ def test_a_service_that_is_not_understood_is_named(city, esri, answer_of_service
 )
 def test_a_list_of_releases_that_is_not_understood_is_named(city, esri, document):
     esri.documents["/wayback/MapServer/WMTS/1.0.0/WMTSCapabilities.xml"] = document
-    with pytest.raises(UserError, match="list of releases"):
-        fetch_imagery(city, date="2014-08", accept_terms=True, **FAST)
+    assert "list of releases" in fetch_imagery(city, date="2014-08", accept_terms=True, **FAST).nothing
 
 
 def test_no_network_for_arcgis_is_one_line(city, monkeypatch):
     monkeypatch.setenv("LECDIFF_ARCGIS_URL", "http://127.0.0.1:9/MapServer")
-    with pytest.raises(UserError, match=r"127\.0\.0\.1: no connection"):
-        fetch_imagery(city, accept_terms=True, **FAST)
+    report = fetch_imagery(city, accept_terms=True, **FAST)
+    assert report.nothing.startswith("127.0.0.1: no connection") and set(report.failed) == set(city.station_ids)
+
+
+def test_nothing_was_made_where_no_tile_came_at_all(city, server):
+    server.behave = lambda tile, times: answer(status=404)
+    report = fetch_imagery(city, server.template, **FAST)
+    assert "HTTP 404" in report.nothing and f"{len(city.station_ids)} stations have no chip" in report.nothing
+    server.behave = lambda tile, times: None
+    report = fetch_imagery(city, server.template, **FAST)
+    assert report.made and not report.nothing
+    server.behave = lambda tile, times: answer(status=404)
+    assert fetch_imagery(city, server.template, size=200, metres=900, **FAST).nothing, (
+        "other chips were asked for, and none came"
+    )
+
+
+def test_a_place_without_imagery_is_no_failure_of_the_whole(tmp_path, server):
+    city = make_city(tmp_path / "poles", {"S1": (9.0, 45.0), "S2": (9.0, 88.0)})
+    for kept in (0, 1):
+        report = fetch_imagery(city, server.template, **FAST)
+        assert (len(report.kept), set(report.failed), report.nothing) == (kept, {"S2"}, "")
+
+
+def test_stations_of_one_mast_share_their_tiles(tmp_path, server):
+    city = make_city(tmp_path / "mast", {f"sector-{n}": (9.0, 45.0) for n in range(3)})
+    report = fetch_imagery(city, server.template, **FAST)
+    assert len(report.made) == 3 and max(server.tiles_asked.values()) == 1
+    assert len({city.chip(station).read_bytes() for station in city.station_ids}) == 1
 
 
 def test_a_key_in_the_template_is_never_written(city, server):
