@@ -30,14 +30,15 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import TRUE_EVENTS_FILE
-from lecdiff_core.city.windows import Panel, Split, origins_within, protocol_split
+from lecdiff_core.city.windows import Panel, Split, origins_within, protocol_split, steps_apart
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.catalogue import build
-from lecdiff_core.models.checkpoint import CheckpointConfig
+from lecdiff_core.models.checkpoint import CheckpointConfig, read_metrics
+from lecdiff_core.results import OURS
 from lecdiff_core.surges import LEADS, Found, find, gather
-from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
+from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, Parts, parts_of, train
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # false alarms a day asked for
 PLAIN, BESIDE = "alone", "beside neighbours"
@@ -60,6 +61,7 @@ def main(folder: Path) -> None:
     city = City.open(folder)
     lec_diff = Forecaster.load(city)
     panel, split = lec_diff.panel, protocol_split(lec_diff.panel.steps)
+    _must_be_of(split, parts_of(read_metrics(city.model_folder(OURS)), panel))
     planted = [event for event in planted_events(city, panel) if event.stop > split.test.start]
     yardstick = adaptive_climatology(city, panel, split)
     begin = split.validation.start
@@ -88,6 +90,12 @@ def main(folder: Path) -> None:
         "inside_intervals": inside,
     }
     record("surges", document)
+
+
+def _must_be_of(split: Split, parts: Parts) -> None:
+    """Stop where the model has learned from days that are searched here."""
+    if (parts.calibration, parts.since) != (split.validation, split.test.start):
+        raise SystemExit("events are found after training only by a model of `lecdiff train --protocol`")
 
 
 def told(done: float, total: float, message: str) -> None:
@@ -210,7 +218,7 @@ def coverage(forecaster: Forecaster, split: Split, planted: list[Planted]) -> di
 def windows(forecaster: Forecaster, split: Split) -> Iterator[tuple[slice, np.ndarray, list[np.ndarray]]]:
     """Of each window its steps, the observations (N, H), and whether each lies inside the 50 % and the 90 % interval."""
     panel, horizon = forecaster.panel, forecaster.horizon
-    for origin in origins_within(split.test, horizon, panel.steps_per_day // ORIGINS_A_DAY).tolist():
+    for origin in origins_within(split.test, horizon, steps_apart(panel.steps_per_day, ORIGINS_A_DAY)).tolist():
         time = panel.clock[origin].tz_localize(panel.timezone, ambiguous=True)
         samples = forecaster.forecast(time, samples=SAMPLES).samples
         low_90, low_50, high_50, high_90 = sample_quantiles(samples, [0.05, 0.25, 0.75, 0.95])

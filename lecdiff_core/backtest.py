@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lecdiff_core.city import history
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.storage import replacing
-from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, protocol_split, validation_folds
+from lecdiff_core.city.windows import (
+    Panel,
+    Split,
+    Windows,
+    origins_within,
+    protocol_split,
+    steps_apart,
+    validation_folds,
+)
 from lecdiff_core.conformal import ConformalScores, Widening
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
@@ -25,6 +34,7 @@ from lecdiff_core.metrics import Scores
 from lecdiff_core.models.catalogue import SLOW, build, entry, runnable, seen
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.provenance import is_current
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 PROTOCOL = 1
@@ -84,6 +94,7 @@ def benchmark(
         raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
     if history_hours is not None and history_hours < 1:
         raise UserError(f"--history-hours must be at least 1, not {history_hours}")
+    history.require("benchmark", city)
     chosen = runnable(city) if models == ALL_MODELS else models or DEFAULT_MODELS
     where = choose_device(device)
     subset = any(model in SLOW for model in chosen)
@@ -108,7 +119,8 @@ def benchmark(
                 "hold_out_stations": run.hold_out,
                 "history_hours": run.history_hours,
             }
-            measured = result | measure(run, panel, where, _stage(report, index, len(runs), run)) | {"key": key}
+            scores = measure(run, panel, where, _stage(report, index, len(runs), run))
+            measured = result | scores | {"key": key, "data": city.data_hash}
             results = _read_results(out)  # again: another process may have measured other models meanwhile
             results = [other for other in results if any(other.get(name) != value for name, value in result.items())]
             results.append(measured)
@@ -194,7 +206,7 @@ def _score(
         model = _recalibrated(model, panel, split, history, device)
     known = None if history is None else np.where((station > 0) & bool(run.hold_out), model.context, history)
     windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, known)
-    every = panel.steps_per_day // ORIGINS_A_DAY
+    every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
     samples = SLOW_SAMPLES if run.subset else SAMPLES
     measured = _measured(run, len(station))
 
@@ -230,7 +242,7 @@ def _recalibrated(
     graph = distance_graph(known.positions)
     station = np.arange(1, len(known.station_ids) + 1)
     windows = Windows(known, graph.edge_index, graph.edge_weight, model.context, model.horizon, station, history)
-    origins = origins_within(split.validation, model.horizon, known.steps_per_day // ORIGINS_A_DAY)
+    origins = origins_within(split.validation, model.horizon, steps_apart(known.steps_per_day, ORIGINS_A_DAY))
     model = copy.deepcopy(model)
     model.calibrate(batch.to(device) for batch in windows.batches(origins, 1))
     return model
@@ -247,6 +259,28 @@ def result_key(run: Run, panel: Panel, city: City, encoder: str | None) -> str:
     said = {name: value for name, value in asdict(run).items() if value is not None}
     parts = [said, model.settings(), model.recipe, recipe, PROTOCOL, city.data_hash, embeddings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def of_these_data(result: Mapping[str, Any], part: str, city: City) -> bool | None:
+    """Whether a benchmark file's result was measured on the city's data as they are; None where it does not tell.
+
+    A result without the hash of its data tells by its key alone, which is of other things, too.
+    """
+    if "data" in result:
+        return is_current(result, {"data": city.data_hash})
+    try:
+        run = Run(
+            model=str(result["model"]),
+            seed=int(result["seed"]),
+            part=part,
+            hold_out=float(result.get("hold_out_stations", 0.0)),
+            subset=bool(result.get("subset", False)),
+            history_hours=result.get("history_hours"),
+        )
+        panel, encoder = read_panel(city, entry(run.model).embedding)
+        return True if result.get("key") == result_key(run, panel, city, encoder) else None
+    except (UserError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _read_results(out: Path) -> list[dict[str, Any]]:

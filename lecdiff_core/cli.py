@@ -150,6 +150,12 @@ def train(
     ] = "default",
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    protocol: Annotated[
+        bool,
+        typer.Option(
+            "--protocol", help="Learn from the first 70 %, as models are measured; else from all but the end."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model and save it in CITY; stopped half-way, the same command goes on."""
@@ -158,7 +164,7 @@ def train(
 
     opened = City.open(city)
     with _progress() as report:
-        metrics = jobs.train(opened, model, preset, device, seed, report)
+        metrics = jobs.train(opened, model, preset, device, seed, protocol, report)
     _print(metrics, [f"{name}: {_brief(value)}" for name, value in metrics.items()], as_json)
 
 
@@ -237,7 +243,8 @@ def surges(
     out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
     model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
     since: Annotated[
-        str | None, typer.Option(help="Look from this time on, ISO 8601; else after training and validation.")
+        str | None,
+        typer.Option(help="Look from this time on, ISO 8601; else from the end of what the model learned from."),
     ] = None,
     false_alarms_per_day: Annotated[
         float, typer.Option(help="Expected false alarms a day in the whole city; fewer means stronger surges only.")

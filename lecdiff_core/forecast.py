@@ -1,14 +1,17 @@
 """A forecast: samples of future traffic for some stations, and the tables made from them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
 from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.provenance import Source, stamped
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
 
@@ -20,11 +23,13 @@ class Forecast:
     station_ids: N names.
     timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
     samples: (S, N, H) float32, in the city's unit, never negative.
+    source: what was read for it, and its start.
     """
 
     station_ids: tuple[str, ...]
     timestamps: pd.DatetimeIndex
     samples: np.ndarray
+    source: Source = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.station_ids), len(self.timestamps))
@@ -68,10 +73,12 @@ class Forecast:
 
 
 def write_forecast(forecast: Forecast, path: Path, keep_samples: bool = False) -> None:
-    """Write the table of a forecast to `path`, as .parquet or .csv."""
+    """Write the table of a forecast to `path`, as .parquet, which tells what was read for it, or .csv."""
     table = forecast.table(keep_samples)
     writers = {
-        ".parquet": lambda file: table.to_parquet(file, index=False),
+        ".parquet": lambda file: pq.write_table(
+            stamped(pa.Table.from_pandas(table, preserve_index=False), forecast.source), file
+        ),
         ".csv": lambda file: table.to_csv(file, index=False),
     }
     if path.suffix not in writers:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,10 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.catalogue import entry, seen
-from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, load_model
+from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_model
 from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.provenance import Source
 
 SHOWN = 3  # names given in a notice before "…"
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
@@ -31,8 +33,15 @@ class Forecaster:
     """One model on one city, loaded once and asked many times; safe to share between threads."""
 
     def __init__(
-        self, city: City, panel: Panel, model: ForecastModel, config: CheckpointConfig, device: torch.device
+        self,
+        city: City,
+        panel: Panel,
+        model: ForecastModel,
+        config: CheckpointConfig,
+        device: torch.device,
+        source: Source = MappingProxyType({}),
     ) -> None:
+        self.source = source  # of its forecasts: what was read for them
         self.city, self.panel, self.config, self.device = city, panel, config, device
         self.model = model.to(device).eval()
         self.graph = distance_graph(self.panel.positions)
@@ -48,7 +57,8 @@ class Forecaster:
         loaded, config = load_model(folder)
         panel, encoder = read_panel(city, entry(config.model).embedding)
         check_fits(loaded, config, city, encoder, folder)
-        return cls(city, seen(config.model, panel), loaded, config, choose_device(device))
+        source = forecast_source(model, config, city, panel.environment)
+        return cls(city, seen(config.model, panel), loaded, config, choose_device(device), source)
 
     @property
     def horizon(self) -> int:
@@ -113,7 +123,8 @@ class Forecaster:
         if (shares != 1).any():
             drawn = drawn * shares.astype(np.float32)
         names = tuple(self.panel.station_ids[index] for index in wanted)
-        return Forecast(names, timestamps, drawn)
+        source = {**self.source, "start": timestamps[0].isoformat()}
+        return Forecast(names, timestamps, drawn, source)
 
     def forecastable(self, origin: pd.Timestamp | str | None = None) -> list[str]:
         """Stations with enough traffic before an origin to be forecast from there, in the city's order."""
@@ -165,7 +176,7 @@ class Forecaster:
     def _history_suffices(self, stations: np.ndarray, step: int) -> np.ndarray:
         """Whether each station, given by its index, has enough traffic in the context before a step."""
         before = self.panel.values[stations, max(0, step - self.model.context) : step]
-        return np.isfinite(before).sum(1) >= self.panel.steps_per_day // 2
+        return np.isfinite(before).sum(1) >= max(1, self.panel.steps_per_day // 2)
 
     def _needed(self, wanted: np.ndarray, days: int) -> np.ndarray:
         """Sorted indices of all stations that the wanted ones depend on in a forecast so many horizons long."""

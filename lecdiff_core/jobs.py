@@ -75,19 +75,22 @@ def train(
     preset: str = "default",
     device: str = "auto",
     seed: int = 0,
+    protocol: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Train a model on a city's first 70 %, stop and calibrate on the next 10 %, and save it in the city folder.
+    """Train a model for use and save it in the city folder: on all but the last tenth, which stops and calibrates it.
 
-    `preset="paper"` is saved as `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the
-    metrics that are saved beside the weights.
+    `protocol`: on the first 70 %, stopped and calibrated on the next 10 %, as models are measured. `preset="paper"` is saved as
+    `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the metrics that are saved beside the
+    weights.
     """
-    from lecdiff_core.city.windows import protocol_split
+    from lecdiff_core.city import history
+    from lecdiff_core.city.windows import protocol_split, split_for_use
     from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.table import read_panel
     from lecdiff_core.models.catalogue import build, entry, seen
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
-    from lecdiff_core.training import RECIPES
+    from lecdiff_core.training import RECIPES, dates_of
     from lecdiff_core.training import train as fit
 
     if preset not in PRESETS:
@@ -97,15 +100,16 @@ def train(
     name = "lec-diff-paper" if preset == "paper" else model
     where = choose_device(device)
     chosen = entry(name)
+    history.require("benchmark" if protocol else "train", city)
     panel, encoder = read_panel(city, chosen.embedding)
     panel = seen(name, panel)
+    split = protocol_split(panel.steps) if protocol else split_for_use(panel.steps, panel.steps_per_day)
     untrained = build(name, panel, seed)
     folder = city.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / UNFINISHED_FILE
     with _only_training(city.path, name):
-        split, recipe = protocol_split(panel.steps), RECIPES[chosen.recipe]
-        log = fit(untrained, panel, split, recipe, seed, where, checkpoint, report)
+        log = fit(untrained, panel, split, RECIPES[chosen.recipe], seed, where, checkpoint, report)
         config = CheckpointConfig(
             format_version=FORMAT_VERSION,
             model=name,
@@ -120,7 +124,7 @@ def train(
             weights_sha256="",
         )
         parameters = sum(parameter.numel() for parameter in untrained.parameters())
-        metrics = log | {"parameters": parameters, "device": device_label(where)}
+        metrics = log | {"parameters": parameters, "device": device_label(where)} | dates_of(split, panel)
         save_model(folder, untrained.cpu(), config, metrics)
         checkpoint.unlink(missing_ok=True)
     return metrics

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import (
     CHIPS_FOLDER,
@@ -28,9 +29,9 @@ from lecdiff_core.environment.description import current_descriptions, read_desc
 from lecdiff_core.environment.embed import stations_to_embed
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.provenance import is_current, source_in
 from lecdiff_core.results import LABELS
 
-LEAST_DAYS = 20  # to train and to measure on: the validation tenth must hold a whole day
 State = Literal["missing", "partial", "done", "outdated"]
 
 
@@ -186,7 +187,8 @@ def _fitted(
         return replace(
             model, fit=f"trained on other stations: {strangers:,} of {len(city.station_ids):,} are new to it"
         )
-    return model if data_hash == city.data_hash else replace(model, fit="trained on other data than the city has now")
+    current = is_current({"data": data_hash}, {"data": city.data_hash})
+    return model if current else replace(model, fit="trained on other data than the city has now")
 
 
 def _encoder(city: City) -> str | None:
@@ -198,8 +200,7 @@ def _encoder(city: City) -> str | None:
 
 
 def _train(city: City, models: list[SavedModel]) -> Step:
-    days = len(city.traffic) / city.steps_per_day
-    needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
+    needs = history.lacking("train", history.days_of(city))
     if not models:
         return Step("train", "missing", "No model has been trained yet.", needs)
     fitting = [model.label for model in models if not model.fit]
@@ -219,42 +220,63 @@ def _forecast(city: City, models: list[SavedModel]) -> Step:
     needs = "" if files else "a trained model"
     if not there:
         return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
-    current = [name for name, file in there.items() if not _older(file, city, [name])]
-    told = f"The 24 hours after the data, forecast by {named([_label(name) for name in current or there])}."
-    return Step("forecast", "done" if current else "outdated", told, needs)
+    current = {name: _forecast_is_current(city, name, file) for name, file in there.items()}
+    named_first = [name for name, known in current.items() if known] or list(there)
+    told = f"The 24 hours after the data, forecast by {named([_label(name) for name in named_first])}."
+    if any(current.values()):
+        return Step("forecast", "done", told, needs)
+    if None in current.values():
+        return Step("forecast", "done", f"{told} It is not known from which data.", needs)
+    return Step("forecast", "outdated", told, needs)
+
+
+def _forecast_is_current(city: City, model: str, file: Path) -> bool | None:
+    from lecdiff_core.models.checkpoint import source_now
+
+    return is_current(source_in(file), {**source_now(city, model), "start": city.end.isoformat()})
 
 
 def _benchmark(city: City) -> Step:
-    days = len(city.traffic) / city.steps_per_day
-    needs = "" if days >= LEAST_DAYS else f"{LEAST_DAYS} days of traffic; there are {days:.0f}"
-    files = {part: benchmark_file(city.path, part) for part in PARTS}
+    needs = history.lacking("benchmark", history.days_of(city))
     told, outdated = [], False
-    for part, file in files.items():
-        measured = list(dict.fromkeys(_label(str(result.get("model"))) for result in _json(file).get("results", [])))
-        if measured:
-            told.append(f"On the {part} part: {named(measured, 6)}.")
-            outdated |= _older(file, city, [])
+    for part in PARTS:
+        results = _results(benchmark_file(city.path, part))
+        if not results:
+            continue
+        current = [_measured_now(result, part, city) for result in results]
+        measured = list(dict.fromkeys(_label(str(result.get("model"))) for result in results))
+        unknown = " It is not known from which data." if None in current else ""
+        told.append(f"On the {part} part: {named(measured, 6)}.{unknown}")
+        outdated |= False in current
     if not told:
         return Step("benchmark", "missing", "No model has been measured on this city yet.", needs)
     return Step("benchmark", "outdated" if outdated else "done", " ".join(told), needs)
 
 
+def _results(file: Path) -> list[dict[str, Any]]:
+    results = _json(file).get("results")
+    return [result for result in results if isinstance(result, dict)] if isinstance(results, list) else []
+
+
+def _measured_now(result: dict[str, Any], part: str, city: City) -> bool | None:
+    from lecdiff_core.backtest import of_these_data
+
+    return of_these_data(result, part, city)
+
+
 def _surges(city: City, models: list[SavedModel]) -> Step:
-    usable = [model.name for model in models if model.usable]
-    needs = "" if usable else "a trained model"
+    from lecdiff_core.surges import are_current
+
+    needs = "" if any(model.usable for model in models) else "a trained model"
     file = city.path / SURGES_FILE
     if not file.is_file():
         return Step("surges", "missing", "Surges have not been looked for yet.", needs)
-    if _older(file, city, usable[:1] if len(usable) == 1 else []):
+    current = are_current(city, source_in(file))
+    if current is None:
+        return Step("surges", "done", "Surges were looked for; it is not known in which data.", needs)
+    if not current:
         return Step("surges", "outdated", "Surges were looked for before the data or the model changed.", needs)
     return Step("surges", "done", "Surges were looked for in the data as they are.", needs)
-
-
-def _older(file: Path, city: City, models: list[str]) -> bool:
-    """Whether a file was made before the data, or one of these models, were last written."""
-    sources = [city.path / TRAFFIC_FILE, city.path / STATIONS_FILE]
-    sources += [city.model_folder(name) / CONFIG_FILE for name in models]
-    return any(source.stat().st_mtime_ns > file.stat().st_mtime_ns for source in sources if source.is_file())
 
 
 def _json(file: Path) -> dict[str, Any]:

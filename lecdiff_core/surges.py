@@ -2,15 +2,17 @@
 
 The way of the data:
 
-    a forecast every 3 hours after the training part ─ each observation against the forecasts made 1 to 12 h before it: `Evidence`
+    a forecast every 3 hours after what the model was fitted on ─ each observation against those of 1 to 12 h before: `Evidence`
     deviations ─ set against what the neighbourhood does and what is normal for the station: scores, standard normal in quiet times
     scores beyond ±1.645 in a row ─ a station's runs ─ runs of neighbours that overlap in time: events
-    events of the validation part ─ how many as strong normal traffic gives in a day: what an event's strength means
+    events of the part that calibrated the model ─ how many as strong normal traffic gives in a day: what an event's strength means
 
 A single value of a single forecast says little: 100 samples resolve no probability below 1 %, and traffic is correlated in time and
 space. So a deviation is measured in half-widths of the 90 % interval, averaged over the forecasts, which is finer than samples are;
 its tail probability comes from the samples of all stations and steps together, each in units of its own interval. Whether an event
-is rare is not read off these numbers, but counted on the validation part.
+is rare is not read off these numbers, but counted on the days that calibrated the model. Of a model trained for use these are
+searched, too; an event of theirs then counts among the ordinary ones that it is compared with, which gives the rate that is asked
+for where nothing surged, and reports fewer where something did.
 
 Letters: N stations, T steps looked at, S samples, H horizon steps.
 """
@@ -31,21 +33,25 @@ from safetensors.numpy import save
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from lecdiff_core.city.folder import City
-from lecdiff_core.city.layout import CONFIG_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
+from lecdiff_core.city.folder import City, duration_text
+from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.storage import changing, read_whole, replacing
 from lecdiff_core.city.timeline import moment
-from lecdiff_core.city.windows import Panel, protocol_split
+from lecdiff_core.city.windows import Panel, steps_apart
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph
 from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.models.checkpoint import read_metrics, source_now
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.provenance import Source, is_current, source_of, stamped
+from lecdiff_core.training import Parts, parts_of
 
 METHOD = 1  # raised when the same city and model can give other surges
 KEPT_EVERY = 16  # origins between two states that a stopped search can go on from
 ORIGINS_A_DAY = 8
 LEADS = (1, 12)  # hours: the forecasts that an observation is held against
+LONGEST_INTERVAL = pd.Timedelta("8h")  # of which one at least lies among those hours
 DAY_AHEAD = (18, 24)  # hours: the forecasts that "was it in yesterday's forecast" means
 SAMPLES = 100
 BOUND = 1.645  # of a standard normal: 5 % on each side, the bounds of the 90 % interval
@@ -157,7 +163,7 @@ class Surges:
 
     events: pd.DataFrame
     scores: pd.DataFrame
-    source: dict[str, Any]
+    source: Source
 
     def at_most(self, false_alarms_per_day: float) -> pd.DataFrame:
         """The events that are reported when so many false alarms a day are put up with, the strongest first."""
@@ -172,83 +178,70 @@ def find_surges(
     device: str = "auto",
     report: Report = silent,
 ) -> Surges:
-    """Search the test part of a city (from `since` on) and keep what is found in its folder; what is there and current is read.
+    """Search what a model was not fitted on (from `since` on) and keep what is found in the city's folder; what is there and
+    current is read.
 
     Stopped half-way, the same call goes on. Raises UserError without a model, with too little traffic, or for a `since` that the
-    model was trained on.
+    model learned from.
     """
-    first = _since_step(city, since)
-    source = _source(city, model, first)
+    parts, first = _searched(city, model, since)
     kept = read_surges(city)
-    if kept is not None and kept.source == source:
+    if kept is not None and kept.source == _source(source_now(city, model), first):
         return kept
     forecaster = Forecaster.load(city, model, device)
-    panel = forecaster.panel
-    begin = protocol_split(panel.steps).validation.start
+    panel, source = forecaster.panel, _source(forecaster.source, first)
+    begin = parts.calibration.start
     evidence = gather(forecaster, begin, source, report)
-    quiet = slice(0, protocol_split(panel.steps).test.start - begin)
+    quiet = slice(0, len(parts.calibration))
     found = find(evidence.deviation, quiet, slice(first - begin, None), forecaster.graph, panel.steps_per_day)
-    surges = Surges(
-        event_table(found, evidence, panel), _score_table(found.scores, first - begin, evidence, panel), source
-    )
+    events = _frame(_arrow(event_table(found, evidence, panel), panel.timezone))
+    surges = Surges(events, _score_table(found.scores, first - begin, evidence, panel), source)
     write_surges(city, surges)
     _unfinished(city).unlink(missing_ok=True)
     return surges
 
 
-def _since_step(city: City, since: pd.Timestamp | str | None) -> int:
-    """The first step that is searched."""
-    panel = Panel.of(city)
-    split = protocol_split(panel.steps)
-    day = panel.steps_per_day
-    if len(split.validation) < day or len(split.test) < 1:
+def _searched(city: City, model: str, since: pd.Timestamp | str | None) -> tuple[Parts, int]:
+    """What the model learned from, and the first step that is searched."""
+    if city.interval > LONGEST_INTERVAL:
         raise UserError(
-            f"{city.path}: surges need at least a day of validation traffic, a tenth of all; there are only "
-            f"{panel.steps / day:.1f} days of traffic"
+            f"{city.path}: surges are told by the forecasts of the hours before, which takes intervals of at most "
+            f"{duration_text(LONGEST_INTERVAL)}; this city's are of {city.meta.interval}"
+        )
+    panel = Panel.of(city)
+    parts = parts_of(read_metrics(city.model_folder(model)), panel)
+    if len(parts.calibration) < panel.steps_per_day:
+        raise UserError(
+            f"{city.path}: surges need at least a day of traffic that calibrated the model; there are only "
+            f"{panel.steps / panel.steps_per_day:.1f} days in all"
         )
     if since is None:
-        return split.test.start
+        return parts, parts.since
     clock = moment(since, panel.timezone, "--since").tz_localize(None)
-    first, last = panel.clock[split.test.start], panel.clock[-1]
+    first, last = panel.clock[parts.since], panel.clock[-1]
     if not first <= clock <= last:
         raise UserError(
-            f"--since {clock:%Y-%m-%d %H:%M}: surges are looked for after training and validation, from "
+            f"--since {clock:%Y-%m-%d %H:%M}: surges are looked for after what the model learned from, from "
             f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
         )
-    return int(panel.clock.searchsorted(clock))
+    return parts, int(panel.clock.searchsorted(clock))
 
 
-def _source(city: City, model: str, first: int) -> dict[str, Any]:
-    """All that surges are derived from."""
-    return {
-        "method": METHOD,
-        "model": model,
-        "weights": weights_of(city, model),
-        "data": city.data_hash,
-        "first_step": first,
-    }
-
-
-def weights_of(city: City, model: str) -> str | None:
-    """SHA-256 of a model's weights as its config.json tells it; None without such a model."""
-    try:
-        return str(json.loads((city.model_folder(model) / CONFIG_FILE).read_text())["weights_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _source(read: Source, first: int) -> dict[str, Any]:
+    """All that surges are derived from, given what the forecasts read."""
+    return {"method": METHOD, **read, "first_step": first}
 
 
 # ---- from forecasts to evidence
 
 
-def gather(
-    forecaster: Forecaster, begin: int, source: dict[str, Any] | None = None, report: Report = silent
-) -> Evidence:
+def gather(forecaster: Forecaster, begin: int, source: Source | None = None, report: Report = silent) -> Evidence:
     """Hold every observation from step `begin` on against the forecasts made before it.
 
     With `source` the state is kept now and then in the city folder, and a search of the same source goes on from there.
     """
     panel = forecaster.panel
-    every = max(1, panel.steps_per_day // ORIGINS_A_DAY)
+    every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
     origins = np.arange(max(begin, panel.steps_per_day), panel.steps, every)
     sums, done = _kept_sums(forecaster.city, source)
     if sums is None:
@@ -326,16 +319,16 @@ def _unfinished(city: City) -> Path:
     return city.path / UNFINISHED_SURGES_FILE
 
 
-def _digest(source: dict[str, Any]) -> str:
+def _digest(source: Source) -> str:
     return hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()
 
 
-def _keep_sums(city: City, source: dict[str, Any], sums: dict[str, np.ndarray], done: int) -> None:
+def _keep_sums(city: City, source: Source, sums: dict[str, np.ndarray], done: int) -> None:
     with replacing(_unfinished(city)) as unfinished:
         unfinished.write_bytes(save(sums, {"source": _digest(source), "done": str(done)}))
 
 
-def _kept_sums(city: City, source: dict[str, Any] | None) -> tuple[dict[str, np.ndarray] | None, int]:
+def _kept_sums(city: City, source: Source | None) -> tuple[dict[str, np.ndarray] | None, int]:
     """The state of a search that was stopped, if it is of this source."""
     if source is None or not _unfinished(city).is_file():
         return None, 0
@@ -398,7 +391,7 @@ def _matched(scores: np.ndarray, quiet: slice) -> np.ndarray:
     """Moved and stretched, on either side, so that quiet times have the median and the 5 % bounds of a standard normal."""
     known = scores[:, quiet][np.isfinite(scores[:, quiet])]
     if len(known) < 20:
-        raise UserError("there is too little traffic in the validation part to tell what is normal")
+        raise UserError("there is too little traffic in the days that calibrated the model to tell what is normal")
     low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
     off = scores - middle
     return BOUND * off / np.where(off > 0, max(high - middle, 1e-9), max(middle - low, 1e-9))
@@ -532,6 +525,7 @@ COLUMNS = (
     "probability", "probability_day_ahead", "strength", "false_alarms_per_day", "above", "below",
     "stations", "directions", "starts", "ends", "excesses",
 )  # fmt: skip
+LISTS = COLUMNS[-5:]
 
 
 def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel: Panel) -> dict[str, Any]:
@@ -549,10 +543,10 @@ def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel
     return {
         "event_id": f"{panel.clock[evidence.first + start]:%Y%m%d-%H%M}-{names[0]}",
         "direction": str(sides[0]),
-        "start": _time(panel, evidence.first + start),
-        "end": _time(panel, evidence.first + stop),
+        "start": panel.time(evidence.first + start),
+        "end": panel.time(evidence.first + stop),
         "station_id": names[0],
-        "peak_time": _time(panel, evidence.first + at),
+        "peak_time": panel.time(evidence.first + at),
         "observed": float(observed[lead, at]),
         "expected": float(evidence.middle[lead, at]),
         "low": low,
@@ -567,8 +561,8 @@ def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel
         "below": len({name for name, side in zip(names, sides, strict=True) if side == "below"}),
         "stations": names,
         "directions": sides.tolist(),
-        "starts": [_time(panel, evidence.first + int(step)) for step in runs.start],
-        "ends": [_time(panel, evidence.first + int(step)) for step in runs.stop],
+        "starts": [panel.time(evidence.first + int(step)) for step in runs.start],
+        "ends": [panel.time(evidence.first + int(step)) for step in runs.stop],
         "excesses": beyond,
     }
 
@@ -579,11 +573,6 @@ def _excess(evidence: Evidence, observed: np.ndarray, station: int, step: int, d
     if direction > 0:
         return float(max(value - evidence.high[station, step], 0.0))
     return float(min(value - evidence.low[station, step], 0.0))
-
-
-def _time(panel: Panel, step: int) -> pd.Timestamp:
-    clock = panel.future_clock(step, 1)[0]
-    return clock.tz_localize(panel.timezone, ambiguous=True, nonexistent="shift_forward")
 
 
 def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Panel) -> pd.DataFrame:
@@ -598,10 +587,13 @@ def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Pane
 
 def write_surges(city: City, surges: Surges) -> None:
     """Keep surges, events and scores, in the city folder as one change."""
-    metadata = {"source": json.dumps(surges.source)}
+    tables = {
+        SURGE_SCORES_FILE: pa.Table.from_pandas(surges.scores),
+        SURGES_FILE: _arrow(surges.events, city.meta.timezone),
+    }
     with changing(city.path) as change:
-        _write_table(pa.Table.from_pandas(surges.scores), metadata, change.file(SURGE_SCORES_FILE))
-        _write_table(_arrow(surges.events, city.meta.timezone), metadata, change.file(SURGES_FILE))
+        for name, table in tables.items():
+            pq.write_table(stamped(table, surges.source), change.file(name), compression="zstd")
 
 
 def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
@@ -618,10 +610,13 @@ def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
     return pa.Table.from_pandas(events, pa.schema(list(types.items())), preserve_index=False)
 
 
-def _write_table(table: pa.Table, metadata: dict[str, str], path: Path) -> None:
-    known = table.schema.metadata or {}
-    table = table.replace_schema_metadata(known | {f"lecdiff.{name}": value for name, value in metadata.items()})
-    pq.write_table(table, path, compression="zstd")
+def _frame(events: pa.Table) -> pd.DataFrame:
+    """Events as they are read back from their file: lists are lists, and times in them have the zone of the others."""
+    frame = events.to_pandas()
+    times = {name for name in LISTS if pa.types.is_timestamp(events.schema.field(name).type.value_type)}
+    return frame.assign(
+        **{name: events[name].to_pylist() if name in times else frame[name].map(list) for name in LISTS}
+    )
 
 
 def read_surges(city: City) -> Surges | None:
@@ -635,25 +630,26 @@ def _read(folder: Path) -> Surges | None:
         return None
     try:
         events, scores = (pq.read_table(file) for file in files)
-        sources = [json.loads((table.schema.metadata or {})[b"lecdiff.source"]) for table in (events, scores)]
-        frame = events.to_pandas()
-        if sources[0] != sources[1] or not set(COLUMNS) <= set(frame):
+        sources = [source_of(table.schema.metadata) for table in (events, scores)]
+        if not sources[0] or sources[0] != sources[1] or not set(COLUMNS) <= set(events.column_names):
             raise KeyError("events and scores do not belong together")
-        return Surges(frame, scores.to_pandas(), sources[0])
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        return Surges(_frame(events), scores.to_pandas(), sources[0])
+    except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError) as error:
         raise UserError(
             f"{files[0]}: damaged or not a table of surges ({error}); make it anew with `lecdiff surges`"
         ) from error
 
 
-def is_current(city: City, surges: Surges) -> bool:
-    """Whether surges are of this traffic and of this model as it is now."""
-    source = surges.source
-    return (
-        source.get("method") == METHOD
-        and source.get("data") == city.data_hash
-        and source.get("weights") == weights_of(city, str(source.get("model")))
-    )
+def surges_now(city: City, model: str) -> dict[str, Any]:
+    """What surges told by a model would be derived from now; empty without such a model."""
+    read = source_now(city, model)
+    return {"method": METHOD, **read} if read else {}
+
+
+def are_current(city: City, surges: Source) -> bool | None:
+    """Whether surges, by the source they were kept with, are of this traffic and of their model as it is now; None = not known."""
+    now = surges_now(city, str(surges.get("model")))
+    return is_current(surges, now) if now else False
 
 
 def write_events(events: pd.DataFrame, path: Path) -> None:
@@ -669,7 +665,7 @@ def write_events(events: pd.DataFrame, path: Path) -> None:
 
 def flat_events(events: pd.DataFrame) -> pd.DataFrame:
     """The table with each list as one text, joined by semicolons, as a CSV file needs it."""
-    lists = {name: [";".join(map(str, values)) for values in events[name]] for name in COLUMNS[-5:]}
+    lists = {name: [";".join(map(str, values)) for values in events[name]] for name in LISTS}
     return events.assign(**lists)
 
 

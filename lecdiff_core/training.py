@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lecdiff_core.city.storage import replacing
-from lecdiff_core.city.windows import Batch, Panel, Split, Windows, origins_within
+from lecdiff_core.city.windows import Batch, Panel, Split, Windows, origins_within, protocol_split, steps_apart
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.graph import Graph, distance_graph
 from lecdiff_core.metrics import crps
@@ -27,6 +28,7 @@ from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
 
 ORIGINS_A_DAY = 4
+DATES = ("fit_from", "fit_to", "calibration_from", "calibration_to", "surges_from")  # in a model's metrics
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,56 @@ RECIPES = {
         prior_learning_rate=2e-3, rows=128, epochs=12, patience=3, validation_samples=4, validation_stations=32
     ),
 }
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a saved model has learned from, as steps of a panel.
+
+    fit, calibration: what it was fitted on, and what stopped and calibrated it.  since: the first step that surges are looked
+    for from, which the model was not fitted on.
+    """
+
+    fit: range
+    calibration: range
+    since: int
+
+
+def dates_of(split: Split, panel: Panel) -> dict[str, str]:
+    """When a training's parts begin and end, ISO 8601, ends exclusive; `surges_from`: where surges are looked for from.
+
+    That is the test part where the split has one, else what calibrates, as the model was not fitted on it.
+    """
+    since = split.test.start if len(split.test) else split.validation.start
+    steps = {
+        "fit_from": split.train.start,
+        "fit_to": split.train.stop,
+        "calibration_from": split.validation.start,
+        "calibration_to": split.validation.stop,
+        "surges_from": since,
+    }
+    return {name: panel.time(step).isoformat() for name, step in steps.items()}
+
+
+def parts_of(metrics: dict[str, Any], panel: Panel) -> Parts:
+    """The parts of a saved model's training, from the dates in its metrics; without dates it was trained by the protocol.
+
+    Raises UserError where the dates are no dates, or lie outside of the city's traffic.
+    """
+    if "surges_from" not in metrics:
+        split = protocol_split(panel.steps)
+        return Parts(split.train, split.validation, split.test.start)
+    try:
+        steps = {name: panel.step_at(pd.Timestamp(metrics[name])) for name in DATES}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the dates of the model's training cannot be read ({error}); train the model anew") from error
+    fit_from, fit_to, calibration_from, calibration_to, since = steps.values()
+    if not calibration_from < calibration_to or since >= panel.steps:
+        raise UserError(
+            f"the model was calibrated from {metrics['calibration_from']} to {metrics['calibration_to']}, and the city has no "
+            "such days; train the model anew"
+        )
+    return Parts(range(fit_from, fit_to), range(calibration_from, calibration_to), since)
 
 
 class Blocks:
@@ -118,12 +170,14 @@ class Trainer:
         self.blocks = Blocks(panel, model, recipe.rows, self.station)
         first = min(recipe.least_history_days * panel.steps_per_day, split.train.stop // 2)
         self.origins = origins_within(range(first, split.train.stop), model.horizon, 1)
-        self.validation = origins_within(split.validation, model.horizon, panel.steps_per_day // ORIGINS_A_DAY)
+        self.validation = origins_within(
+            split.validation, model.horizon, steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
+        )
         if len(self.origins) == 0 or len(self.validation) == 0:
             days = panel.steps / panel.steps_per_day
             raise UserError(
-                f"the city has {days:.1f} days of traffic: too little to train on; 20 days or more are needed, so that the "
-                "validation tenth holds a whole day"
+                f"{days:.1f} days of traffic are too few to train on: neither the part that is learned from nor the validation "
+                "part may be without a whole day to forecast"
             )
         self.rng = np.random.default_rng(seed)
         self.seed = seed

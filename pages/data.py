@@ -22,7 +22,8 @@ MEANINGS = {
     "imagery": "A satellite image around every station. It is what descriptions and embeddings are made from.",
     "describe": "What stands around each station in words, written from its image and checked against it.",
     "embed": "Images and descriptions as numbers: they let stations be compared and searched, and help the forecast.",
-    "train": "A model learns from the first 70 % of the time and is tuned on the next 10 %. The rest it never sees.",
+    "train": "A model learns from all the time but the last tenth, at least two days, on which it is tuned. To be compared, it can "
+    "learn as measured models do: from the first 70 %, tuned on the next 10 %; the rest it never sees.",
     "forecast": "The 24 hours after the end of the data, for every station, as a file to take away.",
     "benchmark": "Trains models anew and measures their forecasts on days they have not seen, all by the same rules.",
     "surges": "Times at which traffic left what the forecast, made before, held likely.",
@@ -192,7 +193,7 @@ def show_models(city: City) -> None:
     ]
     st.html(tables.table(head, rows))
     st.html(
-        '<p class="lec-sub">Error: CRPS over total traffic on the 10 % of the time the model was tuned on; '
+        '<p class="lec-sub">Error: CRPS over total traffic on the days the model was tuned on; '
         "lower is better. A formula without training has none.</p>"
     )
     for model in models:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from lecdiff_core.surges import LEADS, Surges, circumstances, flat_events, is_current
+from lecdiff_core.surges import LEADS, Surges, are_current, circumstances, flat_events
 from pages.parts import (
     charts,
     cities,
@@ -126,7 +126,7 @@ def show_events(place: Place, city: City) -> None:
     if surges is None:
         offer(city, "Surges have not been looked for in this city yet.")
         return
-    if not is_current(city, surges):
+    if are_current(city, surges.source) is False:
         offer(city, "These surges are of older data or of an older model. To look again:")
     introduce(surges)
     events = choose_events(surges)
@@ -160,7 +160,7 @@ def introduce(surges: Surges) -> None:
         '<p class="lec-told">A surge is traffic that left the forecast made before it, '
         f'<span title="Forecasts made {LEADS[0]} to {LEADS[1]} hours before each value">hours ahead</span>, for longer and '
         "further than normal traffic does. Looked for from "
-        f"{formats.day(first)} to {formats.day(last)}, which the model was not trained on.</p>"
+        f"{formats.day(first)} to {formats.day(last)}, which the model was not fitted on.</p>"
     )
 
 

@@ -4,17 +4,21 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from lecdiff_core import jobs
-from lecdiff_core.city.folder import City
-from lecdiff_core.city.layout import benchmark_file, forecast_file
+from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.layout import CONFIG_FILE, SURGES_FILE, benchmark_file, forecast_file
+from lecdiff_core.demo import demo_city
 from lecdiff_core.environment.description import Description, Sentence, write_descriptions
 from lecdiff_core.environment.table import EnvironmentTable, write_environment
+from lecdiff_core.forecast import write_forecast
 from lecdiff_core.steps import saved_models, sources, steps
 from tests.conftest import make_city
 
@@ -99,26 +103,59 @@ def test_models_that_fit_and_that_do_not(little_city: City, tmp_path: Path) -> N
     assert not damaged.usable and "cannot be read" in damaged.fit
 
 
-def test_what_models_say_is_outdated_when_the_model_is_newer(little_city: City) -> None:
-    jobs.train(little_city, "climatology", device="cpu")
+def made_in(city: City) -> None:
+    """Train a formula, and forecast, measure and search by it, as the Data page does."""
+    jobs.train(city, "climatology", device="cpu")
+    out = forecast_file(city.path, "climatology")
+    write_forecast(jobs.forecast(city, "climatology", device="cpu")[0], out)
+    jobs.benchmark(city, benchmark_file(city.path, "test"), models=["climatology"], seeds=1, device="cpu")
+    jobs.surges(city, city.path / SURGES_FILE, "climatology", device="cpu")
+
+
+def states(city: City) -> dict[str, str]:
+    found = steps(city)
+    return {name: found[name].state for name in ("train", "forecast", "benchmark", "surges")}
+
+
+def test_what_was_made_is_current_until_what_it_was_made_from_changes(little_city: City, tmp_path: Path) -> None:
     before = set(sources(little_city.path))
-    for file, content in (
-        (forecast_file(little_city.path, "climatology"), "x"),
-        (little_city.path / "surges.parquet", "x"),
-        (benchmark_file(little_city.path, "validation"), json.dumps({"results": [{"model": "climatology"}]})),
-    ):
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(content)
-        assert file in before or file.parent in before
-    found = steps(little_city)
-    assert {found[name].state for name in ("forecast", "benchmark", "surges")} == {"done"}
-    assert found["benchmark"].told == "On the validation part: Climatology."
-    later = (little_city.path / "surges.parquet").stat().st_mtime + 10
-    os.utime(little_city.path / "models" / "climatology" / "config.json", (later, later))
-    found = steps(little_city)
-    assert {name for name, step in found.items() if step.state == "outdated"} == {"forecast", "surges"}
-    os.utime(little_city.path / "traffic.parquet", (later, later))
-    assert steps(little_city)["benchmark"].state == "outdated"
+    made_in(little_city)
+    all_done = dict.fromkeys(("train", "forecast", "benchmark", "surges"), "done")
+    assert states(little_city) == all_done
+    assert steps(little_city)["benchmark"].told == "On the test part: Climatology."
+    for file in (little_city.path / SURGES_FILE, benchmark_file(little_city.path, "test")):
+        assert file in before
+    for day, file in enumerate(sorted(little_city.path.rglob("*"))):  # times of change say nothing, in whatever order
+        os.utime(file, (1e9 + 86400 * (day % 7), 1e9 + 86400 * (day % 7)))
+    shutil.copytree(little_city.path, tmp_path / "copied")
+    assert states(City.open(little_city.path)) == states(City.open(tmp_path / "copied")) == all_done
+    config = little_city.model_folder("climatology") / CONFIG_FILE
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps(told | {"weights_sha256": "0" * 64}))
+    assert states(little_city) == all_done | {"forecast": "outdated", "surges": "outdated"}
+    config.write_text(json.dumps(told))
+    changed = write_city(little_city.path, little_city.meta, little_city.stations, little_city.traffic * 2)
+    assert states(changed) == dict.fromkeys(all_done, "outdated")
+
+
+def test_files_from_before_their_sources_were_kept_are_of_unknown_data(little_city: City) -> None:
+    made_in(little_city)
+    file = benchmark_file(little_city.path, "test")
+    document = json.loads(file.read_text())
+    for result in document["results"]:
+        del result["data"]
+    file.write_text(json.dumps(document))
+    assert steps(little_city)["benchmark"].told == "On the test part: Climatology."  # its key is that of these data
+    pd.read_parquet(out := forecast_file(little_city.path, "climatology")).to_parquet(out)
+    assert steps(little_city)["forecast"].told.endswith("It is not known from which data.")
+    changed = write_city(little_city.path, little_city.meta, little_city.stations, little_city.traffic * 2)
+    assert steps(changed)["benchmark"].told.endswith("It is not known from which data.")
+
+
+def test_nothing_of_the_shipped_city_is_outdated() -> None:
+    found = steps(City.open(demo_city()))
+    assert {name for name, step in found.items() if step.state == "outdated" or "not known" in step.told} == set()
+    assert {name for name, step in found.items() if step.state == "done"} >= {"describe", "embed", "train", "surges"}
 
 
 @pytest.mark.parametrize("name", ["descriptions.jsonl", "environment.safetensors", "benchmarks/test.json"])
@@ -131,4 +168,6 @@ def test_damaged_files_are_told_and_no_error(little_city: City, name: str) -> No
 
 def test_a_short_history_is_said_before_the_training(tmp_path: Path) -> None:
     found = steps(make_city(tmp_path / "short", days=9))
-    assert found["train"].needs == "20 days of traffic; there are 9" == found["benchmark"].needs
+    assert found["train"].needs == "" and found["benchmark"].needs == "20 days of traffic; there are 9"
+    shorter = steps(make_city(tmp_path / "shorter", days=3))
+    assert shorter["train"].needs == "5 days of traffic; there are 3"

@@ -1,7 +1,7 @@
 """Surges: found where they are, not where there are none, as often by mistake as asked, and from nothing that came later."""
 
+import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +11,25 @@ from scipy.stats import norm
 
 from lecdiff_core import cli, jobs, surges
 from lecdiff_core.city.folder import City, write_city
-from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
+from lecdiff_core.city.layout import METRICS_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.windows import protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph, distance_graph
 from lecdiff_core.surges import (
     FalseAlarms,
+    are_current,
     circumstances,
     compare,
     find,
     find_surges,
     flat_events,
     gather,
-    is_current,
     read_surges,
     runs_of,
     surge_scores,
 )
+from lecdiff_core.training import DATES
 from tests.conftest import make_city
 
 MODEL = "adaptive-climatology"
@@ -158,7 +159,7 @@ def test_stations_without_any_observation_do_no_harm():
 
 
 def test_too_little_to_tell_what_is_normal_is_said():
-    with pytest.raises(UserError, match="too little traffic in the validation part"):
+    with pytest.raises(UserError, match="too little traffic in the days that calibrated"):
         find(np.full((4, 60), np.nan), slice(0, 30), slice(30, 60), grid(2), DAY)
 
 
@@ -202,7 +203,7 @@ def plant(city: City, factor: float = 4.0) -> City:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> City:
     """A little city with a planted surge, a model, and its surges."""
     city = plant(make_city(tmp_path_factory.mktemp("surges") / "little"))
-    jobs.train(city, MODEL, device="cpu")
+    jobs.train(city, MODEL, device="cpu", protocol=True)
     find_surges(city, MODEL, device="cpu")
     return city
 
@@ -224,7 +225,7 @@ def test_the_planted_surge_leads_the_list(searched):
 
 def test_what_is_kept_reads_back_and_is_not_computed_again(searched, monkeypatch):
     before = read_surges(searched)
-    assert is_current(searched, before)
+    assert are_current(searched, before.source)
     monkeypatch.setattr(Forecaster, "load", lambda *_: pytest.fail("computed again"))
     again = find_surges(searched, MODEL)
     pd.testing.assert_frame_equal(again.events, before.events)
@@ -238,13 +239,16 @@ def test_what_is_kept_reads_back_and_is_not_computed_again(searched, monkeypatch
 def test_other_traffic_makes_surges_out_of_date(searched, tmp_path):
     surges_of_it = read_surges(searched)
     other = make_city(tmp_path / "other", seed=3)
-    assert not is_current(other, surges_of_it)
-    assert not is_current(searched, replace(surges_of_it, source=surges_of_it.source | {"weights": "0" * 64}))
+    assert are_current(other, surges_of_it.source) is False
+    assert are_current(searched, {**surges_of_it.source, "weights": "0" * 64}) is False
+    assert are_current(searched, {**surges_of_it.source, "model": "lstm"}) is False
+    told = {name: value for name, value in surges_of_it.source.items() if name != "recipe"}
+    assert are_current(searched, told) is None
 
 
 def test_a_stopped_search_goes_on_where_it_was(searched, tmp_path, monkeypatch):
     city = plant(make_city(tmp_path / "again"))
-    jobs.train(city, MODEL, device="cpu")
+    jobs.train(city, MODEL, device="cpu", protocol=True)
     asked: list[int] = []
 
     def stop(done: float, total: float, message: str) -> None:
@@ -277,7 +281,7 @@ def test_nothing_that_comes_later_is_read(searched, tmp_path):
 def test_since_moves_the_beginning(searched, tmp_path):
     folder = tmp_path / "copy"
     copy = write_city(folder, searched.meta, searched.stations, searched.traffic)
-    jobs.train(copy, MODEL, device="cpu")
+    jobs.train(copy, MODEL, device="cpu", protocol=True)
     start = copy.traffic.index[BEGIN - 3]
     found = find_surges(copy, MODEL, since=start, device="cpu")
     assert found.scores.index[0] == start and (found.events["end"] > start).all()
@@ -302,15 +306,72 @@ def test_a_city_without_a_model_says_so(little_city):
 
 
 def test_a_time_that_the_model_was_trained_on_is_refused(searched):
-    with pytest.raises(UserError, match=r"--since 2024-01-05.*after training and validation, from 2024-01-20"):
+    with pytest.raises(UserError, match=r"--since 2024-01-05.*after what the model learned from, from 2024-01-20"):
         find_surges(searched, MODEL, since=pd.Timestamp("2024-01-05", tz="UTC"))
     with pytest.raises(UserError, match="--since 2030"):
         find_surges(searched, MODEL, since=pd.Timestamp("2030-01-05", tz="UTC"))
 
 
 def test_too_few_days_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"at least a day of validation traffic.*only 6\.0 days"):
-        find_surges(make_city(tmp_path / "short", days=6), MODEL)
+    city = make_city(tmp_path / "short", days=6)
+    jobs.train(city, MODEL, device="cpu")
+    metrics = city.model_folder(MODEL) / METRICS_FILE
+    metrics.write_text("{}")  # of a training by the protocol, from before its dates were kept
+    with pytest.raises(UserError, match=r"at least a day of traffic that calibrated the model.*only 6\.0 days"):
+        find_surges(city, MODEL)
+    metrics.write_text(json.dumps(dict.fromkeys(DATES, "2031-01-01T00:00:00+00:00")))
+    with pytest.raises(UserError, match=r"calibrated from 2031-01-01.*the city has no such days"):
+        find_surges(city, MODEL)
+    metrics.write_text(json.dumps(dict.fromkeys(DATES, "soon")))
+    with pytest.raises(UserError, match="dates of the model's training cannot be read"):
+        find_surges(city, MODEL)
+
+
+def test_intervals_that_no_forecast_of_the_hours_before_reaches_are_refused(tmp_path):
+    values = np.random.default_rng(0).gamma(9, 10, (30, 3)).astype(np.float32)
+    index = pd.date_range("2024-01-01", periods=30, freq="24h", tz="UTC", name="timestamp")
+    little = make_city(tmp_path / "daily", stations=3, days=1)
+    meta = little.meta.model_copy(update={"interval": "24h"})
+    daily = write_city(little.path, meta, little.stations, pd.DataFrame(values, index, list(little.station_ids)))
+    with pytest.raises(UserError, match=r"intervals of at most 8h; this city's are of 24h"):
+        find_surges(daily, MODEL)
+
+
+def test_a_model_in_use_is_searched_from_where_its_learning_ends(tmp_path):
+    """The days that calibrate it are searched: a surge among them is found, and normal traffic gives as many as asked."""
+    city = plant(make_city(tmp_path / "used"))
+    metrics = jobs.train(city, MODEL, device="cpu")
+    found = find_surges(city, MODEL, device="cpu")
+    assert found.scores.index[0] == pd.Timestamp(metrics["surges_from"]) == pd.Timestamp(metrics["fit_to"])
+    event = found.at_most(1.0).iloc[0]
+    assert event["station_id"] in HIT and event["start"] <= city.traffic.index[BEGIN + 1]
+    with pytest.raises(UserError, match="after what the model learned from"):
+        find_surges(city, MODEL, since=pd.Timestamp(metrics["fit_to"]) - city.interval)
+
+
+def test_days_that_are_quiet_and_searched_report_no_more_than_asked():
+    rates, days = np.array([0.5, 1.0, 2.0]), 4
+    both = slice(0, days * DAY)
+    counts = np.zeros(len(rates))
+    for seed in range(24):
+        found = find(noise(seed, steps=days * DAY), both, both, grid(), DAY)
+        counts += [(found.a_day <= rate).sum() for rate in rates]
+    a_day = counts / (24 * days)
+    assert np.all(a_day > 0.6 * rates) and np.all(a_day < 1.3 * rates)
+
+
+def test_a_fresh_search_and_the_kept_one_are_one_result(tmp_path):
+    city = plant(make_city(tmp_path / "twice", timezone="Asia/Shanghai"))
+    jobs.train(city, MODEL, device="cpu")
+    files = [tmp_path / name for name in ("fresh.csv", "kept.csv", "fresh.parquet", "kept.parquet")]
+    jobs.surges(city, files[0], MODEL, device="cpu")
+    jobs.surges(city, files[1], MODEL, device="cpu")
+    (city.path / SURGES_FILE).unlink()
+    jobs.surges(city, files[2], MODEL, device="cpu")
+    jobs.surges(city, files[3], MODEL, device="cpu")
+    assert files[0].read_bytes() == files[1].read_bytes() and files[2].read_bytes() == files[3].read_bytes()
+    event = pd.read_csv(files[0]).iloc[0]
+    assert event["start"].endswith("+08:00") and event["starts"].split(";")[0].endswith("+08:00")
 
 
 @pytest.mark.parametrize("name", [SURGES_FILE, SURGE_SCORES_FILE])

@@ -4,17 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from lecdiff_core import jobs
-from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Panel, Split, protocol_split
+from lecdiff_core import jobs, training
+from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.history import wishes
+from lecdiff_core.city.windows import Panel, Split, protocol_split, split_for_use
 from lecdiff_core.devices import choose_device
 from lecdiff_core.errors import UserError
-from lecdiff_core.models.catalogue import build
+from lecdiff_core.models.catalogue import build, runnable
+from lecdiff_core.models.checkpoint import read_config
 from lecdiff_core.models.protocol import ForecastModel
-from lecdiff_core.training import Blocks, Recipe, train
+from lecdiff_core.training import DATES, Blocks, Recipe, parts_of, train
 from tests.conftest import make_city
 
 QUICK = Recipe(epochs=3, steps=3, rows=24, validation_samples=8)
@@ -122,7 +125,7 @@ def test_a_large_city_is_trained_in_blocks_of_neighbours(tmp_path: Path) -> None
 
 def test_too_little_history_is_refused(tmp_path: Path) -> None:
     panel = Panel.of(make_city(tmp_path / "short", days=6))
-    with pytest.raises(UserError, match="too little to train on"):
+    with pytest.raises(UserError, match="too few to train on"):
         train(build("seasonal-naive", panel, 0), panel, protocol_split(panel.steps))
 
 
@@ -167,6 +170,103 @@ def test_jobs_train_saves_what_forecast_loads(little_city: City) -> None:
 def test_bad_options_are_refused(little_city: City, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         jobs.train(little_city, **options)
+
+
+def city_of(path: Path, interval: str, days: float, stations: int = 3) -> City:
+    """A city of any interval, with a rhythm of the day where there is one."""
+    little = make_city(path, stations=stations, days=1)
+    length = pd.Timedelta(interval)
+    steps = round(pd.Timedelta(days=days) / length)
+    index = pd.date_range("2024-01-01", periods=steps, freq=length, tz="UTC", name="timestamp")
+    rhythm = 2 + np.cos(index.hour.to_numpy() * np.pi / 12)
+    values = rhythm[:, None] * np.random.default_rng(0).gamma(50, 2, (steps, stations))
+    traffic = pd.DataFrame(values.astype(np.float32), index, list(little.station_ids))
+    return write_city(path, little.meta.model_copy(update={"interval": interval}), little.stations, traffic)
+
+
+@pytest.mark.parametrize("interval", ["5min", "30min", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "24h"])
+def test_five_days_of_any_interval_can_be_trained_on_and_forecast(tmp_path: Path, interval: str) -> None:
+    city = city_of(tmp_path / "city", interval, days=5)
+    metrics = jobs.train(city, "adaptive-climatology", device="cpu")
+    drawn, _ = jobs.forecast(city, "adaptive-climatology", device="cpu")
+    assert drawn.samples.shape == (100, 3, city.steps_per_day)
+    assert np.isfinite(drawn.samples).all() and (drawn.interval(0.9)[0] < drawn.interval(0.9)[1]).all()
+    start, end = city.traffic.index[0], city.traffic.index[-1] + city.interval
+    told = {name: pd.Timestamp(metrics[name]) for name in DATES}
+    cut = start + pd.Timedelta("3D")
+    assert told == dict(zip(DATES, (start, cut, cut, end, cut), strict=True))
+
+
+@pytest.mark.parametrize("interval", ["8h", "24h"])
+def test_intervals_of_a_third_of_a_day_or_more_are_measured(tmp_path: Path, interval: str) -> None:
+    city = city_of(tmp_path / "city", interval, days=24)
+    document = jobs.benchmark(city, tmp_path / "r.json", models=["adaptive-climatology"], seeds=1, device="cpu")
+    assert 0 < document["results"][0]["ncrps"] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", ["30min", "24h"])
+def test_lec_diff_learns_from_five_days(tmp_path: Path, interval: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(training.RECIPES, "default", QUICK)
+    city = city_of(tmp_path / "city", interval, days=5)
+    jobs.train(city, device="cpu")
+    assert np.isfinite(jobs.forecast(city, device="cpu")[0].samples).all()
+
+
+@pytest.mark.parametrize(("name", "interval"), [("stgcn", "3h"), ("wavenet", "24h")])
+def test_a_model_that_needs_more_steps_a_day_says_so(tmp_path: Path, name: str, interval: str) -> None:
+    city = city_of(tmp_path / "city", interval, days=5)
+    with pytest.raises(UserError, match=f"{name} needs at least . intervals a day.*such as lec-diff"):
+        jobs.train(city, name, device="cpu")
+    assert name not in runnable(city) and "lec-diff" in runnable(city)
+    assert name in runnable(city_of(tmp_path / "other", "2h", days=5))
+
+
+def test_less_history_than_the_table_says_is_refused_with_its_figures(tmp_path: Path) -> None:
+    hours = city_of(tmp_path / "city", "30min", days=5 - 1 / 48)
+    with pytest.raises(UserError, match=r"too little history to train .*5 days of traffic; there are 4\.9$"):
+        jobs.train(hours, "climatology", device="cpu")
+    days = city_of(tmp_path / "more", "1h", days=19)
+    with pytest.raises(UserError, match=r"needs 20 days of traffic; there are 19$"):
+        jobs.train(days, "climatology", device="cpu", protocol=True)
+    with pytest.raises(UserError, match=r"needs 20 days of traffic; there are 19$"):
+        jobs.benchmark(days, tmp_path / "r.json", models=["climatology"], device="cpu")
+    assert not days.model_folder("climatology").exists()
+    assert [wish.partition(":")[2] for wish in wishes(days)] == [" it needs 20 days of traffic; there are 19"]
+
+
+def test_the_protocol_is_recorded_and_learns_from_less(little_city: City) -> None:
+    metrics = jobs.train(little_city, "climatology", device="cpu", protocol=True)
+    split, panel = protocol_split(len(little_city.traffic)), Panel.of(little_city)
+    assert metrics["surges_from"] == panel.time(split.test.start).isoformat() == metrics["calibration_to"]
+    assert parts_of(metrics, panel) == parts_of({}, panel)
+    grown = Panel.of(make_city(little_city.path, days=30))
+    assert parts_of(metrics, grown).since == split.test.start != parts_of({}, grown).since
+    used = jobs.train(little_city, "climatology", device="cpu")
+    assert used["surges_from"] == used["fit_to"] > metrics["fit_to"]
+
+
+def test_a_training_is_not_resumed_on_another_part_of_the_time(little_city: City, tmp_path: Path) -> None:
+    panel, checkpoint = Panel.of(little_city), tmp_path / "unfinished.safetensors"
+    quickly_trained(panel, checkpoint=checkpoint)
+    for_use = split_for_use(panel.steps, panel.steps_per_day)
+    anew, resumed = (build("lec-diff", panel, 0) for _ in range(2))
+    train(anew, panel, for_use, QUICK, 0)
+    train(resumed, panel, for_use, QUICK, 0, checkpoint=checkpoint)
+    assert torch.equal(weights(anew), weights(resumed))
+
+
+def test_a_model_tells_the_data_it_was_trained_on_not_what_came_meanwhile(little_city: City) -> None:
+    before = little_city.data_hash
+
+    def import_meanwhile(done: float, total: float, message: str) -> None:
+        make_city(little_city.path, seed=5)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(training.RECIPES, "default", replace(QUICK, epochs=1, steps=1))
+        jobs.train(little_city, device="cpu", report=import_meanwhile)
+    assert read_config(little_city.model_folder("lec-diff")).data_hash == before
+    assert City.open(little_city.path).data_hash != before
 
 
 def test_never_two_trainings_at_once(little_city: City) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
+from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, Coordinates, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, ENVIRONMENT_FILE, FORECASTS_FOLDER, META_FILE
 
@@ -95,10 +96,9 @@ def summarise(city: City) -> CitySummary:
 
 def _missing(city: City, silent: list[str], chips: int, has: dict[str, bool]) -> list[str]:
     """What one may still want, a sentence each."""
-    days = len(city.traffic) / city.steps_per_day
     sentences = {
         f"traffic of {len(silent)} stations ({named(silent)})": bool(silent),
-        f"history: {days:.0f} days are few, models learn the week from 14 days on": days < 14,
+        **dict.fromkeys(history.wishes(city), True),
         f"a unit; write it into {META_FILE}": not city.meta.unit,
         f"holidays; write their dates into {META_FILE}": not city.meta.holidays,
         f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids),

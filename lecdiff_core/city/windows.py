@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WEEKDAY, SATURDAY, SUNDAY_OR_HOLIDAY = range(3)
 DAY_TYPES = 3
 LONGEST_FORECAST_DAYS = 14
+CALIBRATION_DAYS = 2  # at least, of a model that is trained for use
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,14 @@ class Panel:
         interval = pd.Timedelta(days=1) / self.steps_per_day
         return pd.date_range(self.clock[0] + origin * interval, periods=horizon, freq=interval)
 
+    def time(self, step: int) -> pd.Timestamp:
+        """The start of a step, which may lie beyond the data, in the city's zone."""
+        return self.future_clock(step, 1)[0].tz_localize(self.timezone, ambiguous=True, nonexistent="shift_forward")
+
+    def step_at(self, time: pd.Timestamp) -> int:
+        """The first step that does not start before a time with a zone, from 0 to T."""
+        return int(self.clock.searchsorted(time.tz_convert(self.timezone).tz_localize(None)))
+
     @cached_property
     def calendar(self) -> Calendar:
         """The calendar of all steps, and of the days beyond the data that a forecast may reach."""
@@ -157,10 +166,21 @@ def protocol_split(steps: int) -> Split:
     return Split(range(first), range(first, second), range(second, steps))
 
 
+def split_for_use(steps: int, steps_per_day: int) -> Split:
+    """All that there is: fit on everything but the last tenth, at least the last 2 days, which stop and calibrate."""
+    cut = steps - max(-(-steps // 10), CALIBRATION_DAYS * steps_per_day)
+    return Split(range(cut), range(cut, steps), range(steps, steps))
+
+
 def validation_folds(steps: int) -> list[Split]:
     """Four expanding windows inside the first 80 %: each fits on 30–60 %, calibrates on the next tenth, reports the next."""
     cuts = [int(share * steps) for share in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)]
     return [Split(range(cuts[i]), range(cuts[i], cuts[i + 1]), range(cuts[i + 1], cuts[i + 2])) for i in range(4)]
+
+
+def steps_apart(steps_per_day: int, times_a_day: int) -> int:
+    """Steps from one of so many origins a day to the next; one, where a day has fewer steps."""
+    return max(1, steps_per_day // times_a_day)
 
 
 def origins_within(part: range, horizon: int, every: int) -> np.ndarray:

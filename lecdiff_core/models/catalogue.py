@@ -20,6 +20,7 @@ from lecdiff_core.models.timegrad import timegrad_config
 from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
+from lecdiff_core.results import OURS
 
 SHUFFLE_SEED = 0
 
@@ -31,6 +32,7 @@ class Entry(NamedTuple):
     view(panel) is what the model gets to see of a city's panel, in training and ever after.
     embedding: which of a city's embeddings the panel is read with (environment/table.py).
     recipe: how it is trained (training.RECIPES).
+    least_steps: of a day that it can be built for, as its convolutions shorten the day.
     """
 
     build: Callable[[Panel], ForecastModel]
@@ -38,6 +40,7 @@ class Entry(NamedTuple):
     view: Callable[[Panel], Panel]
     embedding: str = FORECASTER_INPUT
     recipe: str = "default"
+    least_steps: int = 1
 
 
 def _whole(panel: Panel) -> Panel:
@@ -123,11 +126,11 @@ MODELS: dict[str, Entry] = {
     "lec-diff-ar": _lec_diff(decoder="autoregressive")._replace(recipe="step by step"),
     "lstm": _plain(Lstm),
     "lstm+prior": _plain(Lstm, "network+prior", prior=True),
-    "stgcn": _plain(Stgcn),
-    "stgcn+prior": _plain(Stgcn, "network+prior", prior=True),
+    "stgcn": _plain(Stgcn)._replace(least_steps=Stgcn.LEAST_STEPS),
+    "stgcn+prior": _plain(Stgcn, "network+prior", prior=True)._replace(least_steps=Stgcn.LEAST_STEPS),
     "stid": _with_stations(Stid),
     "stid+prior": _with_stations(Stid, "network+prior", prior=True),
-    "wavenet": _plain(WaveNet, "likelihood"),
+    "wavenet": _plain(WaveNet, "likelihood")._replace(least_steps=2),
     "tmaf": _plain(Tmaf, "likelihood"),
     "timegrad": Entry(_timegrad, _restore_lec_diff, _without_environment, recipe="step by step"),
     "seasonal-naive": _plain(SeasonalNaive),
@@ -143,7 +146,11 @@ OF_ENVIRONMENT = ("drop-gei", "shuffled-gei", "lec-diff-image", "lec-diff-text",
 def runnable(city: City) -> tuple[str, ...]:
     """Names of all models that a city can be measured with."""
     embedded = read_environment(city) is not None
-    return tuple(name for name in MODELS if embedded or name not in OF_ENVIRONMENT)
+    return tuple(
+        name
+        for name, model in MODELS.items()
+        if city.steps_per_day >= model.least_steps and (embedded or name not in OF_ENVIRONMENT)
+    )
 
 
 def entry(name: str) -> Entry:
@@ -156,6 +163,11 @@ def entry(name: str) -> Entry:
 def build(name: str, panel: Panel, seed: int) -> ForecastModel:
     """An untrained model for a city, its weights drawn from `seed`."""
     chosen = entry(name)
+    if panel.steps_per_day < chosen.least_steps:
+        raise UserError(
+            f"{name} needs at least {chosen.least_steps} intervals a day, and the city has {panel.steps_per_day}; choose another "
+            f"model, such as {OURS}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return chosen.build(panel)

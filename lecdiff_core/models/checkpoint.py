@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -17,9 +18,11 @@ from safetensors.torch import save as save_tensors
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import changing, read_whole, recover
+from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.catalogue import entry
 from lecdiff_core.models.protocol import ForecastModel
+from lecdiff_core.provenance import digest
 
 FORMAT_VERSION = 1
 
@@ -100,6 +103,38 @@ def read_config(folder: Path) -> CheckpointConfig:
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise UserError(f"{file}: {where}: {error.errors()[0]['msg']}; train the model anew") from error
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json of a saved model says; empty where it says nothing. Raises UserError without a model."""
+    read_config(folder)
+    try:
+        found = json.loads((folder / METRICS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def forecast_source(name: str, config: CheckpointConfig, city: City, embeddings: np.ndarray | None) -> dict[str, Any]:
+    """What is read for a forecast of a city by its saved model `name`; `embeddings`: the (N, D) rows that the city has."""
+    return {
+        "data": city.data_hash,
+        "model": name,
+        "weights": config.weights_sha256,
+        "recipe": config.recipe,
+        "embeddings": digest(embeddings if config.encoder else None),
+    }
+
+
+def source_now(city: City, name: str) -> dict[str, Any]:
+    """What would be read now for a forecast by the saved model `name`; empty without such a model, or without what it reads."""
+    try:
+        config = read_config(city.model_folder(name))
+        table = read_environment(city) if config.encoder else None
+    except UserError:
+        return {}
+    rows = table.rows(city.station_ids, entry(config.model).embedding) if table else None
+    return forecast_source(name, config, city, rows)
 
 
 def check_fits(model: ForecastModel, config: CheckpointConfig, city: City, encoder: str | None, folder: Path) -> None:

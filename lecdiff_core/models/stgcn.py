@@ -62,10 +62,13 @@ class Block(nn.Module):
 class Stgcn(PointNetwork):
     """Two ST-Conv blocks → state of a station → each step ahead."""
 
+    BLOCKS = 2
+    LEAST_STEPS = BLOCKS * 2 * (KERNEL - 1) + 1  # of a day: each block takes that many away
+
     def __init__(self, steps_per_day: int, prior: bool = False) -> None:
         super().__init__(steps_per_day, prior)
         self.blocks = nn.ModuleList([Block(self.recent_width), Block(WIDTHS[-1])])
-        left = steps_per_day - len(self.blocks) * 2 * (KERNEL - 1)
+        left = steps_per_day - self.LEAST_STEPS + 1
         self.gather = GatedConvolution(WIDTHS[-1], HIDDEN, left)
         self.decoder = StepDecoder(HIDDEN, self.ahead_width, HIDDEN, self.outputs, DROPOUT)
         self.hops = max(self.hops or 0, len(self.blocks) + prior)

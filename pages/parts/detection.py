@@ -6,7 +6,9 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from lecdiff_core.surges import weights_of
+from lecdiff_core.models.checkpoint import source_now
+from lecdiff_core.provenance import is_current
+from lecdiff_core.results import OURS
 from pages.parts import charts, formats, found, surge_charts, tables
 from pages.parts.formats import escaped, literal
 
@@ -28,7 +30,7 @@ def show(city: City) -> None:
         )
         return
     results, total = measured["results"], sum(measured["planted"].values())
-    ours = [row for row in results if row["detector"] == "lec-diff" and row["compared"] == "beside neighbours"]
+    ours = [row for row in results if row["detector"] == OURS and row["compared"] == "beside neighbours"]
     at_one = next((row for row in ours if row["false_alarms_asked"] == ONE_A_DAY), ours[0])
     st.html(
         f'<h2 class="lec-part">{at_one["matched"]} of {total} planted events found at one false alarm a day</h2>'
@@ -36,7 +38,9 @@ def show(city: City) -> None:
         "detector was told of. An event counts as found if a reported surge shares a station and a time with it, one to one; a "
         "report that touches no planted event is a false alarm.</p>"
     )
-    if measured.get("model_weights") != weights_of(city, "lec-diff"):
+    made_from = {"data": measured["data"], "weights": measured.get("model_weights")}
+    now = source_now(city, OURS)
+    if now and is_current(made_from, {name: now[name] for name in made_from}) is False:
         st.caption(":material/history: Measured with an earlier training of this model.")
     chart_side, kind_side = st.columns(2, gap="large")
     with chart_side:
@@ -60,7 +64,7 @@ def show(city: City) -> None:
 def comparison(results: list[dict]) -> str:
     """What the chart shows, in one sentence."""
     at_one = {(row["detector"], row["compared"]): row for row in results if row["false_alarms_asked"] == ONE_A_DAY}
-    ours = at_one["lec-diff", "beside neighbours"]
+    ours = at_one[OURS, "beside neighbours"]
     others = [
         f"the usual {surge_charts.DETECTORS[name].lower()} {row['matched']}, with {row['false_alarms_a_day']:.1f} false alarms"
         for name in ("seasonal-residual", "z-score")
@@ -100,7 +104,7 @@ def kind_rows(measured: dict, at_one: dict) -> list[tuple[str, str, str]]:
 
 def show_inside(measured: dict) -> None:
     """How often what surged lay inside the intervals."""
-    ours = measured["inside_intervals"]["lec-diff"]
+    ours = measured["inside_intervals"][OURS]
     rows = [
         (name, f"{row['count']:,}", formats.share(row["inside_50"]), formats.share(row["inside_90"]))
         for name, row in ours.items()

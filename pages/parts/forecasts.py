@@ -79,6 +79,24 @@ def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, sta
     return Fan(forecast.timestamps, median, low_50, high_50, low_90, high_90, loaded.device_name, seconds)
 
 
+def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:
+    """What to know of forecasts of the `PAST_DAYS` days before `origin`, in a sentence; empty where the model never saw them."""
+    from lecdiff_core.models.checkpoint import read_metrics
+    from lecdiff_core.training import parts_of
+
+    panel = forecaster(city, model).panel
+    try:
+        parts = parts_of(read_metrics(city.model_folder(model)), panel)
+    except UserError:
+        return ""
+    first, last = (panel.step_at(time) for time in (origin - pd.Timedelta(days=PAST_DAYS), origin))
+    if max(first, parts.fit.start) < min(last, parts.fit.stop):
+        return "The model learned from days on which its intervals are checked here, so the check flatters it."
+    if max(first, parts.calibration.start) < min(last, parts.calibration.stop):
+        return "The model was tuned on days on which its intervals are checked here."
+    return ""
+
+
 @dataclass(frozen=True)
 class Kept:
     """How often past intervals of a station held what came: shares of `count` values, from `days` forecasts of a day each."""

@@ -169,7 +169,8 @@ def forecast(
         st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
         return None
     words, trust = st.columns([7, 5], gap="medium")
-    sentences = [_expected(city, fan), _came_true(city, station_id, fan)]
+    told = [_expected(city, fan), _came_true(city, station_id, fan), forecasts.seen_before(city, model, origin)]
+    sentences = [sentence for sentence in told if sentence]
     with words:
         st.html(
             f'<p class="lec-told">{" ".join(map(escaped, sentences))}</p>'

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from lecdiff_core import background
+from lecdiff_core.city import history
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import BENCHMARKS_FOLDER, CHIPS_FOLDER, DESCRIPTIONS_FILE, SURGES_FILE, forecast_file
 from lecdiff_core.environment.costs import Estimate
@@ -33,6 +34,7 @@ SOURCES = {"arcgis": "ArcGIS World Imagery", "tiles": "A tile server", "raster":
 PROVIDERS = {"offline": "Without a language model, from what the image measures", "openai": "A language model"}
 INSTRUCTIONS = {"short": "Short", "standard": "Standard", "infrastructure": "Detailed, with infrastructure"}
 DEVICES = {"auto": "The fastest there is", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
+USES = {"newest": "All but the last tenth, for use", "protocol": "The first 70 %, as models are measured"}
 PARTS = {"validation": "Validation folds, to choose between models", "test": "Test part, to report"}
 PAPER = "lec-diff-paper"
 PREFERRED = "lec-diff"
@@ -256,8 +258,22 @@ def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: 
         st.caption(
             "The plain form of the paper: 21.8 million parameters and 100 steps of denoising, slow without a GPU."
         )
+    use = st.radio(
+        "Learn from",
+        list(USES),
+        format_func=USES.__getitem__,
+        key="train_use",
+        disabled=bool(history.lacking("benchmark", history.days_of(city))),
+        horizontal=True,
+    )
     which = ["--model=lec-diff", "--preset=paper"] if model == PAPER else [f"--model={model}"]
-    _start(city, "train", [*which, device, f"--seed={seed}"], blocked, "Train")
+    _start(
+        city,
+        "train",
+        [*which, device, f"--seed={seed}", *(["--protocol"] if use == "protocol" else [])],
+        blocked,
+        "Train",
+    )
 
 
 def _saved(models: list[SavedModel], step: str) -> str | None:

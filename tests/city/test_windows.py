@@ -18,6 +18,8 @@ from lecdiff_core.city.windows import (
     metric_positions,
     origins_within,
     protocol_split,
+    split_for_use,
+    steps_apart,
     validation_folds,
 )
 from lecdiff_core.errors import UserError
@@ -27,6 +29,19 @@ from tests.conftest import make_city
 def test_protocol_split_is_cut_at_70_and_80_percent() -> None:
     split = protocol_split(1439)
     assert (split.train, split.validation, split.test) == (range(1007), range(1007, 1151), range(1151, 1439))
+
+
+@pytest.mark.parametrize(
+    ("steps", "per_day", "cut"),
+    [(5 * 24, 24, 3 * 24), (20 * 24, 24, 18 * 24), (1000, 24, 900), (1439, 24, 1295), (60, 1, 54), (2880, 288, 2304)],
+)
+def test_a_training_for_use_leaves_the_last_tenth_or_two_days(steps: int, per_day: int, cut: int) -> None:
+    split = split_for_use(steps, per_day)
+    assert (split.train, split.validation, len(split.test)) == (range(cut), range(cut, steps), 0)
+
+
+def test_a_day_of_few_steps_has_an_origin_at_each() -> None:
+    assert [steps_apart(per_day, 4) for per_day in (288, 24, 6, 3, 1)] == [72, 6, 1, 1, 1]
 
 
 def test_validation_folds_never_touch_the_last_fifth() -> None:

@@ -21,13 +21,7 @@ def made_up(city: City) -> Surges:
         row(index, "ST-01", 60, "above", 3.0, 20.0, ["ST-01"], ["above"]),
         row(index, "ST-07", 80, "below", 0.4, -700.0, ["ST-07", "ST-06"], ["below", "above"]),
     ]
-    source = {
-        "method": surges.METHOD,
-        "model": MODEL,
-        "weights": surges.weights_of(city, MODEL),
-        "data": city.data_hash,
-        "first_step": len(city.traffic) - STEPS,
-    }
+    source = surges.surges_now(city, MODEL) | {"first_step": len(city.traffic) - STEPS}
     return Surges(pd.DataFrame(rows, columns=list(COLUMNS)), scores, source)
 
 
