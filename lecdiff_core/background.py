@@ -29,15 +29,16 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lecdiff_core.city.layout import JOBS_FOLDER
-from lecdiff_core.city.storage import below, replacing
+from lecdiff_core.city.locks import WRITERS, at_work
+from lecdiff_core.city.storage import below, disk_reason, recover, replacing
 from lecdiff_core.errors import INTERRUPTED, NOTHING_MADE, USERS_MISTAKE, UserError
-from lecdiff_core.jobs import training_now
 from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report
 
 STEPS = ("import", "imagery", "describe", "embed", "train", "forecast", "benchmark", "surges")
 INPUT = "input"  # files that were given to a job; removed when it is done
 ORDER_FILE, PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE = "job.json", "process.json", "progress.json", "outcome.json"
+STARTER_FILE = "starter.json"  # the process that is just starting the job's own
 LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
 PROGRESS_VARIABLE = "LECDIFF_PROGRESS_FILE"  # a step writes its progress to the file that this names
 GRACE = 10.0  # seconds that a step has to stop by itself
@@ -173,17 +174,11 @@ def read_job(folder: Path) -> Job | None:
     if order is None or order.step not in STEPS:
         return None
     process = _read(folder / PROCESS_FILE, Process)
-    alive = _just_started(folder) if process is None else process.alive()
+    starter = process or _read(folder / STARTER_FILE, Process)
+    alive = starter is not None and starter.alive()
     # Read after the process was looked at: a step that ends in between has left its outcome by now.
     outcome = _read(folder / OUTCOME_FILE, Outcome)
     return Job(folder, order, process, _read(folder / PROGRESS_FILE, Progress), outcome, _state(alive, outcome))
-
-
-def _just_started(folder: Path) -> bool:
-    """Whether a job without a process is about to get one."""
-    with suppress(OSError):
-        return time.time() - (folder / ORDER_FILE).stat().st_mtime < GRACE
-    return False
 
 
 def _state(alive: bool, outcome: Outcome | None) -> State:
@@ -265,8 +260,9 @@ def discard(folder: Path) -> None:
     """Remove a job's folder, and the city folder where it holds nothing else."""
     shutil.rmtree(folder)
     city = folder.parent.parent
-    left = {entry.name for entry in (*city.iterdir(), *folder.parent.iterdir())}
-    if left <= {JOBS_FOLDER, LOCK_FILE}:
+    recover(city)
+    left = {entry.name for entry in (*city.iterdir(), *folder.parent.iterdir()) if not entry.name.startswith(".")}
+    if left <= {JOBS_FOLDER}:
         shutil.rmtree(city)
 
 
@@ -290,7 +286,7 @@ def _starting(city: Path, step: str) -> Iterator[None]:
         for job in jobs(city):
             if job.state == "running" and (job.step == step or "import" in (job.step, step)):
                 raise UserError(f"{job.step} is running on {city.name} already; wait for it to end, or stop it")
-        if step == "train" and (other := training_now(city)) is not None:
+        if step in WRITERS and (other := at_work(city, step)) is not None:
             raise UserError(f"{city.name}: {other}; wait for it to end, or stop it")
         yield
 
@@ -299,13 +295,32 @@ def _launch(folder: Path, order: Order) -> Job:
     """Start the process of a job and write down which one it is. It outlives this process and its terminal."""
     for name in (PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE):
         (folder / name).unlink(missing_ok=True)
-    _write(folder / ORDER_FILE, order)
+    _write(folder / STARTER_FILE, Process.this())
+    try:
+        _write(folder / ORDER_FILE, order)
+        process = _spawn(folder)
+        try:
+            with suppress(psutil.NoSuchProcess):
+                _write(folder / PROCESS_FILE, Process.of(process.pid))
+        except UserError:  # nobody could stop a process of which nothing is written down
+            process.kill()
+            raise
+        finally:
+            threading.Thread(target=process.wait, daemon=True).start()  # collects it when it ends
+    except OSError as error:
+        raise UserError(f"cannot start a job in {folder}: {disk_reason(error)}") from error
+    finally:
+        (folder / STARTER_FILE).unlink(missing_ok=True)
+    return find(folder.parent.parent, folder.name)
+
+
+def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
     # -P: nothing that lies in the job's folder is ever taken for a module.
     words = [sys.executable, "-P", "-m", "lecdiff_core.worker", str(folder)]
     package = str(Path(__file__).resolve().parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / RESULT_FILE).open("wb") as result, (folder / LOG_FILE).open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 (a list of words, all of them ours)
+        return subprocess.Popen(  # noqa: S603 (a list of words, all of them ours)
             words,
             cwd=folder,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
@@ -314,10 +329,6 @@ def _launch(folder: Path, order: Order) -> Job:
             stderr=log,
             start_new_session=True,
         )
-    with suppress(psutil.NoSuchProcess):
-        _write(folder / PROCESS_FILE, Process.of(process.pid))
-    threading.Thread(target=process.wait, daemon=True).start()  # collects it when it ends
-    return find(folder.parent.parent, folder.name)
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

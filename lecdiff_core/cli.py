@@ -120,8 +120,9 @@ def import_(
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
     from lecdiff_core.city.importers.importing import import_city
+    from lecdiff_core.city.locks import working
 
-    with _progress() as report:
+    with working(city, "import"), _progress() as report:
         result = import_city(
             city,
             traffic,

@@ -3,18 +3,13 @@
 Each does the whole step on a city folder, so that both do the very same thing.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
-
-from lecdiff_core.city.layout import MODELS_FOLDER, SURGES_FILE, UNFINISHED_FILE
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.layout import SURGES_FILE, UNFINISHED_FILE
+from lecdiff_core.city.locks import working
 from lecdiff_core.errors import UserError
-from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -24,49 +19,6 @@ if TYPE_CHECKING:
     from lecdiff_core.forecast import Forecast
 
 PRESETS = ("default", "paper")
-TRAINING_FILE, TRAINING_LOCK = ".training.json", ".training.lock"  # in models/
-
-
-class Training(BaseModel):
-    """A training at work on a city folder, whoever started it."""
-
-    model: str
-    process: Process
-    began: float  # seconds since 1970
-
-    def __str__(self) -> str:
-        minutes = (time.time() - self.began) / 60
-        return f"process {self.process.pid} has been training {self.model} for {minutes:.0f} minutes"
-
-
-def training_now(folder: Path) -> Training | None:
-    """The training that is at work on a city folder now."""
-    try:
-        training = Training.model_validate_json((folder / MODELS_FOLDER / TRAINING_FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return training if training.process.alive() else None
-
-
-@contextmanager
-def _only_training(folder: Path, model: str) -> Iterator[None]:
-    """Hold the city's models: two trainings at a time would write over one another. Raises UserError."""
-    from filelock import FileLock, Timeout
-
-    lock, file = FileLock(folder / MODELS_FOLDER / TRAINING_LOCK, timeout=0), folder / MODELS_FOLDER / TRAINING_FILE
-    try:
-        lock.acquire()
-    except Timeout:
-        other = training_now(folder) or "another process is training"
-        raise UserError(f"{folder}: {other} on this city; wait for it to end, or stop it") from None
-    try:
-        with replacing(file) as unfinished:
-            training = Training(model=model, process=Process.this(), began=time.time())
-            unfinished.write_text(training.model_dump_json(), encoding="utf-8")
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-        lock.release()
 
 
 def train(
@@ -106,9 +58,9 @@ def train(
     split = protocol_split(panel.steps) if protocol else split_for_use(panel.steps, panel.steps_per_day)
     untrained = build(name, panel, seed)
     folder = city.model_folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / UNFINISHED_FILE
-    with _only_training(city.path, name):
+    with working(city.path, "train"):
+        folder.mkdir(parents=True, exist_ok=True)
         log = fit(untrained, panel, split, RECIPES[chosen.recipe], seed, where, checkpoint, report)
         config = CheckpointConfig(
             format_version=FORMAT_VERSION,

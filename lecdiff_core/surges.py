@@ -35,6 +35,7 @@ from scipy.sparse.csgraph import connected_components
 
 from lecdiff_core.city.folder import City, duration_text
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
+from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import changing, read_whole, replacing
 from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import Panel, steps_apart
@@ -188,6 +189,11 @@ def find_surges(
     kept = read_surges(city)
     if kept is not None and kept.source == _source(source_now(city, model), first):
         return kept
+    with working(city.path, "surges"):
+        return _search(city, model, parts, first, device, report)
+
+
+def _search(city: City, model: str, parts: Parts, first: int, device: str, report: Report) -> Surges:
     forecaster = Forecaster.load(city, model, device)
     panel, source = forecaster.panel, _source(forecaster.source, first)
     begin = parts.calibration.start

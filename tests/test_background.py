@@ -7,19 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lecdiff_core import background, jobs
 from lecdiff_core.background import Job
+from lecdiff_core.city import locks
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from lecdiff_core.jobs import Training
 from lecdiff_core.processes import Process
 from tests import slow_step
 
@@ -112,7 +112,7 @@ def test_a_number_given_out_again_is_never_killed(city: Path, slow: None) -> Non
         background.cancel(job)
         (job.folder / "outcome.json").unlink()
         there = Process.of(stranger.pid)
-        earlier = Process(pid=there.pid, started=there.started - 1000)
+        earlier = Process(pid=there.pid, started=f"{there.started}0")
         (job.folder / "process.json").write_text(earlier.model_dump_json())
         assert there.alive() and not earlier.alive()
         assert background.find(city, job.id).state == "died"
@@ -167,19 +167,84 @@ def test_two_tabs_start_at_once_and_one_wins(city: Path) -> None:
 
 
 def test_a_training_started_in_a_terminal_is_named(city: Path) -> None:
-    folder = city / "models"
-    folder.mkdir()
-    with FileLock(folder / ".training.lock"):
-        training = Training(model="stid", process=Process.this(), began=time.time() - 300)
-        (folder / ".training.json").write_text(training.model_dump_json())
-        told = rf"process {os.getpid()} has been training stid for \d+ minutes"
+    other, told = (
+        holding(city, "train"),
+        r"little: lecdiff train is at work on it \(process \d+, since .* UTC\); wait for it",
+    )
+    try:
         with pytest.raises(UserError, match=told):
             background.start(city, "train")
         with pytest.raises(UserError, match=told):
+            background.start(city, "import")
+        with pytest.raises(UserError, match=told):
             jobs.train(City.open(city), "climatology", device="cpu")
         assert background.jobs(city) == []
-    jobs.train(City.open(city), "climatology", device="cpu")
-    assert jobs.training_now(city) is None
+    finally:
+        other.kill()
+        other.wait()
+    jobs.train(City.open(city), "climatology", device="cpu")  # who died blocks nobody
+    assert locks.at_work(city, "train") is None
+
+
+def holding(city: Path, step: str) -> subprocess.Popen:
+    """A process that is at work on a city."""
+    words = [sys.executable, "-c", HOLDS, str(city), step]
+    process = slow_step.real_popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "at work\n"
+    return process
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from lecdiff_core.city.locks import working
+with working(Path(sys.argv[1]), sys.argv[2]):
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("holder", "asks", "goes"), [
+    ("import", "train", False), ("import", "embed", False), ("train", "import", False), ("surges", "import", False),
+    ("describe", "describe", False), ("train", "embed", True), ("imagery", "surges", True),
+])  # fmt: skip
+def test_steps_that_would_disturb_each_other_do_not_run_together(
+    city: Path, holder: str, asks: str, goes: bool
+) -> None:
+    other = holding(city, holder)
+    try:
+        if goes:
+            with locks.working(city, asks):
+                assert locks.at_work(city, asks).process == Process.this()
+        else:
+            with pytest.raises(UserError, match=f"lecdiff {holder} is at work on it"), locks.working(city, asks):
+                pass
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_lock_leaves_nothing_behind(tmp_path: Path) -> None:
+    with locks.working(tmp_path / "not" / "there", "import"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_is_known_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    this = Process.this()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 0.0)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert this.alive() and Process.this() == this
+
+
+def test_a_job_counts_as_running_while_its_process_is_being_started(city: Path) -> None:
+    folder = background.new_folder(city)
+    order = background.Order(step="train", options=[], asked_at=datetime.now(UTC))
+    (folder / "job.json").write_text(order.model_dump_json())
+    (folder / "starter.json").write_text(Process.this().model_dump_json())
+    assert background.read_job(folder).state == "running"
+    (folder / "starter.json").write_text(Process(pid=os.getpid(), started="earlier").model_dump_json())
+    assert background.read_job(folder).state == "died"
 
 
 def test_a_job_does_what_the_command_does_and_keeps_what_it_was_given_until_it_is_done(tmp_path: Path) -> None:

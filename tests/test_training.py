@@ -11,6 +11,7 @@ import torch
 from lecdiff_core import jobs, training
 from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.city.history import wishes
+from lecdiff_core.city.locks import working
 from lecdiff_core.city.windows import Panel, Split, protocol_split, split_for_use
 from lecdiff_core.devices import choose_device
 from lecdiff_core.errors import UserError
@@ -270,13 +271,7 @@ def test_a_model_tells_the_data_it_was_trained_on_not_what_came_meanwhile(little
 
 
 def test_never_two_trainings_at_once(little_city: City) -> None:
-    from filelock import FileLock
-
-    (little_city.path / "models").mkdir()
-    with (
-        FileLock(little_city.path / "models" / ".training.lock"),
-        pytest.raises(UserError, match="another process is training"),
-    ):
+    with working(little_city.path, "train"), pytest.raises(UserError, match="lecdiff train is at work on it"):
         jobs.train(little_city, "climatology")
 
 

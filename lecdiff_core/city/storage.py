@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 from filelock import FileLock, Timeout
 
 from lecdiff_core.errors import UserError
@@ -28,6 +29,7 @@ ABANDONED_SECONDS = 3600
 PATIENCE_SECONDS = 60.0  # for another process that puts a change in place
 TURNS = 20  # how often a folder that keeps changing is read again
 TURN_SECONDS = 0.05
+LONGEST_PID = 10  # digits
 DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -53,10 +55,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises UserError where the disk refuses (full, read-only, no permission); any other exception passes through.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.stem}{UNFINISHED}{secrets.token_hex(4)}{path.suffix}")
+    unfinished = path.with_name(f".{path.stem}{UNFINISHED}{_token()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        _sweep(path.parent, f".{path.stem}", path.suffix)
         yield unfinished
         _flush(unfinished)
         unfinished.replace(path)
@@ -117,33 +119,44 @@ def changing(folder: Path) -> Iterator[Change]:
     refuses; where it does so while the files, complete already, are put in place, the error says that this is left to do.
     """
     folder = Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    staging = folder / f"{CHANGE}{UNFINISHED}{secrets.token_hex(4)}"
-    complete = False
+    staging = folder / f"{CHANGE}{UNFINISHED}{_token()}"
+    there, complete = folder.exists(), False
     try:
-        change = Change(folder, staging)
-        change.root.mkdir(parents=True)
-        _sweep_changes(folder)
-        yield change
-        change.seal()
-        with _alone(folder):
-            _put_in_place(folder)
-            staging.replace(folder / CHANGE)
-            complete = True
-            _flush(folder)
-            _put_in_place(folder)
+        with founding(folder):
+            _sweep(folder, CHANGE)
+            change = Change(folder, staging)
+            try:
+                change.root.mkdir(parents=True)
+                yield change
+                change.seal()
+                with _alone(folder):
+                    _put_in_place(folder)
+                    staging.replace(folder / CHANGE)
+                    complete = True
+                    _flush(folder)
+                    _put_in_place(folder)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         if complete:
             raise UserError(
-                f"{folder}: all of the change is on the disk, but its files could not be put in place ({_reason(error)}); "
+                f"{folder}: all of the change is on the disk, but its files could not be put in place ({disk_reason(error)}); "
                 "the next command that opens the folder does that"
             ) from error
         if error.errno not in DISK_TROUBLE:
             raise
-        kept = "" if made else "; the files that were there are unchanged"
+        kept = "; the files that were there are unchanged" if there else ""
         raise UserError(f"cannot write {_meant(error, staging)}: {DISK_TROUBLE[error.errno]}{kept}") from error
+
+
+@contextmanager
+def founding(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; they go again where the block leaves nothing in them."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         with suppress(OSError):
             for path in made:
                 path.rmdir()
@@ -166,7 +179,7 @@ def recover(folder: Path) -> None:
             time.sleep(TURN_SECONDS)
     if problem is not None:
         raise UserError(
-            f"{folder}: a change of its files is complete but not yet in place, and cannot be put there ({_reason(problem)}); "
+            f"{folder}: a change of its files is complete but not yet in place, and cannot be put there ({disk_reason(problem)}); "
             "open the folder once where it can be written"
         ) from problem
 
@@ -283,7 +296,8 @@ def _meant(error: OSError, staging: Path) -> Path:
     return staging.parent / inside if inside else staging.parent if named.is_relative_to(staging) else named
 
 
-def _reason(error: OSError) -> str:
+def disk_reason(error: OSError) -> str:
+    """Why the disk refused, in plain words."""
     return DISK_TROUBLE.get(error.errno or 0) or error.strerror or str(error)
 
 
@@ -295,20 +309,23 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sweep(path: Path) -> None:
-    for abandoned in path.parent.glob(f".{_literal(path.stem)}{UNFINISHED}*{_literal(path.suffix)}"):
-        with suppress(OSError):
-            if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
-                abandoned.unlink()
+def _token() -> str:
+    """Tells this writer's files from those of others: its process, and something that no other has."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _sweep_changes(folder: Path) -> None:
-    """Remove what writers left who ended more than an hour ago before their change was complete."""
-    for abandoned in folder.glob(f"{CHANGE}{UNFINISHED}*"):
+def _sweep(folder: Path, name: str, suffix: str = "") -> None:
+    """Remove what writers of a name left unfinished more than an hour ago, if their process is gone."""
+    for abandoned in folder.glob(f"{_literal(name)}{UNFINISHED}*{_literal(suffix)}"):
         with suppress(OSError):
             written = max(path.stat().st_mtime for path in (abandoned, *abandoned.rglob("*")))
-            if time.time() - written > ABANDONED_SECONDS:
-                shutil.rmtree(abandoned)
+            if time.time() - written > ABANDONED_SECONDS and not _at_work(abandoned):
+                shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
+
+
+def _at_work(unfinished: Path) -> bool:
+    writer = unfinished.name.partition(UNFINISHED)[2].partition("-")[0]
+    return writer.isdecimal() and len(writer) < LONGEST_PID and psutil.pid_exists(int(writer))
 
 
 def _literal(text: str) -> str:

@@ -6,20 +6,19 @@ was paid for, and the next run asks only for what is missing. The model sees the
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from filelock import FileLock, Timeout
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
+from lecdiff_core.city.locks import working
 from lecdiff_core.environment.costs import Estimate, Prices, prices_of, text_tokens
 from lecdiff_core.environment.description import (
     Description,
@@ -150,7 +149,7 @@ def describe_city(
     the run stops and says so. Raises UserError for wrong options, and for a refused key, an unknown model or a wrong address where
     nothing at all was achieved.
     """
-    with _only_run(city):
+    with working(city.path, "describe"):
         plan = _Plan(city, provider, model, per_station, instruction)
         prices = prices or prices_of(plan.model)
         estimate = plan.estimate(prices)
@@ -179,7 +178,7 @@ def refine_city(city: City, again: bool = False, report: Report = silent) -> int
 
     Only descriptions of the present chip can be refined. `report` may raise to stop; what was refined is kept.
     """
-    with _only_run(city):
+    with working(city.path, "describe"):
         return _refine(city, again, report)
 
 
@@ -323,20 +322,6 @@ def _share(city: City, plan: _Plan, result: DescriptionReport) -> None:
         append_description(city.path / DESCRIPTIONS_FILE, description)
         result.made += 1
         result.shared += 1
-
-
-@contextmanager
-def _only_run(city: City) -> Iterator[None]:
-    """Hold the city's descriptions: two runs at a time would pay for the same answers."""
-    lock = FileLock(city.path / ".descriptions.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"another run is describing {city.path}; wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _ask_model(chat: ChatModel, instruction: Instruction, job: _Job) -> Reply:

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, EMBEDDED_FILE, ENCODER_FOLDER
+from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import changing, recover, replacing
 from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
 from lecdiff_core.environment.images import ImageError, read_image
@@ -92,6 +93,11 @@ def embed_city(city: City, encoder: str = "default", device: str = "auto", repor
     descriptions the mean. A station without one is united with the empty text. `report` may raise to stop; what was embedded
     is kept.
     """
+    with working(city.path, "embed"):
+        return _embed_city(city, encoder, device, report)
+
+
+def _embed_city(city: City, encoder: str, device: str, report: Report) -> EmbedReport:
     from lecdiff_core.environment.encoder import identity
 
     recover(city.path)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lecdiff_core.city.folder import City, named, read_meta
 from lecdiff_core.city.layout import CHIP_RECORDS_FILE, CHIPS_FOLDER, META_FILE, TILE_CACHE_FOLDER
+from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import below, replacing
 from lecdiff_core.environment import geotiff, wayback
 from lecdiff_core.environment.images import ImageError, read_image
@@ -151,12 +152,19 @@ def fetch_imagery(
     label = redacted(source) if is_template else source if source == ARCGIS else Path(source).name
     identity = source if is_template or source == ARCGIS else _raster_identity(Path(source))
     wanted = _Wanted(identity, label, size, metres, date)
+    with working(city.path, "imagery"):
+        return _fetch(city, wanted, source, date, per_second, concurrency, report)
+
+
+def _fetch(
+    city: City, wanted: _Wanted, source: str, date: str | None, per_second: float, concurrency: int, report: Report
+) -> ImageryReport:
     result = ImageryReport()
     places = _places_to_make(city, wanted, result)
     if not places:
         _keep_attribution(city, result.attribution, result)
         return result
-    if is_template or source == ARCGIS:
+    if "{" in source or "://" in source or source == ARCGIS:
         with Web(per_second) as web:
             try:
                 service = _service(source, date, web)
@@ -175,7 +183,9 @@ def fetch_imagery(
     else:
         _from_raster(city, wanted, Path(source), places, result, report)
     if not result.attribution:
-        result.notes.append(f"{label} names no attribution; if its licence asks for one, write it into {META_FILE}")
+        result.notes.append(
+            f"{wanted.label} names no attribution; if its licence asks for one, write it into {META_FILE}"
+        )
     return result
 
 

@@ -17,7 +17,7 @@ from lecdiff_core import background
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City, read_meta
 from lecdiff_core.city.layout import JOBS_FOLDER, META_FILE, STATIONS_FILE, TRAFFIC_FILE
-from lecdiff_core.city.storage import below
+from lecdiff_core.city.storage import below, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.serve import FIRST_VARIABLE
 
@@ -113,6 +113,7 @@ def new_folder(name: str) -> Path:
     if not key:
         raise UserError(f"“{name}” cannot name a folder; give the city a name with letters from a to z or digits")
     folder = below(own_root(), key)
+    recover(folder)
     if any(place.key == key for place in places()) or (folder / META_FILE).exists():
         raise UserError(f"there is a city {key} already; open it, or choose another name")
     if folder.exists() and {entry.name for entry in folder.iterdir()} - {JOBS_FOLDER}:

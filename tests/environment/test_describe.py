@@ -191,7 +191,7 @@ def test_two_runs_at_a_time_are_refused(city, server):
     first = threading.Thread(target=describe_city, args=(city,))
     first.start()
     inside.wait(20)
-    with pytest.raises(UserError, match="another run"):
+    with pytest.raises(UserError, match="lecdiff describe is at work on it"):
         describe_city(city)
     leave.set()
     first.join()

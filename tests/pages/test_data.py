@@ -300,10 +300,10 @@ def test_two_tabs_see_one_job_and_either_stops_and_resumes_it(open_page, root, s
 
 
 def test_a_training_started_elsewhere_is_named_and_nothing_starts(open_page, root, monkeypatch):
-    monkeypatch.setattr(background, "training_now", lambda _: "process 7 has been training stid for 5 minutes")
+    monkeypatch.setattr(background, "at_work", lambda *_: "lecdiff train is at work on it (process 7)")
     app = open_page()
     app.button(key="start-train").click().run()
-    assert any("process 7 has been training stid" in told.value.replace("\\", "") for told in app.warning)
+    assert any("lecdiff train is at work on it (process 7)" in told.value.replace("\\", "") for told in app.warning)
     assert background.jobs(root / "little") == []
 
 
