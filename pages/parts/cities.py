@@ -116,7 +116,7 @@ def new_folder(name: str) -> Path:
     recover(folder)
     if any(place.key == key for place in places()) or (folder / META_FILE).exists():
         raise UserError(f"there is a city {key} already; open it, or choose another name")
-    if folder.exists() and {entry.name for entry in folder.iterdir()} - {JOBS_FOLDER}:
+    if folder.exists() and any(entry.name != JOBS_FOLDER and entry.name[0] != "." for entry in folder.iterdir()):
         raise UserError(f"the folder {folder} holds something else; choose another name")
     return folder
 
