@@ -116,6 +116,7 @@ def import_(
         Literal["error", "drop"], typer.Option(help="Stations without traffic, traffic without station.")
     ] = "error",
     name: Annotated[str | None, typer.Option(help="Name of the city; else the folder's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
@@ -138,6 +139,7 @@ def import_(
             on_unknown,
             name,
             report=report,
+            dry_run=dry_run,
         )
     _print(result.model_dump(mode="json"), result.lines(), as_json)
 

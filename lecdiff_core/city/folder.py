@@ -228,6 +228,16 @@ def make_meta(**values: object) -> CityMeta:
         raise UserError(_first_problem(error)) from error
 
 
+def check_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> City:
+    """The city that `write_city` would write, validated alike. Nothing is written, so it has no digests.
+
+    Raises UserError.
+    """
+    stations = validate_stations(stations, "stations", meta.coordinates)
+    traffic = validate_traffic(traffic, stations["station_id"], meta, "traffic")
+    return City(Path(path), meta, stations, traffic, (b"", b""))
+
+
 def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", traffic: pd.DataFrame) -> City:
     """Validate, then write the three files of a city folder as one change.
 
@@ -235,16 +245,15 @@ def write_city(path: Path, meta: CityMeta, stations: "geopandas.GeoDataFrame", t
     place is known, geometry is written as null.
     traffic: (T, N), tz-aware regular index, a column a station (in any order), NaN = missing.
     """
-    path = Path(path)
-    stations = validate_stations(stations, "stations", meta.coordinates)
-    traffic = validate_traffic(traffic, stations["station_id"], meta, "traffic")
-    with changing(path) as change:
-        traffic.to_parquet(change.file(TRAFFIC_FILE), compression="zstd")
-        stations.to_parquet(change.file(STATIONS_FILE), index=False)
+    city = check_city(path, meta, stations, traffic)
+    with changing(city.path) as change:
+        city.traffic.to_parquet(change.file(TRAFFIC_FILE), compression="zstd")
+        city.stations.to_parquet(change.file(STATIONS_FILE), index=False)
         change.file(META_FILE).write_text(_meta_text(meta), encoding="utf-8")
         stations_digest = _sha256(change.file(STATIONS_FILE).read_bytes())
         traffic_digest = _sha256(change.file(TRAFFIC_FILE).read_bytes())
-    return City(path, meta, stations, traffic, (stations_digest, traffic_digest))
+    city.digests = (stations_digest, traffic_digest)
+    return city
 
 
 def write_meta(path: Path, meta: CityMeta) -> None:

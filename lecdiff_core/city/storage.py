@@ -162,6 +162,15 @@ def founding(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Raise UserError where files could not come into `folder`, which need not be there yet; nothing is made to find out."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot write {folder}: {DISK_TROUBLE[errno.ENOTDIR]}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {folder}: {DISK_TROUBLE[errno.EACCES]}")
+
+
 def recover(folder: Path) -> None:
     """Put a complete change of `folder` in place whose writer has ended, and wait for one who is at work.
 

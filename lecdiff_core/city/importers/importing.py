@@ -12,8 +12,10 @@ import pandas as pd
 from pydantic import BaseModel
 
 from lecdiff_core.city.folder import (
+    City,
     CityMeta,
     Coordinates,
+    check_city,
     make_meta,
     named,
     read_meta,
@@ -26,6 +28,7 @@ from lecdiff_core.city.importers.resample import Resampled, resample
 from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations, without_places
 from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
 from lecdiff_core.city.layout import META_FILE
+from lecdiff_core.city.storage import refuse_unwritable
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -48,6 +51,7 @@ PLACES: Roles = {
     "lat": ["lat", "Lat", "latitude"],
 }
 SAME_PLACE = 1e-5  # degrees, about a metre
+MOST_POINTS = 2000  # that a report lists, so that a map can be drawn of it
 
 
 class Named(BaseModel):
@@ -66,10 +70,19 @@ class Named(BaseModel):
         return f"{self.count} ({', '.join(self.first)}{more})" if self.count else "none"
 
 
+class Spread(BaseModel):
+    """The least, the middle and the greatest of many amounts."""
+
+    least: float
+    median: float
+    most: float
+
+
 class ImportReport(BaseModel):
-    """What an import read, matched, left out and wrote."""
+    """What an import read, matched, left out and wrote, or would write."""
 
     path: Path
+    dry_run: bool  # nothing was written
     name: str
     layout: Layout
     files: list[str]
@@ -84,6 +97,7 @@ class ImportReport(BaseModel):
     unit: str
     coordinates: Coordinates
     total: float  # traffic over all stations and steps
+    station_totals: Spread  # traffic of each station over all steps
     missing_share: float  # of stations × steps, 0 … 1
     incomplete: int  # intervals of a station dropped because part of their readings was missing
     duplicates: int  # rows summed or dropped
@@ -91,6 +105,7 @@ class ImportReport(BaseModel):
     traffic_without_station: Named
     rows_dropped: int  # of traffic without a station
     sharing_a_place: Named
+    points: list[tuple[str, float, float]]  # id, longitude and latitude of stations, evenly picked where there are many
     notices: list[str]
 
     def lines(self) -> list[str]:
@@ -101,6 +116,7 @@ class ImportReport(BaseModel):
             f"period: {self.start.isoformat()} to {self.end.isoformat()} ({self.timezone})",
             f"read: {self.rows:,} rows of {len(self.files)} files ({named(self.files)}), layout {self.layout}",
             f"traffic in all: {self.total:,.6g} {self.unit}".rstrip(),
+            f"a station's traffic: {self._spread()}",
             f"missing: {self.missing_share:.2%} of all intervals",
         ]
         if self.duplicates:
@@ -113,7 +129,13 @@ class ImportReport(BaseModel):
             )
         if self.sharing_a_place.count:
             text.append(f"stations that share their place with another: {self.sharing_a_place}")
-        return text + self.notices
+        end = ["nothing was written; the same command without --dry-run imports it"] if self.dry_run else []
+        return [*text, *self.notices, *end]
+
+    def _spread(self) -> str:
+        told = self.station_totals
+        amounts = f"{told.least:,.6g} at least, {told.median:,.6g} in the middle, {told.most:,.6g} at most"
+        return f"{amounts} {self.unit}".rstrip()
 
 
 def import_city(
@@ -132,6 +154,7 @@ def import_city(
     name: str | None = None,
     holidays: Sequence[date] | None = None,
     report: Report = silent,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Read traffic (and stations) in one of the layouts and write the city folder `path`.
 
@@ -142,12 +165,14 @@ def import_city(
     not hold any.
     on_duplicate: what to do with two readings of one station and time.  on_unknown: with stations that have no traffic
     and traffic that has no station.  name, holidays: kept from the folder where it exists already and they are None.
+    dry_run: do everything but write.
 
     Raises UserError; then the folder is as it was.
     """
     path, columns = Path(path), dict(columns or {})
     if layout not in LAYOUTS:
         raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
+    refuse_unwritable(path)
     meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
     files = traffic_files(traffic_file)
     of_traffic, of_stations = _columns(files[0], layout, columns, stations_file)
@@ -172,9 +197,9 @@ def import_city(
         readings = _renamed(readings, stations, crs, files[0])
     stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
     resampled = resample(readings, meta.interval, meta.timezone, on_duplicate)
-    report(len(files), len(files), "writing the city folder")
-    city = write_city(path, meta, stations, resampled.traffic)
-    return _report(city.meta, path, layout, files, readings, resampled, stations, unknown, notices)
+    report(len(files), len(files), "looking over the city" if dry_run else "writing the city folder")
+    city = (check_city if dry_run else write_city)(path, meta, stations, resampled.traffic)
+    return _report(city, dry_run, layout, files, readings, resampled, unknown, notices)
 
 
 def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **values: str) -> CityMeta:
@@ -289,47 +314,56 @@ def _matched(
 
 
 def _report(
-    meta: CityMeta,
-    path: Path,
+    city: City,
+    dry_run: bool,
     layout: Layout,
     files: Sequence[Path],
     readings: Readings,
     resampled: Resampled,
-    stations: "geopandas.GeoDataFrame",
     unknown: tuple[list[str], list[str], int],
     notices: list[str],
 ) -> ImportReport:
-    traffic = resampled.traffic
+    meta, traffic = city.meta, city.traffic
     values = traffic.to_numpy()
-    ids = stations["station_id"]
+    totals = np.nansum(values, axis=0, dtype=np.float64)
     return ImportReport(
-        path=path,
+        path=city.path,
+        dry_run=dry_run,
         name=meta.name,
         layout=layout,
         files=[file.name for file in files],
         rows=readings.rows,
-        stations=len(ids),
+        stations=len(city.station_ids),
         steps=len(traffic),
         start=traffic.index[0].to_pydatetime(),
-        end=(traffic.index[-1] + pd.Timedelta(meta.interval)).to_pydatetime(),
+        end=city.end.to_pydatetime(),
         interval=meta.interval,
         source_interval=resampled.source_interval,
         timezone=meta.timezone,
         unit=meta.unit,
         coordinates=meta.coordinates,
-        total=float(np.nansum(values, dtype=np.float64)),
+        total=float(totals.sum()),
+        station_totals=Spread(least=totals.min(), median=float(np.median(totals)), most=totals.max()),
         missing_share=float(np.isnan(values).mean()),
         incomplete=resampled.incomplete,
         duplicates=readings.duplicates + resampled.duplicates,
         stations_without_traffic=Named.of(unknown[0]),
         traffic_without_station=Named.of(unknown[1]),
         rows_dropped=unknown[2],
-        sharing_a_place=Named.of(_sharing_a_place(stations, meta)),
+        sharing_a_place=Named.of(_sharing_a_place(city)),
+        points=_points(city),
         notices=[*notices, *readings.notices, *resampled.notices],
     )
 
 
-def _sharing_a_place(stations: "geopandas.GeoDataFrame", meta: CityMeta) -> list[str]:
-    if meta.coordinates == "none":
+def _sharing_a_place(city: City) -> list[str]:
+    if not city.has_places:
         return []
-    return list(stations["station_id"][stations.get_coordinates().duplicated(keep=False).to_numpy()])
+    return list(city.stations["station_id"][city.stations.get_coordinates().duplicated(keep=False).to_numpy()])
+
+
+def _points(city: City) -> list[tuple[str, float, float]]:
+    if not city.has_places:
+        return []
+    chosen = city.stations.iloc[:: -(-len(city.stations) // MOST_POINTS)]
+    return [(row.station_id, round(row.geometry.x, 6), round(row.geometry.y, 6)) for row in chosen.itertuples()]
