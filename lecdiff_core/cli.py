@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,7 +123,7 @@ def import_(
     from lecdiff_core.city.importers.importing import import_city
     from lecdiff_core.city.locks import working
 
-    with working(city, "import"), _progress() as report:
+    with nullcontext() if dry_run else working(city, "import"), _progress() as report:
         result = import_city(
             city,
             traffic,

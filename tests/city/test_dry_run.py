@@ -90,9 +90,10 @@ def test_what_would_not_be_imported_is_refused_alike(
 ) -> None:
     before = tree(tmp_path)
     looked = lecdiff("import", "new/city", *options, "--dry-run")
-    assert looked == lecdiff("import", "new/city", *options)
-    assert looked[0] == USERS_MISTAKE and told in looked[2] and not looked[1]
     assert tree(tmp_path) == before
+    assert looked[0] == USERS_MISTAKE and told in looked[2] and not looked[1]
+    assert looked == lecdiff("import", "new/city", *options)
+    assert tree(tmp_path).keys() == before.keys()
 
 
 def test_a_city_that_is_there_is_looked_at_and_stays(tmp_path: Path, lecdiff: Lecdiff) -> None:
