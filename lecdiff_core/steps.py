@@ -92,7 +92,8 @@ def _imagery(city: City, chips: int) -> Step:
     told = (
         f"{chips:,} of {count:,} stations have a satellite image." if chips else "No station has a satellite image yet."
     )
-    return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told)
+    needs = "" if city.has_places else "known places of the stations"
+    return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told, needs)
 
 
 def _describe(city: City, chips: dict[str, Path]) -> Step:

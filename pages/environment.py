@@ -30,6 +30,10 @@ MAP_HEIGHT = 500
 MAP_SHARE = panel.SIDES[1] / sum(panel.SIDES)
 ALIKE, NEAR = [255, 176, 0, 255], [255, 255, 255, 230]  # lines on the map
 BY_KIND, BY_LOAD = "Kind of surroundings", "Mean load"
+NO_PLACES = (
+    "Nothing is known of where the stations of this city stand, so no satellite image can be fetched. Images of your own can be "
+    "put into its folder as imagery/chips, one a station, named after it."
+)
 EXAMPLES = "stadium · rail yard beside housing · fields and farmland · river with a bridge"
 Links = tuple[pd.DataFrame, pd.DataFrame]  # lookalikes, nearest on the ground
 
@@ -76,7 +80,8 @@ def links_of(city: City, station_id: str | None) -> tuple[Links | None, str]:
     if station_id is None or not surroundings.embedded(city):
         return None, ""
     try:
-        return (surroundings.lookalikes(city, station_id), surroundings.nearest(city, station_id)), ""
+        alike = surroundings.lookalikes(city, station_id)
+        return (alike, surroundings.nearest(city, station_id) if city.has_places else alike[:0]), ""
     except UserError as error:
         return None, str(error)
 
@@ -90,6 +95,9 @@ def begin(city: City) -> None:
         "like surroundings. Or search by words for a kind of place.</p>"
     )
     if not any(city.chip(station_id) for station_id in city.station_ids):
+        if not city.has_places:
+            st.info(NO_PLACES, icon=":material/wrong_location:")
+            return
         missing.offer("This city has no satellite chips yet. To fetch them:", "imagery", city)
     else:
         try:
@@ -107,7 +115,7 @@ def show_station(place: Place, city: City, station_id: str) -> None:
     image, words = st.columns([5, 7], gap="medium")
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
-        if city.chip(station_id) is None:
+        if city.chip(station_id) is None and city.has_places:
             missing.link("imagery")
         st.page_link("pages/network_map.py", label="Its forecast on the network map", icon=":material/show_chart:")
     with words:
@@ -122,7 +130,10 @@ def show_description(city: City, station_id: str) -> None:
         unreadable(error)
         return
     if not told:
-        missing.offer("This station has no description yet. To have it described:", "describe", city)
+        if city.has_places or city.chip(station_id):
+            missing.offer("This station has no description yet. To have it described:", "describe", city)
+        else:
+            st.info(NO_PLACES, icon=":material/wrong_location:")
         return
     chosen = told[0]
     if len(told) > 1:
@@ -143,13 +154,14 @@ def show_description(city: City, station_id: str) -> None:
 def show_map(place: Place, city: City, links: Links | None) -> None:
     """The stations, with lines from the chosen one to those that look alike and to the nearest."""
     chosen = session.station()
-    lines = _lines(city, chosen, links) if chosen and links else []
-    around = [chosen, *(name for found in links for name in found["station_id"])] if chosen and links else []
+    linked = links if city.has_places else None
+    lines = _lines(city, chosen, linked) if chosen and linked else []
+    around = [chosen, *(name for found in linked for name in found["station_id"])] if chosen and linked else []
     station_map.draw(
         place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around, share=MAP_SHARE
     )
     words = ""
-    if links:
+    if linked:
         words = (
             '<span><i style="background:#ffb000"></i>looks alike</span>'
             '<span><i class="lec-white"></i>nearest on the ground</span>'
@@ -186,13 +198,15 @@ def show_links(place: Place, city: City, links: Links | None, trouble: str) -> N
     if links is None:
         if surroundings.embedded(city):
             st.info(f"No lookalikes. {literal(trouble)}", icon=":material/image_search:")
-        else:
+        elif city.has_places or any(city.chip(station_id) for station_id in city.station_ids):
             missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
         return
     for title, name, found in (
         ("Looks most alike (likeness 1 = the same, 0 = nothing in common)", "alike", links[0]),
         ("Nearest on the ground, for comparison", "near", links[1]),
     ):
+        if found.empty:
+            continue
         st.html(f'<p class="lec-sub">{title}</p>')
         notes = [likeness_of(*row) for row in zip(found["similarity"], found["distance_m"], strict=True)]
         chips(place, city, name, found["station_id"].tolist(), notes, surroundings.LOOKALIKES)

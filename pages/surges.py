@@ -269,7 +269,8 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
 
 def show_map(place: Place, city: City, event: pd.Series) -> None:
     """The event on the map; a click on one of its stations shows that station's forecast."""
-    st.html(f'<h3 class="lec-part">{escaped(event["station_id"])} and who surged with it</h3>')
+    with_it = " and who surged with it" if city.has_places else " among all stations"
+    st.html(f'<h3 class="lec-part">{escaped(event["station_id"])}{with_it}</h3>')
     clicked = surge_charts.event_map(place, city, event, f"surge-map-{place.key}-{event['event_id']}")
     if clicked:
         st.session_state[STATION] = clicked
@@ -306,6 +307,8 @@ def told(city: City, event: pd.Series) -> str:
     others = {0: "No neighbour surged with it.", 1: "One neighbour surged with it."}.get(
         number, f"{number} neighbours surged with it."
     )
+    if not city.has_places:
+        others = "It was judged by itself, as its neighbours are not known."
     if both:
         others = f"Of its stations {event['above']} rose above their forecasts and {event['below']} fell below."
     return f"{came}, {expected}. It lasted {hours(event)}. {others}"
@@ -328,7 +331,7 @@ def show_facts(city: City, event: pd.Series) -> None:
         "Chance in the forecast": chance(event["probability"]),
         "Chance a day ahead": chance(day_ahead),
         "As strong by chance": found.rarity(event["false_alarms_per_day"]),
-        "Neighbours with it": str(known.neighbours),
+        "Neighbours with it": str(known.neighbours) if city.has_places else "not known",
     }
     kind = kind_of(city, event["station_id"])
     if kind:
@@ -448,8 +451,9 @@ def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Seri
         config=charts.CONFIG,
         alt="Surge score of stations over time; frames mark the chosen surge",
     )
+    expected = "the forecast and the neighbourhood let" if city.has_places else "the forecast lets"
     st.html(
-        '<p class="lec-sub">0 is what the forecast and the neighbourhood let expect; on ordinary days nine of ten values lie '
+        f'<p class="lec-sub">0 is what {expected} expect; on ordinary days nine of ten values lie '
         "between −1.6 and +1.6. Frames mark the chosen surge.</p>"
     )
 

@@ -96,14 +96,15 @@ def summarise(city: City) -> CitySummary:
 
 def _missing(city: City, silent: list[str], chips: int, has: dict[str, bool]) -> list[str]:
     """What one may still want, a sentence each."""
+    possible = city.has_places or chips > 0
     sentences = {
         f"traffic of {len(silent)} stations ({named(silent)})": bool(silent),
         **dict.fromkeys(history.wishes(city), True),
         f"a unit; write it into {META_FILE}": not city.meta.unit,
         f"holidays; write their dates into {META_FILE}": not city.meta.holidays,
-        f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids),
-        "descriptions of the surroundings": not has[DESCRIPTIONS_FILE],
-        "embeddings of the surroundings": not has[ENVIRONMENT_FILE],
+        f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids) and possible,
+        "descriptions of the surroundings": not has[DESCRIPTIONS_FILE] and possible,
+        "embeddings of the surroundings": not has[ENVIRONMENT_FILE] and possible,
         "a trained model; make one with: lecdiff train": not city.models(),
     }
     return [sentence for sentence, absent in sentences.items() if absent]

@@ -28,6 +28,6 @@ def chips(place: Place, city: City, name: str, stations: list[str], notes: list[
 
 
 def likeness_of(similarity: float, metres: float) -> str:
-    """How like a station's surroundings are, and how far it is; a station without chip is like none."""
+    """How like a station's surroundings are, and how far it is where that is known; a station without chip is like none."""
     likeness = "no chip" if math.isnan(similarity) else f"likeness {similarity:.2f}".replace("-", "−")
-    return f"{likeness} · {formats.distance(metres)}"
+    return likeness if math.isnan(metres) else f"{likeness} · {formats.distance(metres)}"

@@ -134,7 +134,9 @@ def _printable(text: str) -> str:
 
 
 def locator_drawing(city: City, station_id: str, size: int = 150) -> str:
-    """Where the station lies among the others: a dot a station, north up, as SVG."""
+    """Where the station lies among the others: a dot a station, north up, as SVG; empty where no place is known."""
+    if not city.has_places:
+        return ""
     x, y = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
     x = x * np.cos(np.radians(y.mean()))
     span = max(np.ptp(x), np.ptp(y)) or 1.0

@@ -17,6 +17,7 @@ from PIL import Image
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import TILES_FOLDER
 from lecdiff_core.environment.imagery import POWERED_BY_ESRI
+from pages.parts import places
 from pages.parts.cities import Place
 from pages.parts.formats import escaped
 
@@ -55,16 +56,23 @@ class Bundle:
 
 
 def remote(city: City) -> str | None:
-    """Address template of the remote tiles, None for a city whose imagery is local or where they are switched off."""
-    if city.meta.imagery == "local":
+    """Address template of the remote tiles, None for a city whose imagery is local or where they are switched off.
+
+    Satellite tiles are not shown at places that are not real.
+    """
+    if city.meta.imagery == "local" or not city.has_places:
         return None
     if city.meta.imagery != "arcgis":
         return city.meta.imagery
+    if not city.has_true_places:
+        return None
     return os.environ.get(TILE_VARIABLE, xyzservices.providers.Esri.WorldImagery.build_url()) or None
 
 
 def bundle(city: City) -> Bundle | None:
-    """The tiles that the folder carries, None where it has none."""
+    """The tiles that the folder carries, None where it has none or no station has a place on them."""
+    if not city.has_places:
+        return None
     folder = city.path / TILES_FOLDER
     levels = sorted(int(level.name) for level in folder.glob("*") if level.name.isdigit() and any(level.iterdir()))
     if not levels:
@@ -123,8 +131,8 @@ def chip_address(place: Place, station_id: str) -> str:
 
 
 def attribution(city: City) -> str:
-    """Whose imagery is shown, as HTML, with the link that Esri asks for."""
-    words = escaped(credit(city))
+    """Whose imagery is shown, as HTML, with the link that Esri asks for, and what must be said of places that are not real."""
+    words = escaped(" ".join(part for part in (places.told(city), credit(city)) if part))
     if _shows_esri(city):
         words = words.replace("Esri", '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>', 1)
     return f'<div class="lec-attribution">{words}</div>'
@@ -146,6 +154,6 @@ def watch(city: City) -> None:
     """Say so, in the browser, when the remote tiles of this city cannot be reached from there."""
     template = remote(city)
     if template:
-        west, south, east, north = city.stations.total_bounds
+        west, south, east, north = places.bounds(city)
         tile = mercantile.tile((west + east) / 2, (south + north) / 2, PROBED_ZOOM)
         _watch(data={"tile": template.format(z=tile.z, x=tile.x, y=tile.y)}, key="tile-watch")

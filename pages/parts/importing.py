@@ -38,6 +38,12 @@ ROLE_NAMES = {
 }
 INTERVALS = {"10min": "10 minutes", "15min": "15 minutes", "30min": "30 minutes", "1h": "1 hour"}
 SYSTEMS = {"EPSG:4326": "WGS 84 (GPS)", "gcj02": "GCJ-02 (Amap, Tencent)", "bd09": "BD-09 (Baidu)"}
+COORDINATES = {
+    "true": "As they are",
+    "nominal": "Not real, only which stations are neighbours",
+    "none": "Not known: no list of places is needed",
+}
+NO_PLACES = "--coordinates=none"
 DUPLICATES = {"error": "Stop and tell me", "sum": "Add them up", "last": "Keep the last"}
 UNKNOWN = {"error": "Stop and tell me", "drop": "Leave them out"}
 ABSENT = "(none)"
@@ -55,7 +61,10 @@ def form(city: City) -> None:
     traffic, stations = _look(given, uploads.TRAFFIC), _look(placed, uploads.STATIONS)
     columns = {**_columns_of_traffic(layout, traffic), **_columns_of_stations(stations)}
     options = [f"--layout={layout}", *_meaning(), *_strictness()]
-    _begin(city, given, placed, bool(stations or layout == "sessions"), columns, options, bool(traffic))
+    placeless = NO_PLACES in options
+    if placeless:
+        columns = {role: name for role, name in columns.items() if name or role not in ("place lon", "place lat")}
+    _begin(city, given, placed, bool(stations or layout == "sessions" or placeless), columns, options, bool(traffic))
 
 
 def _files() -> tuple[list, list]:
@@ -176,13 +185,17 @@ def _meaning() -> list[str]:
         accept_new_options=True,
         help="Maps made in China are offset by some hundred metres. Any other EPSG code can be typed.",
     )
-    nominal = st.checkbox(
-        "Places are not real, only which stations are neighbours", key="import_nominal", help="For anonymised data."
+    coordinates = st.selectbox(
+        "Places",
+        list(COORDINATES),
+        format_func=COORDINATES.__getitem__,
+        key="import_coordinates",
+        help="Of anonymised data, places are often made up, or not known at all.",
     )
     words = {"interval": interval, "timezone": zone, "crs": system} | ({"unit": unit.strip()} if unit.strip() else {})
     return [
         *(f"--{name}={value}" for name, value in words.items()),
-        f"--coordinates={'nominal' if nominal else 'true'}",
+        f"--coordinates={coordinates}",
     ]
 
 

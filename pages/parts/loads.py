@@ -28,15 +28,14 @@ EARTH = Geod(ellps="WGS84")
 class Facts:
     """What the panel says of a station. Loads in the city's unit per interval; NaN or None where there is nothing."""
 
-    lon: float
-    lat: float
+    place: tuple[float, float] | None  # longitude and latitude, None where they are not known
     mean: float
     peak: float
     peak_time: pd.Timestamp | None
     busiest_hour: int | None
     missing: float
     capacity: float | None
-    nearest: tuple[tuple[str, float], ...]  # station ids and metres
+    nearest: tuple[tuple[str, float], ...]  # station ids and metres, NaN where places are not real
 
 
 def origins(city: City) -> pd.DatetimeIndex:
@@ -84,12 +83,11 @@ def sizes(levels: np.ndarray) -> np.ndarray:
 def facts(city: City, station_id: str) -> Facts:
     """The facts of one station."""
     row = city.station_ids.index(station_id)
-    place, loads = city.stations.geometry.iloc[row], city.traffic[station_id]
+    point, loads = city.stations.geometry.iloc[row], city.traffic[station_id]
     observed = loads.dropna()
     by_hour = observed.groupby(observed.index.hour).mean()
     return Facts(
-        lon=place.x,
-        lat=place.y,
+        place=(point.x, point.y) if city.has_places else None,
         mean=float(observed.mean()),
         peak=float(observed.max()),
         peak_time=observed.idxmax() if len(observed) else None,
@@ -120,9 +118,13 @@ def given_or_usual(by_rule: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:
+    if not city.has_places:
+        return ()
     lon, lat = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
     metres = EARTH.inv(np.full(len(lon), lon[row]), np.full(len(lat), lat[row]), lon, lat)[2]
     order = [other for other in np.argsort(metres, kind="stable")[: NEAREST + 1] if other != row][:NEAREST]
+    if not city.has_true_places:
+        metres = np.full_like(metres, np.nan)
     return tuple((city.station_ids[other], float(metres[other])) for other in order)
 
 

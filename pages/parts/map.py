@@ -1,5 +1,7 @@
 """The satellite map of stations: pydeck over the city's tiles, arcs and rings on them, and whose imagery it is.
 
+Where nothing is known of places it is a plain grid of stations, which is drawn and clicked alike.
+
 The stations come by URL, so that a click sends the browser no more than the map's frame; a ring marks the chosen one.
 """
 
@@ -12,7 +14,7 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, imagery, session, views, window
+from pages.parts import colours, imagery, places, session, views, window
 from pages.parts.cities import Place
 from pages.parts.views import View
 
@@ -61,13 +63,14 @@ def draw(
         if picked:
             session.pick(str(picked[0].get("station_id")), city)
 
+    kind = "Satellite map" if city.has_places else "Grid"
     st.pydeck_chart(
         deck(place, city, below, None if whole else session.focus(), view, step, at, around, room(share, height)),
         height=height or FITTED[1],
         on_select=clicked,
         selection_mode="single-object",
         key=key,
-        alt=f"Satellite map of {len(city.station_ids)} stations in {city.meta.name}, coloured by {view.label.lower()}",
+        alt=f"{kind} of {len(city.station_ids)} stations in {city.meta.name}, coloured by {view.label.lower()}",
     )
 
 
@@ -119,10 +122,9 @@ def _rings(city: City) -> list[pydeck.Layer]:
         marked = [(one, colours.rgb(colours.kind(number))) for number, one in enumerate(session.compared())]
     else:
         marked = [(one, [255, 255, 255]) for one in (session.station(),) if one]
-    rings = []
+    rings, stand = [], places.drawn(city).tolist()
     for number, (station_id, colour) in enumerate(marked):
-        place = city.stations.geometry.iloc[city.station_ids.index(station_id)]
-        point = {"type": "Point", "coordinates": [place.x, place.y]}
+        point = {"type": "Point", "coordinates": stand[city.station_ids.index(station_id)]}
         for width, shade in ((7, [10, 20, 28]), (3.5, colour)):
             rings.append(
                 shapes(
@@ -146,9 +148,11 @@ def shapes(key: str, geometries: list[dict], **looks: object) -> pydeck.Layer:
 
 
 def arcs(city: City, station_id: str, others: Sequence[str]) -> list[pydeck.Layer]:
-    """A bow from a station to each of `others`, bright on dark, to lie under the stations."""
+    """A bow from a station to each of `others`, bright on dark, to lie under the stations; none where no place is known."""
+    if not city.has_places:
+        return []
     rows = pd.Index(city.station_ids).get_indexer([station_id, *others])
-    here, *there = ((place.x, place.y) for place in city.stations.geometry.iloc[rows])
+    here, *there = places.drawn(city)[rows].tolist()
     bows = [_bow(here, place) for place in there]
     dark, bright = [10, 20, 28, 170], [*colours.rgb(colours.ALIKE), 255]
     return [
@@ -157,7 +161,7 @@ def arcs(city: City, station_id: str, others: Sequence[str]) -> list[pydeck.Laye
     ]
 
 
-def _bow(start: tuple[float, float], end: tuple[float, float]) -> dict:
+def _bow(start: Sequence[float], end: Sequence[float]) -> dict:
     """A quadratic curve between two places, bent to the left by a fifth of its length."""
     (x0, y0), (x1, y1) = start, end
     x2, y2 = (x0 + x1) / 2 - (y1 - y0) * BEND, (y0 + y1) / 2 + (x1 - x0) * BEND
@@ -181,7 +185,7 @@ def view_of(
     city: City, focus: tuple[float, float] | None, pixels: tuple[float, float] = SMALLEST_VIEW
 ) -> dict[str, float]:
     """Where the map looks: at the whole city, or closely at `focus` (longitude, latitude)."""
-    west, south, east, north = city.stations.total_bounds
+    west, south, east, north = places.bounds(city)
     wide = max((east - west) / 360, 1e-6)
     high = max(mercator(north) - mercator(south), 1e-6)
     whole = min(math.log2(WHOLE_MARGIN * size / WORLD / part) for size, part in zip(pixels, (wide, high), strict=True))
@@ -200,7 +204,7 @@ def view_of(
 
 def view_around(city: City, stations: Sequence[str]) -> dict[str, float]:
     """Where the map looks to show all of some stations, with a margin, but no closer than streets."""
-    west, south, east, north = city.stations[city.stations["station_id"].isin(stations)].total_bounds
+    west, south, east, north = places.bounds(city, stations if city.has_places else None)
     wide = max((east - west) / 360, 1e-6)
     high = max(mercator(north) - mercator(south), 1e-6)
     fitting = [math.log2(MARGIN * size / WORLD / part) for size, part in zip(NARROW_VIEW, (wide, high), strict=True)]

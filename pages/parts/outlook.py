@@ -142,6 +142,8 @@ def _joined(blocks: list[tuple[np.ndarray, Outlook]], count: int) -> Outlook:
 
 def _by_place(city: City) -> list[int]:
     """Rows of the stations so that neighbours follow one another: a block then shares most of its surroundings."""
+    if not city.has_places:
+        return list(range(len(city.station_ids)))
     x, y = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
     bands = max(1, round((len(x) / BLOCK) ** 0.5))
     band = np.argsort(np.argsort(y, kind="stable"), kind="stable") * bands // len(y)

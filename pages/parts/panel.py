@@ -31,6 +31,11 @@ from pages.parts.formats import escaped
 
 SIDES = (6, 5)  # widths of the map and of the panel
 BUSIEST = 6
+COORDINATES = {
+    "true": "true",
+    "nominal": "nominal: neighbourhood is real, position is not",
+    "none": "none: nothing is known of places",
+}
 ARROW_BACK = ":material/arrow_back:"
 
 
@@ -48,7 +53,7 @@ def about(city: City) -> None:
     facts = {
         "Time zone": city.meta.timezone,
         "Unit": formats.rate(city.meta.unit or "traffic", city.interval),
-        "Coordinates": "true" if city.meta.coordinates == "true" else "nominal: neighbourhood is real, position is not",
+        "Coordinates": COORDINATES[city.meta.coordinates],
         "Imagery": {"arcgis": "ArcGIS World Imagery", "local": "in the city folder"}.get(
             city.meta.imagery, "tile server"
         ),
@@ -120,7 +125,8 @@ def _said(city: City, station_id: str) -> str:
 def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> str:
     """The satellite image of a station as HTML, or a word where there is none."""
     if city.chip(station_id) is None:
-        return f'<div class="{look} lec-empty"><span>No satellite chip of this station yet</span></div>'
+        lacking = "No satellite chip of this station yet" if city.has_places else "Its place is not known"
+        return f'<div class="{look} lec-empty"><span>{lacking}</span></div>'
     source = imagery.chip_address(place, station_id)
     return f'<div class="{look}"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
 
@@ -136,8 +142,10 @@ def _station_facts(city: City, known: loads.Facts) -> dict[str, str]:
     }
     if known.capacity is not None:
         facts[f"Capacity{per}"] = formats.amount(known.capacity, unit)
-    nominal = "" if city.meta.coordinates == "true" else " (nominal)"
-    return facts | {"Position": formats.position(known.lon, known.lat) + nominal}
+    if known.place is None:
+        return facts | {"Position": "not known"}
+    nominal = "" if city.has_true_places else " (nominal)"
+    return facts | {"Position": formats.position(*known.place) + nominal}
 
 
 def forecast(
@@ -271,5 +279,6 @@ def _nearest(city: City, known: loads.Facts) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.html('<span class="lec-label">Nearest</span>', width="content")
         for other, metres in known.nearest:
-            label = f"{formats.literal(other)} · {formats.distance(metres)}"
+            far = "" if np.isnan(metres) else f" · {formats.distance(metres)}"
+            label = f"{formats.literal(other)}{far}"
             st.button(label, key=f"near-{other}", on_click=session.select, args=(other, city), type="tertiary")

@@ -19,7 +19,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CHIP_SUFFIXES, CHIPS_FOLDER, TILES_FOLDER
 from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
-from pages.parts import cities, loads, views
+from pages.parts import cities, loads, places, views
 from pages.parts.views import Painted, View
 
 KEPT = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
@@ -85,23 +85,22 @@ def _rows(city: City, painted: Painted) -> list[dict]:
     names = cities.station_names(city)
     columns = zip(
         city.station_ids,
-        city.stations.geometry.x.round(6),
-        city.stations.geometry.y.round(6),
+        places.drawn(city).round(6).tolist(),
         painted.texts,
         painted.colours.tolist(),
-        painted.sizes.round(1).tolist(),
+        (painted.sizes * places.dot(city)).round(1).tolist(),
         strict=True,
     )
     return [
         {
             "station_id": station_id,
             "label": f"{names[station_id]} ({station_id})" if station_id in names else station_id,
-            "position": [lon, lat],
+            "position": position,
             "value": text,
             "colour": colour,
             "size": size,
         }
-        for station_id, lon, lat, text, colour, size in columns
+        for station_id, position, text, colour, size in columns
     ]
 
 

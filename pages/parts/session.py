@@ -211,7 +211,10 @@ def play(going: bool) -> None:
 
 
 def focus_on(city: City, station_id: str) -> None:
-    """Make the map fly to a station."""
+    """Make the map fly to a station; where no place is known, all of the grid is shown."""
+    if not city.has_places:
+        st.session_state[FOCUS] = None
+        return
     place = city.stations.geometry.iloc[city.station_ids.index(station_id)]
     st.session_state[FOCUS] = (place.x, place.y)
 

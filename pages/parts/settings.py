@@ -66,7 +66,8 @@ def imagery(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa
     """Where images come from, whose terms apply, how large they are."""
     from lecdiff_core.environment.imagery import METRES
 
-    source = st.radio("Source", list(SOURCES), format_func=SOURCES.__getitem__, horizontal=True, key="imagery_source")
+    sources = [source for source in SOURCES if source != "arcgis" or city.has_true_places]
+    source = st.radio("Source", sources, format_func=SOURCES.__getitem__, horizontal=True, key="imagery_source")
     left, right = st.columns(2)
     metres = left.number_input("Metres a side", 50, 10_000, int(METRES), 10, key="imagery_metres")
     size = right.number_input("Pixels a side", 32, 2048, 256, 32, key="imagery_size")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.surges import Surges
-from pages.parts import colours, formats, imagery
+from pages.parts import colours, formats, imagery, places
 from pages.parts import map as station_map
 from pages.parts.cities import Place
 from pages.parts.formats import escaped
@@ -108,13 +108,12 @@ def _wall(time: pd.Timestamp, event: pd.Series) -> pd.Timestamp:
 def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | None:
     """The stations of an event on the map: orange above the forecast, blue below it. Returns the one that was clicked."""
     rows = {name: number for number, name in enumerate(city.station_ids)}
-    points = city.stations.geometry
-    lead = points.iloc[rows[event["station_id"]]]
-    near = _nearest(city, lead.x, lead.y)
+    near = _nearest(city, rows[event["station_id"]])
     sides = dict(zip(event["stations"][::-1], event["directions"][::-1], strict=True))
     excess = dict(zip(event["stations"][::-1], event["excesses"][::-1], strict=True))
+    stand = places.drawn(city).round(6).tolist()
     others = [
-        _point(city, row, "within what was expected", [255, 255, 255, 150], 4.5)
+        _point(city, row, stand[row], "within what was expected", [255, 255, 255, 150], 4.5)
         for row in near
         if city.station_ids[row] not in sides
     ]
@@ -123,6 +122,7 @@ def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | Non
         _point(
             city,
             rows[name],
+            stand[rows[name]],
             f"{formats.amount(abs(excess[name]), city.meta.unit)} {side} the 90 % interval",
             [*colours.rgb(ABOVE if side == "above" else BELOW), 245],
             7 + 9 * (abs(excess[name]) / largest) ** 0.5,
@@ -146,35 +146,36 @@ def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | Non
         on_select="rerun",
         selection_mode="single-object",
         key=key,
-        alt=f"Map of the {len(sides)} stations of the surge at {event['station_id']}",
+        alt=f"{'Map' if city.has_places else 'Grid'} of the {len(sides)} stations of the surge at {event['station_id']}",
     )
     chosen = picked["selection"]["objects"].get(STATIONS) if picked else None
     return str(chosen[0]["station_id"]) if chosen else None
 
 
-def _nearest(city: City, lon: float, lat: float) -> list[int]:
-    """Rows of the stations nearest to a place."""
-    x, y = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
-    apart = np.hypot((x - lon) * np.cos(np.radians(lat)), y - lat)
+def _nearest(city: City, row: int) -> list[int]:
+    """Rows of the stations nearest to that of `row`, itself first; of those before and after it where no place is known."""
+    if city.has_places:
+        x, y = places.drawn(city).T
+        apart = np.hypot((x - x[row]) * np.cos(np.radians(y[row])), y - y[row])
+    else:
+        apart = np.abs(np.arange(len(city.station_ids)) - row)
     return np.argsort(apart, kind="stable")[:NEARBY].tolist()
 
 
 def rows_around(city: City, event: pd.Series, count: int) -> list[str]:
     """The stations of an event, then others near its strongest, up to `count`."""
     own = list(dict.fromkeys(event["stations"]))[:count]
-    lead = city.stations.geometry.iloc[city.station_ids.index(event["station_id"])]
-    near = [city.station_ids[row] for row in _nearest(city, lead.x, lead.y)]
+    near = [city.station_ids[row] for row in _nearest(city, city.station_ids.index(event["station_id"]))]
     return [*own, *(name for name in near if name not in own)][: max(count, len(own))]
 
 
-def _point(city: City, row: int, value: str, colour: list[int], size: float) -> dict:
-    place = city.stations.geometry.iloc[row]
+def _point(city: City, row: int, position: list[float], value: str, colour: list[int], size: float) -> dict:
     station_id = city.station_ids[row]
     return {
         "station_id": station_id,
         "label": station_id,
         "value": value,
-        "position": [round(place.x, 6), round(place.y, 6)],
+        "position": position,
         "colour": colour,
         "size": round(size, 1),
     }
