@@ -129,6 +129,14 @@ def benchmark(
     return document | {"results": results}
 
 
+def unscored(city: City, part: str) -> list[str]:
+    """Stations of which nothing was observed in the reported part of the data, so that no score speaks of them."""
+    panel = Panel.of(city)
+    splits = [protocol_split(panel.steps)] if part == "test" else validation_folds(panel.steps)
+    reported = np.concatenate([panel.values[:, split.test] for split in splits], axis=1)
+    return [name for name, seen in zip(panel.station_ids, np.isfinite(reported).any(1), strict=True) if not seen]
+
+
 def measure(
     run: Run, panel: Panel, device: torch.device, report: Report = silent, fit: Fit | None = None
 ) -> dict[str, Any]:
@@ -145,7 +153,7 @@ def measure(
         model, trained_on, trained_seconds = (fit or fitted)(run, panel, split, device, report)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         train_seconds += trained_seconds
-        sample_seconds += _score(run, model, panel, split, trained_on, device, scores, conformal_scores)
+        sample_seconds += _score(run, model, panel, split, trained_on, device, scores, conformal_scores, report)
     summary = scores.summary()
     widened = conformal_scores.summary()
     return summary | {
@@ -195,6 +203,7 @@ def _score(
     device: torch.device,
     scores: Scores,
     conformal_scores: Scores,
+    report: Report,
 ) -> list[float]:
     """Add the windows of the reported part to `scores`, plain and widened; returns the seconds each took."""
     panel = seen(run.model, panel)
@@ -217,11 +226,17 @@ def _score(
 
     calibration = ConformalScores.empty()
     limit = SLOW_ORIGINS if run.subset else None
-    for origin in origins_within(split.validation, model.horizon, every)[:limit]:
+    calibrated, reported = (
+        origins_within(part, model.horizon, every)[:limit] for part in (split.validation, split.test)
+    )
+    count = len(calibrated) + len(reported)
+    for number, origin in enumerate(calibrated):
+        report(number, count, "measuring")
         calibration.add(panel.values[trained_on, origin : origin + model.horizon], forecast(origin)[:, trained_on])
     widening: Widening = calibration.widening()
     seconds = []
-    for origin in origins_within(split.test, model.horizon, every)[:limit]:
+    for number, origin in enumerate(reported, start=len(calibrated)):
+        report(number, count, "measuring")
         started = time.perf_counter()
         drawn = forecast(origin)[:, measured]
         seconds.append(time.perf_counter() - started)

@@ -4,13 +4,14 @@ Heavy parts are imported inside the commands, so that `lecdiff --help` answers a
 notices to stderr.
 """
 
+import csv
 import json
 import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         status = app(prog_name="lecdiff", standalone_mode=False)
     except UserError as error:
-        sys.exit(_refuse(str(error)))
+        sys.exit(_refuse(str(error), error.status))
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except Exception as error:
@@ -179,7 +180,10 @@ def forecast(
     start: Annotated[str | None, typer.Option(help="Time of the first step, ISO 8601; else after the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="Intervals to forecast; else 24 hours.")] = None,
     samples: Annotated[int, typer.Option(help="Futures drawn.")] = 100,
-    stations: Annotated[str | None, typer.Option(metavar="A,B", help="Only these stations.")] = None,
+    stations: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A,B", help="Only these stations; repeat it, or quote an id with a comma as in CSV."),
+    ] = None,
     keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write every sample, too.")] = False,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
@@ -187,26 +191,30 @@ def forecast(
 ) -> None:
     """Forecast traffic with a trained model: mean and quantiles of every station and step, written to a file."""
     from lecdiff_core import jobs
-    from lecdiff_core.city.folder import City
+    from lecdiff_core.city.folder import City, named
     from lecdiff_core.forecast import write_forecast
+    from lecdiff_core.tables import check_suffix
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise UserError(f"--out {out}: the name must end in .parquet or .csv")
+    check_suffix(out, "a forecast", "--out")
     opened = City.open(city)
-    chosen = None if stations is None else [station.strip() for station in stations.split(",")]
-    result, notices = jobs.forecast(opened, model, start, steps, samples, chosen, device, seed)
+    chosen = _listed("--stations", stations, opened.station_ids)
+    with _progress() as report:
+        result = jobs.forecast(opened, model, start, steps, samples, chosen, device, seed, report)
     write_forecast(result, out, keep_samples)
-    for notice in notices:
-        print(f"note: {notice}", file=sys.stderr)
+    _note(result.notices)
     summary = {
         "out": str(out),
         "stations": len(result.station_ids),
         "steps": len(result.timestamps),
         "start": result.timestamps[0].isoformat(),
         "samples": len(result.samples),
-        "notices": notices,
+        "left_out": list(result.left_out),
+        "notices": list(result.notices),
     }
-    text = f"{summary['stations']} stations × {summary['steps']} steps from {summary['start']} written to {out}"
+    count = f"{len(result.station_ids):,} station{'s' if len(result.station_ids) != 1 else ''}"
+    text = f"{count} × {summary['steps']} steps from {summary['start']} written to {out}"
+    if result.left_out:
+        text += f"; not forecast, for too little history: {named(result.left_out)}"
     _print(summary, [text], as_json)
 
 
@@ -220,7 +228,8 @@ def benchmark(
         Literal["validation", "test"], typer.Option(help="validation: for choosing; test: the table.")
     ] = "test",
     models: Annotated[
-        str | None, typer.Option(metavar="all|A,B", help="Names of models; else lec-diff and the yardsticks.")
+        list[str] | None,
+        typer.Option(metavar="all|A,B", help="Names of models, or repeat it; else lec-diff and the yardsticks."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
@@ -234,10 +243,10 @@ def benchmark(
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
-    chosen = None if models is None else [name.strip() for name in models.split(",")]
+    chosen = _listed("--models", models, ())
     with _progress() as report:
         document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report)
-    _print(document, _results_table(document["results"]), as_json)
+    _print(document, [*_results_table(document["results"]), *document["notices"]], as_json)
 
 
 @app.command()
@@ -266,7 +275,7 @@ def surges(
         f"{result['events']} surges ({result['above']} above, {result['below']} below the forecast) at "
         f"{false_alarms_per_day:g} false alarms a day written to {out}"
     )
-    _print(result, [text], as_json)
+    _print(result, ["; ".join([text, *result["notices"]])], as_json)
 
 
 @app.command()
@@ -406,6 +415,25 @@ def _roles(pairs: list[str]) -> dict[str, str]:
             raise UserError(f"--column {pair}: write it as ROLE=NAME, such as station_id=BS")
         roles[role] = name
     return roles
+
+
+def _listed(option: str, values: list[str] | None, known: Collection[str]) -> list[str] | None:
+    """The names in the values of an option; a value that is a name as it stands is one, any other is a line of CSV."""
+    if values is None:
+        return None
+    names = []
+    for value in values:
+        try:
+            [cells] = [[value]] if value in known else csv.reader([value], skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError) as error:
+            raise UserError(f"{option} {value}: write it as A,B, a name with a comma in double quotes") from error
+        names += [cell if cell in known else cell.strip() for cell in cells]
+    return names
+
+
+def _note(notices: Iterable[str]) -> None:
+    for notice in notices:
+        print(f"note: {notice}", file=sys.stderr)
 
 
 def _print(result: dict[str, Any], lines: list[str], as_json: bool) -> None:

@@ -43,7 +43,7 @@ def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
     if capacities.shape != (len(forecast.station_ids),):
         raise UserError(f"{len(forecast.station_ids)} stations need as many capacities, not {capacities.shape}")
     above = forecast.samples > capacities[:, None]
-    by_step, highest = above.mean(0), forecast.samples.max(2)
+    by_step = above.mean(0)
     known, ever = np.isfinite(capacities), by_step.max(1) > 0
     likeliest = pd.Series(forecast.timestamps[by_step.argmax(1)]).where(ever)
     table = pd.DataFrame(
@@ -53,8 +53,8 @@ def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
             "probability": np.where(known, above.any(2).mean(0), np.nan),
             "steps": np.where(known, by_step.sum(1), np.nan),
             "likeliest": likeliest,
-            "peak": np.median(highest, axis=0),
-            "peak_high": np.quantile(highest, 0.95, axis=0),
+            "peak": forecast.peak_quantile(0.5),
+            "peak_high": forecast.peak_quantile(0.95),
         }
     )
     return table.sort_values(["probability", "steps"], ascending=False, ignore_index=True)

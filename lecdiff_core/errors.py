@@ -8,5 +8,13 @@ INTERRUPTED = 130
 class UserError(Exception):
     """A mistake in what was given (a file, an option, a city folder), not a bug.
 
-    The command line prints the message as one line and exits with status 2; a page shows it as a notice.
+    The command line prints the message as one line and exits with its status, 2; a page shows it as a notice.
     """
+
+    status = USERS_MISTAKE
+
+
+class NothingMadeError(UserError):
+    """What was asked was right, and nothing of it could be made: status 3."""
+
+    status = NOTHING_MADE

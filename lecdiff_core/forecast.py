@@ -1,17 +1,18 @@
-"""A forecast: samples of future traffic for some stations, and the tables made from them."""
+"""A forecast: samples of future traffic for some stations, and the tables made from them.
+
+Whatever a person sees of a forecast is read off here, so that every page, file and program tells the same number.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
 from lecdiff_core.metrics import sample_quantiles
-from lecdiff_core.provenance import Source, stamped
+from lecdiff_core.provenance import Source
+from lecdiff_core.tables import write_table
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
 
@@ -23,12 +24,16 @@ class Forecast:
     station_ids: N names.
     timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
     samples: (S, N, H) float32, in the city's unit, never negative.
+    left_out: stations that were asked for and could not be forecast.
+    notices: what a reader should know of it, in plain sentences.
     source: what was read for it, and its start.
     """
 
     station_ids: tuple[str, ...]
     timestamps: pd.DatetimeIndex
     samples: np.ndarray
+    left_out: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     source: Source = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,9 +51,14 @@ class Forecast:
         return sample_quantiles(self.samples, [level])[0]
 
     def interval(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
-        """Central interval that holds `coverage` of the samples: lower and upper bound, each (N, H)."""
-        lower, upper = sample_quantiles(self.samples, [0.5 - coverage / 2, 0.5 + coverage / 2])
+        """Central interval that holds `coverage` of what may come: lower and upper bound, each (N, H)."""
+        below = round(0.5 - coverage / 2, 9)  # of 90 %, 0.05 to the last digit
+        lower, upper = sample_quantiles(self.samples, [below, 1 - below])
         return lower, upper
+
+    def peak_quantile(self, level: float) -> np.ndarray:
+        """(N,) quantile of the highest traffic of a sample, `level` in [0, 1]."""
+        return sample_quantiles(self.samples.max(axis=2), [level])[0]
 
     def station(self, station_id: str) -> "Forecast":
         """The forecast of one station (N = 1)."""
@@ -74,14 +84,4 @@ class Forecast:
 
 def write_forecast(forecast: Forecast, path: Path, keep_samples: bool = False) -> None:
     """Write the table of a forecast to `path`, as .parquet, which tells what was read for it, or .csv."""
-    table = forecast.table(keep_samples)
-    writers = {
-        ".parquet": lambda file: pq.write_table(
-            stamped(pa.Table.from_pandas(table, preserve_index=False), forecast.source), file
-        ),
-        ".csv": lambda file: table.to_csv(file, index=False),
-    }
-    if path.suffix not in writers:
-        raise UserError(f"cannot write a forecast to {path.name}: the name must end in .parquet or .csv")
-    with replacing(path) as unfinished:
-        writers[path.suffix](unfinished)
+    write_table(forecast.table(keep_samples), path, "a forecast", forecast.source)

@@ -1,7 +1,8 @@
 """From a city folder and a saved model to forecasts: what the command line and the pages ask."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
@@ -11,12 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lecdiff_core.city.folder import City
+from lecdiff_core.city.folder import City, closest, named
+from lecdiff_core.city.observed import silent_sentence, silent_since, young, young_sentence
 from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Batch, Panel, Windows
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
-from lecdiff_core.errors import UserError
+from lecdiff_core.errors import NothingMadeError, UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.catalogue import entry, seen
@@ -25,7 +27,9 @@ from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source
 
-SHOWN = 3  # names given in a notice before "…"
+# Up to so many stations are forecast by one thread: threads would wait for one another longer than they save, and how many
+# there are would change the last digits.
+FEW = 32
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
 
 
@@ -70,18 +74,6 @@ class Forecaster:
         """What a person calls the device."""
         return device_label(self.device)
 
-    @property
-    def notices(self) -> list[str]:
-        """What a reader of the forecasts should know, in plain sentences."""
-        unseen = [name for name, row in zip(self.city.station_ids, self.station, strict=True) if row == 0]
-        if not unseen:
-            return []
-        names = ", ".join(unseen[:SHOWN]) + (", …" if len(unseen) > SHOWN else "")
-        verb = "station was" if len(unseen) == 1 else "stations were"
-        return [
-            f"{len(unseen)} {verb} not seen in training ({names}): their forecasts rest on their own history and neighbours"
-        ]
-
     @cached_property
     def origins(self) -> pd.DatetimeIndex:
         """Every origin that can be asked for: from one day into the data to their end, which is the last."""
@@ -101,8 +93,8 @@ class Forecaster:
 
         They follow each other in real time: an hour that the clocks skip has none, an hour that comes twice has two with the
         same samples, as models think in local clock time. An interval that holds less or more real time is scaled by it.
-        Only what lies before `origin` is used. A station's samples are the same, to 1e-5 of their spread, whoever it is asked
-        together with.
+        Only what lies before `origin` is used. Stations with too little of it are left out, and named in the forecast. A station's
+        samples are the same, to 1e-5 of their spread, whoever it is asked together with.
         """
         steps = self.horizon if steps is None else steps
         longest = LONGEST_FORECAST_DAYS * self.panel.steps_per_day
@@ -112,25 +104,34 @@ class Forecaster:
             raise UserError(f"a distribution needs at least 2 samples, not {samples}")
         first = self._first(origin)
         step = self._origin_step(first)
-        wanted = self._wanted(stations, step)
+        asked = self._asked(stations)
+        wanted = asked[self._history_suffices(asked, step)]
+        left_out = tuple(self._names(np.setdiff1d(asked, wanted)))
+        if not len(wanted):
+            raise NothingMadeError(self._too_little(left_out, first))
         timestamps = self.city.timeline.starting(first, steps)
         slots = self.city.timeline.steps(timestamps) - step
-        with self._lock, torch.random.fork_rng(devices=[]):
+        with self._lock, _threads(len(wanted)), torch.random.fork_rng(devices=[]):
             drawn = self._paths(wanted, step, int(slots.max()) + 1, samples, seed, report)
         if not np.array_equal(slots, np.arange(drawn.shape[2])):
             drawn = drawn[:, :, slots]
         shares = self.city.timeline.shares(timestamps)
         if (shares != 1).any():
             drawn = drawn * shares.astype(np.float32)
-        names = tuple(self.panel.station_ids[index] for index in wanted)
         source = {**self.source, "start": timestamps[0].isoformat()}
-        return Forecast(names, timestamps, drawn, source)
+        notices = tuple(self._notices(wanted, left_out, step))
+        return Forecast(tuple(self._names(wanted)), timestamps, drawn, left_out, notices, source)
 
     def forecastable(self, origin: pd.Timestamp | str | None = None) -> list[str]:
         """Stations with enough traffic before an origin to be forecast from there, in the city's order."""
         everyone = np.arange(len(self.panel.station_ids))
-        enough = self._history_suffices(everyone, self._origin_step(self._first(origin)))
-        return [self.panel.station_ids[index] for index in np.flatnonzero(enough)]
+        return self._names(np.flatnonzero(self._history_suffices(everyone, self._origin_step(self._first(origin)))))
+
+    def notices(self, origin: pd.Timestamp | str | None = None) -> list[str]:
+        """What a reader of a forecast of the whole city should know of it: who is left out, silent, young or new to the model."""
+        step, everyone = self._origin_step(self._first(origin)), np.arange(len(self.panel.station_ids))
+        enough = self._history_suffices(everyone, step)
+        return list(self._notices(everyone[enough], self._names(everyone[~enough]), step))
 
     def _first(self, origin: pd.Timestamp | str | None) -> pd.Timestamp:
         """The start of the first interval that is forecast. Raises UserError outside the data or between two intervals."""
@@ -157,21 +158,55 @@ class Forecaster:
         ahead = self.city.timeline.starting(first, self.panel.steps_per_day)
         return min(self.panel.steps, int(self.city.timeline.steps(ahead).min()))
 
-    def _wanted(self, stations: Sequence[str] | None, step: int) -> np.ndarray:
-        """Sorted indices of the stations asked for; those without any traffic before the origin cannot be forecast."""
+    def _asked(self, stations: Sequence[str] | None) -> np.ndarray:
+        """Sorted indices of the stations asked for. Raises UserError for one that the city does not have."""
         position = {name: index for index, name in enumerate(self.panel.station_ids)}
-        unknown = [name for name in stations or () if name not in position]
+        if stations is None:
+            return np.arange(len(position))
+        unknown = list(dict.fromkeys(name for name in stations if name not in position))
         if unknown:
-            raise UserError(f"the city has no station {unknown[0]!r}")
-        asked = np.arange(len(position)) if stations is None else np.unique([position[name] for name in stations])
-        enough = self._history_suffices(asked, step)
-        short = asked[~enough]
-        if len(short) and (stations is not None or len(short) == len(asked)):
-            raise UserError(
-                f"station {self.panel.station_ids[short[0]]!r} has too little history before this time: "
-                "half a day of traffic is the least"
+            told = f"the city has no station{'s' if len(unknown) > 1 else ''} {named([repr(name) for name in unknown])}"
+            close = [repr(name) for name in closest(unknown[0], position)]
+            raise UserError(f"{told}; most like {unknown[0]!r}: {named(close)}" if close else told)
+        if not len(stations):
+            raise UserError("no station is asked for")
+        return np.unique([position[name] for name in stations])
+
+    def _too_little(self, names: Sequence[str], origin: pd.Timestamp) -> str:
+        """That these stations cannot be forecast from a time on, and why."""
+        who = (
+            f"station {names[0]!r} has" if len(names) == 1 else f"none of {len(names):,} stations ({named(names)}) has"
+        )
+        amount = "too little history" if len(names) == 1 else "enough history"
+        return f"{who} {amount} before {origin:%Y-%m-%d %H:%M}: {self._least}"
+
+    @property
+    def _least(self) -> str:
+        days = self.model.context // self.panel.steps_per_day
+        return f"half a day of traffic in the {days} days before is the least"
+
+    def _notices(self, wanted: np.ndarray, left_out: Sequence[str], step: int) -> Iterator[str]:
+        """What a reader of a forecast of these stations should know, in plain sentences."""
+        panel, day = self.panel, self.panel.steps_per_day
+        if left_out:
+            verb = "station is" if len(left_out) == 1 else "stations are"
+            yield f"{len(left_out):,} {verb} left out ({named(left_out)}): {self._least}"
+        values = panel.values[wanted, :step]
+        since = silent_since(values, day) if np.isfinite(panel.values[:, max(0, step - day) : step]).any() else {}
+        if since:
+            yield silent_sentence(self._names(wanted[list(since)]), [panel.clock[last] for last in since.values()])
+        few = young(values, day)
+        if len(few):
+            yield young_sentence(self._names(wanted[few]))
+        unseen = self._names(wanted[self.station[wanted] == 0])
+        if unseen:
+            verb = "station was" if len(unseen) == 1 else "stations were"
+            yield (
+                f"{len(unseen):,} {verb} not seen in training ({named(unseen)}): forecasts rest on their own history and neighbours"
             )
-        return asked[enough]
+
+    def _names(self, rows: np.ndarray) -> list[str]:
+        return [self.panel.station_ids[index] for index in rows]
 
     def _history_suffices(self, stations: np.ndarray, step: int) -> np.ndarray:
         """Whether each station, given by its index, has enough traffic in the context before a step."""
@@ -192,12 +227,14 @@ class Forecaster:
         rounds = -(-steps // self.model.horizon)
         circles = [self._needed(wanted, left) for left in range(rounds, -1, -1)]
         level = None if rounds == 1 and len(circles[0]) == len(self.panel.station_ids) else self._level(step)
+        told = f"forecasting {len(wanted):,} stations"
+        report(0, rounds, told)
         batch = replace(self._windows(circles[0]).batch(np.array([step]), with_future=False), level=level)
         paths = self._drawn(batch, samples, circles[0], circles[1], [f"{step}"], seed)[0]
         for done in range(1, rounds):
-            report(done, rounds, "forecasting")
+            report(done, rounds, told)
             paths = self._continued(paths, circles[done], circles[done + 1], step, level, seed)
-        report(rounds, rounds, "forecasting")
+        report(rounds, rounds, told)
         return paths[:, np.searchsorted(circles[-1], wanted), :steps]
 
     def _continued(
@@ -223,7 +260,7 @@ class Forecaster:
     ) -> np.ndarray:
         """Samples (B, S, asked, H) from a batch over the nodes; the prefixes name the noise of each window."""
         some = None if self.model.hops is None else torch.as_tensor(np.searchsorted(nodes, asked), device=self.device)
-        names = [self.panel.station_ids[index] for index in (nodes if some is None else asked)]
+        names = self._names(nodes if some is None else asked)
         noise = RowNoise.of((f"{prefix}|{name}" for prefix in prefixes for name in names), seed, self.device)
         return self.model.sample(batch.to(self.device), samples, noise, some).cpu().numpy()
 
@@ -242,3 +279,14 @@ class Forecaster:
         return Windows(
             self.panel.select(nodes), graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes]
         )
+
+
+@contextmanager
+def _threads(stations: int) -> Iterator[None]:
+    """One thread where few stations are forecast."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1 if stations <= FEW else usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)

@@ -91,12 +91,12 @@ def forecast(
     stations: Sequence[str] | None = None,
     device: str = "auto",
     seed: int = 0,
-) -> tuple["Forecast", list[str]]:
-    """Forecast a city with a saved model: the forecast, and what its reader should know."""
+    report: Report = silent,
+) -> "Forecast":
+    """Forecast a city with a saved model."""
     from lecdiff_core.forecaster import Forecaster
 
-    forecaster = Forecaster.load(city, model, device)
-    return forecaster.forecast(start, steps, samples, stations, seed), forecaster.notices
+    return Forecaster.load(city, model, device).forecast(start, steps, samples, stations, seed, report)
 
 
 def benchmark(
@@ -110,11 +110,19 @@ def benchmark(
     device: str = "auto",
     report: Report = silent,
 ) -> dict[str, Any]:
-    """Measure models by the protocol; see `lecdiff_core.backtest.benchmark`."""
+    """Measure models by the protocol; see `lecdiff_core.backtest.benchmark`. Beside what is in the file: `left_out`, `notices`."""
     from lecdiff_core.backtest import benchmark as measure
+    from lecdiff_core.backtest import unscored
+    from lecdiff_core.city.folder import named
 
     chosen = None if models is None else tuple(models)
-    return measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report)
+    document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report)
+    names = unscored(city, part)
+    said = f"not scored, as nothing was observed of them in the {part} part: {named(names)}"
+    return document | {
+        "left_out": names,
+        "notices": [f"{len(names):,} of {len(city.station_ids):,} stations are {said}"] if names else [],
+    }
 
 
 def surges(
@@ -130,16 +138,16 @@ def surges(
 
     Returns how many there are and the strongest. An `out` that is the city's own file stays as the search keeps it.
     """
-    from lecdiff_core.surges import FILED, find_surges, write_events
+    from lecdiff_core.surges import FILED, find_surges
+    from lecdiff_core.tables import check_suffix, write_table
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise UserError(f"--out {out}: the name must end in .parquet or .csv")
+    check_suffix(out, "surges", "--out")
     if not 0 < false_alarms_per_day <= FILED:
         raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")
     found = find_surges(city, model, since, device, report)
     events = found.at_most(false_alarms_per_day)
     if out.resolve() != (city.path / SURGES_FILE).resolve():
-        write_events(events, out)
+        write_table(events, out, "surges")
     return {
         "out": str(out),
         "events": len(events),
@@ -148,4 +156,6 @@ def surges(
         "false_alarms_per_day": false_alarms_per_day,
         "searched_from": found.scores.index[0].isoformat(),
         "searched_to": found.scores.index[-1].isoformat(),
+        "left_out": found.unjudged,
+        "notices": found.notices,
     }

@@ -33,7 +33,7 @@ from safetensors.numpy import save
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from lecdiff_core.city.folder import City, duration_text
+from lecdiff_core.city.folder import City, duration_text, named
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import changing, read_whole, replacing
@@ -165,6 +165,18 @@ class Surges:
     events: pd.DataFrame
     scores: pd.DataFrame
     source: Source
+
+    @property
+    def unjudged(self) -> list[str]:
+        """Stations without any score: nothing was forecast of them, or observed, in the days searched."""
+        return [str(name) for name, known in self.scores.notna().any().items() if not known]
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader should know, in plain sentences."""
+        names, count = self.unjudged, self.scores.shape[1]
+        why = "nothing of them was forecast or observed in the days searched"
+        return [f"{len(names):,} of {count:,} stations could not be judged, as {why}: {named(names)}"] if names else []
 
     def at_most(self, false_alarms_per_day: float) -> pd.DataFrame:
         """The events that are reported when so many false alarms a day are put up with, the strongest first."""
@@ -656,23 +668,6 @@ def are_current(city: City, surges: Source) -> bool | None:
     """Whether surges, by the source they were kept with, are of this traffic and of their model as it is now; None = not known."""
     now = surges_now(city, str(surges.get("model")))
     return is_current(surges, now) if now else False
-
-
-def write_events(events: pd.DataFrame, path: Path) -> None:
-    """Write a table of events to `path`, as .parquet or .csv (lists joined by semicolons)."""
-    if path.suffix not in (".parquet", ".csv"):
-        raise UserError(f"cannot write surges to {path.name}: the name must end in .parquet or .csv")
-    with replacing(path) as unfinished:
-        if path.suffix == ".csv":
-            flat_events(events).to_csv(unfinished, index=False)
-        else:
-            events.to_parquet(unfinished, index=False)
-
-
-def flat_events(events: pd.DataFrame) -> pd.DataFrame:
-    """The table with each list as one text, joined by semicolons, as a CSV file needs it."""
-    lists = {name: [";".join(map(str, values)) for values in events[name]] for name in LISTS}
-    return events.assign(**lists)
 
 
 # ---- why: the plain facts around an event

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lecdiff_core import results
-from lecdiff_core.city.folder import City
+from lecdiff_core.city.folder import City, named
 from lecdiff_core.errors import UserError
 from lecdiff_core.results import (
     ABLATIONS,
@@ -240,6 +240,9 @@ def show_stations(place: Place, city: City) -> None:
     """The error of each station on the map; a click leads on to its forecast."""
     errors = measured.station_errors(city)
     st.html(f'<h3 class="lec-part">Error by station</h3><p class="lec-told">{escaped(findings.stations(errors))}</p>')
+    if unmeasured := [name for name in city.station_ids if name not in errors]:
+        why = "as nothing was observed of them or they came later"
+        st.caption(f":material/info: Not measured, {why}: {literal(named(unmeasured))}.")
     station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR, share=1 / 2)
     legend = views.legend(views.ERROR, city, session.origin())
     st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')

@@ -6,7 +6,8 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from lecdiff_core.surges import LEADS, Surges, are_current, circumstances, flat_events
+from lecdiff_core.surges import LEADS, Surges, are_current, circumstances
+from lecdiff_core.tables import csv_text
 from pages.parts import (
     charts,
     cities,
@@ -129,6 +130,8 @@ def show_events(place: Place, city: City) -> None:
     if are_current(city, surges.source) is False:
         offer(city, "These surges are of older data or of an older model. To look again:")
     introduce(surges)
+    for notice in surges.notices:
+        st.caption(f":material/info: {literal(notice)}")
     events = choose_events(surges)
     if events.empty:
         st.info(
@@ -194,7 +197,7 @@ def choose_events(surges: Surges) -> pd.DataFrame:
     if state[SIDE] != "all":
         events = events[events[state[SIDE]] > 0].reset_index(drop=True)
     export_side.download_button(
-        "CSV", lambda: flat_events(events).to_csv(index=False), "surges.csv", "text/csv",
+        "CSV", lambda: csv_text(events), "surges.csv", "text/csv",
         icon=":material/download:", on_click="ignore", width="stretch", key="surges_csv", help="All events shown, every column",
     )  # fmt: skip
     return events
@@ -394,7 +397,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
     state["station_of_event"] = state[STATION]
     title, choice = st.columns([5, 3], vertical_alignment="center")
     number = names.index(state[STATION])
-    begun = _local(event["starts"][list(event["stations"]).index(state[STATION])], city)
+    begun = pd.Timestamp(event["starts"][event["stations"].index(state[STATION])])
     origin = max(begun - pd.Timedelta(hours=LEADS[0]), city.traffic.index[0])
     title.html(f'<h3 class="lec-part">The forecast made at {origin:%H:%M}, and what came</h3>')
     if len(names) > 1:
@@ -412,7 +415,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
         st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
     figure = charts.fan_chart(city, state[STATION], origin, fan, None)
     span = [
-        _local(event[end][list(event["stations"]).index(state[STATION])], city).tz_localize(None)
+        pd.Timestamp(event[end][event["stations"].index(state[STATION])]).tz_localize(None)
         for end in ("starts", "ends")
     ]
     figure.add_vrect(*span, fillcolor=surge_charts.ABOVE, opacity=0.1, line_width=0)
@@ -422,12 +425,6 @@ def show_forecast(city: City, event: pd.Series) -> None:
         config=charts.CONFIG,
         alt=f"Forecast and observed load of {state[STATION]} around the surge",
     )
-
-
-def _local(time: object, city: City) -> pd.Timestamp:
-    """A time out of a list of the table, on the city's clocks."""
-    stamp = pd.Timestamp(time)
-    return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).tz_convert(city.meta.timezone)
 
 
 def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:

@@ -16,12 +16,12 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "metrics", "conformal", "results"),
+    ("forecast", "metrics", "conformal", "results", "tables"),
     ("devices", "assets", "processes", "provenance"),
     ("errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.
-ALSO_ALLOWED = {("forecast", "city.storage"), ("fusion", "city.windows"), ("assets", "city.storage")}
+ALSO_ALLOWED = {("tables", "city.storage"), ("fusion", "city.windows"), ("assets", "city.storage")}
 APPLICATION = {"streamlit", "pydeck", "plotly", "pages", "app"}
 
 

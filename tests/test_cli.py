@@ -1,5 +1,6 @@
 """The command line end to end: status, stdout, stderr, and what lies in the folder afterwards."""
 
+import csv
 import json
 import os
 import pty
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from lecdiff_core import __version__, cli
-from lecdiff_core.city.folder import City
+from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.errors import UserError
 
 LECDIFF = [sys.executable, "-c", "from lecdiff_core.cli import main; main()"]
@@ -111,7 +112,7 @@ def test_train_and_forecast(lecdiff: Lecdiff, files: list[str], tmp_path: Path) 
     words = ("forecast", "city", "--model", "climatology", "--samples", 20, "--stations", "b", "--out")
     first = lecdiff(*words, "new/f.csv", "--start", "2024-03-24 06:00", "--steps", 6)
     assert first.returncode == 0, first.stderr
-    assert first.stdout == "1 stations × 6 steps from 2024-03-24T06:00:00+01:00 written to new/f.csv\n"
+    assert first.stdout == "1 station × 6 steps from 2024-03-24T06:00:00+01:00 written to new/f.csv\n"
     table = pd.read_csv(tmp_path / "new" / "f.csv")
     assert list(table.columns) == ["station_id", "timestamp", "mean", "q05", "q25", "q50", "q75", "q95"]
     second = json.loads(lecdiff(*words, "f.parquet", "--keep-samples", "--json").stdout)
@@ -126,6 +127,60 @@ def test_train_and_forecast(lecdiff: Lecdiff, files: list[str], tmp_path: Path) 
         assert refused.returncode == 2
         assert message in refused.stderr
     assert lecdiff("info", "city", "--json").stdout.count("climatology") == 1
+
+
+HOSTILE = {
+    "A,1": "A,1",
+    "=1+1": "'=1+1",
+    "-2": "'-2",
+    '"q"': '"q"',
+    "A": "A",
+}  # ids, and how a spreadsheet gets to see them
+
+
+@pytest.fixture
+def hostile(little_city: City) -> City:
+    """A city with ids that mean something to a list or a spreadsheet, the last of them hardly observed."""
+    names = [*HOSTILE, *little_city.station_ids[len(HOSTILE) :]]
+    traffic = little_city.traffic.set_axis(names, axis=1)
+    traffic.loc[traffic.index[:-6], names[-1]] = np.nan
+    stations = little_city.stations.assign(station_id=names)
+    return write_city(little_city.path, little_city.meta, stations, traffic)
+
+
+def test_stations_are_asked_for_by_whatever_they_are_called(lecdiff: Lecdiff, hostile: City) -> None:
+    words = ("forecast", hostile.path, "--model", "climatology", "--samples", 4, "--out")
+    assert lecdiff("train", hostile.path, "--model", "climatology").returncode == 0
+    for asked, ids in (
+        (("A,1",), ["A,1"]),
+        (('"A,1"', "A"), ["A,1", "A"]),
+        (('"A,1", A',), ["A,1", "A"]),
+        (("A , -2",), ["A", "-2"]),
+        (("=1+1", '"q"'), ["=1+1", '"q"']),
+    ):
+        options = [f"--stations={value}" for value in asked]
+        done = lecdiff(*words, "f.csv", *options)
+        assert done.returncode == 0, done.stderr
+        with Path("f.csv").open(newline="") as file:
+            assert {row["station_id"] for row in csv.DictReader(file)} == {HOSTILE[name] for name in ids}
+        assert lecdiff(*words, "f.parquet", *options).returncode == 0
+        assert set(pd.read_parquet("f.parquet")["station_id"]) == set(ids)
+    refused = lecdiff(*words, "f.csv", "--stations", 'A,"B')
+    assert refused.returncode == 2 and "a name with a comma in double quotes" in refused.stderr
+    refused = lecdiff(*words, "f.csv", "--stations", "A,2")
+    assert refused.returncode == 2 and "no station '2'" in refused.stderr
+
+
+def test_who_is_not_forecast_is_said_last(lecdiff: Lecdiff, hostile: City) -> None:
+    last = hostile.station_ids[-1]
+    assert lecdiff("train", hostile.path, "--model", "climatology").returncode == 0
+    words = ("forecast", hostile.path, "--model", "climatology", "--samples", 4, "--out", "f.csv")
+    assert lecdiff(*words).stdout.rstrip().endswith(f"written to f.csv; not forecast, for too little history: {last}")
+    told = json.loads(lecdiff(*words, "--json").stdout)
+    assert told["left_out"] == [last] and told["stations"] == 11
+    assert any(f"left out ({last})" in notice for notice in told["notices"])
+    info = lecdiff("info", hostile.path)
+    assert f"1 station is young, first observed less than 7 days before: {last}" in info.stdout
 
 
 @pytest.mark.slow
@@ -150,7 +205,7 @@ def test_benchmark(lecdiff: Lecdiff, files: list[str], tmp_path: Path) -> None:
     assert table.stdout.split()[:8] == ["model", "seed", "mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90"]
     written = json.loads((tmp_path / "b.json").read_text())
     assert [row["model"] for row in written["results"]] == ["climatology", "seasonal-naive"]
-    assert json.loads(lecdiff(*words, "--json").stdout) == written
+    assert json.loads(lecdiff(*words, "--json").stdout) == written | {"left_out": [], "notices": []}
 
 
 @pytest.mark.parametrize(

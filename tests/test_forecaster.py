@@ -110,19 +110,67 @@ def test_bad_requests_are_refused(forecaster: Forecaster, options: dict, message
         forecaster.forecast(**options)
 
 
-def test_a_station_with_too_little_history_is_refused_by_name_and_left_out_of_the_whole(
-    city: City, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def quiet(city: City, tmp_path_factory: pytest.TempPathFactory) -> Forecaster:
+    """The city with a station hardly known, one that is young, and two that report no more."""
     import shutil
 
     traffic = city.traffic.copy()
     traffic.loc[traffic.index[:-5], "S02"] = np.nan
-    other = write_city(tmp_path / "quiet", city.meta, city.stations, traffic)
+    traffic.loc[traffic.index[: -3 * 24], "S03"] = np.nan
+    traffic.loc[traffic.index[-2 * 24 :], ["S05", "S06"]] = np.nan
+    traffic.loc[traffic.index[-4 * 24 :], "S06"] = np.nan
+    other = write_city(tmp_path_factory.mktemp("quiet") / "city", city.meta, city.stations, traffic)
     shutil.copytree(city.path / "models", other.path / "models")
-    forecaster = Forecaster.load(other, "adaptive-climatology")
-    with pytest.raises(UserError, match="'S02' has too little history"):
-        forecaster.forecast(stations=["S02"])
-    assert "S02" not in forecaster.forecast().station_ids
+    return Forecaster.load(other, "adaptive-climatology")
+
+
+def test_a_forecast_names_who_is_left_out_silent_or_young(quiet: Forecaster) -> None:
+    whole = quiet.forecast()
+    assert "S02" not in whole.station_ids and whole.left_out == ("S02",)
+    assert whole.notices == (
+        "1 station is left out (S02): half a day of traffic in the 57 days before is the least",
+        "2 stations are silent, though others report: S06 since 2024-01-21 00:00, S05 since 2024-01-23 00:00",
+        "1 station is young, first observed less than 7 days before: S03",
+    )
+    assert tuple(quiet.notices()) == whole.notices
+    assert quiet.forecast(stations=["S01"]).notices == ()
+    assert quiet.forecast(stations=["S05"]).notices[0].startswith("1 station is silent")
+    earlier = quiet.forecast(pd.Timestamp("2024-01-20"))
+    assert earlier.left_out == ("S02", "S03") and len(earlier.notices) == 1
+
+
+def test_nothing_to_forecast_is_refused_by_name(quiet: Forecaster) -> None:
+    with pytest.raises(UserError, match="station 'S02' has too little history before 2024-01-25 00:00: half a day"):
+        quiet.forecast(stations=["S02"])
+    with pytest.raises(UserError, match=r"none of 2 stations \(S02, S03\) has enough history before 2024-01-20"):
+        quiet.forecast(pd.Timestamp("2024-01-20"), stations=["S03", "S02"])
+    assert quiet.forecast(stations=["S02", "S01"]).left_out == ("S02",)
+
+
+def test_an_unknown_station_is_told_with_those_most_like_it(forecaster: Forecaster) -> None:
+    with pytest.raises(UserError, match="no station 's01'; most like 's01': 'S01'"):
+        forecaster.forecast(stations=["s01", "S02"])
+    with pytest.raises(UserError, match="no stations 'S99', 'X'; most like 'S99'"):
+        forecaster.forecast(stations=["S99", "X"])
+
+
+def test_few_stations_are_the_same_on_any_number_of_threads(forecaster: Forecaster) -> None:
+    import torch
+
+    usual, found = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(forecaster.forecast(stations=["S03", "S04"]).samples)
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(usual)
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_long_forecast_tells_how_far_it_is(forecaster: Forecaster) -> None:
+    told: list[tuple[float, float]] = []
+    forecaster.forecast(steps=60, samples=4, stations=["S03"], report=lambda done, total, _: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_many_threads_get_the_same_forecast(forecaster: Forecaster) -> None:

@@ -1,7 +1,9 @@
 """Surges: found where they are, not where there are none, as often by mistake as asked, and from nothing that came later."""
 
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,6 @@ from lecdiff_core.surges import (
     compare,
     find,
     find_surges,
-    flat_events,
     gather,
     read_surges,
     runs_of,
@@ -204,8 +205,26 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> City:
     """A little city with a planted surge, a model, and its surges."""
     city = plant(make_city(tmp_path_factory.mktemp("surges") / "little"))
     jobs.train(city, MODEL, device="cpu", protocol=True)
-    find_surges(city, MODEL, device="cpu")
+    jobs.surges(city, city.path.parent / "fresh.csv", MODEL, device="cpu")
     return city
+
+
+def test_the_file_is_the_same_from_a_fresh_search_and_from_the_kept_one(searched, tmp_path):
+    told = jobs.surges(searched, tmp_path / "kept.csv", MODEL, device="cpu")
+    assert told["left_out"] == [] and told["notices"] == []
+    kept = (tmp_path / "kept.csv").read_text()
+    assert kept == (searched.path.parent / "fresh.csv").read_text()
+    row = pd.read_csv(tmp_path / "kept.csv").iloc[0]
+    for times in (row["start"], row["end"], row["peak_time"], *row["starts"].split(";"), *row["ends"].split(";")):
+        assert re.fullmatch(r"2024-01-\d\dT\d\d:00:00\+00:00", times)
+    assert set(row["stations"].split(";")) <= set(searched.station_ids)
+
+
+def test_stations_that_could_not_be_judged_are_named(searched):
+    kept = read_surges(searched)
+    blind = replace(kept, scores=kept.scores.assign(S03=np.nan))
+    assert blind.unjudged == ["S03"]
+    assert blind.notices[0].startswith("1 of 12 stations could not be judged") and blind.notices[0].endswith(": S03")
 
 
 def test_the_planted_surge_leads_the_list(searched):
@@ -233,7 +252,7 @@ def test_what_is_kept_reads_back_and_is_not_computed_again(searched, monkeypatch
     assert before.events["start"].dt.tz is not None and before.scores.index.tz is not None
     split = protocol_split(len(searched.traffic))
     assert before.scores.shape == (len(split.test), len(searched.station_ids))
-    assert set(";".join(flat_events(before.events)["stations"]).split(";")) <= set(searched.station_ids)
+    assert {name for names in before.events["stations"] for name in names} <= set(searched.station_ids)
 
 
 def test_other_traffic_makes_surges_out_of_date(searched, tmp_path):

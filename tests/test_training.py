@@ -146,17 +146,17 @@ def test_a_missing_gpu_is_refused_and_auto_does_without() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_training_and_forecasting_on_a_gpu(little_city: City) -> None:
     jobs.train(little_city, device="cuda")
-    drawn, _ = jobs.forecast(little_city, device="cuda")
-    on_cpu, _ = jobs.forecast(little_city, device="cpu")
+    drawn = jobs.forecast(little_city, device="cuda")
+    on_cpu = jobs.forecast(little_city, device="cpu")
     np.testing.assert_allclose(drawn.samples, on_cpu.samples, rtol=0.02, atol=0.5)
 
 
 def test_jobs_train_saves_what_forecast_loads(little_city: City) -> None:
     metrics = jobs.train(little_city, "climatology")
     assert metrics["device"].startswith("CPU") or torch.cuda.is_available()
-    drawn, notices = jobs.forecast(little_city, "climatology", samples=20)
+    drawn = jobs.forecast(little_city, "climatology", samples=20)
     assert drawn.samples.shape == (20, 12, 24)
-    assert notices == []
+    assert drawn.notices == ()
     assert not (little_city.model_folder("climatology") / "unfinished.safetensors").exists()
 
 

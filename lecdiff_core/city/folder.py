@@ -5,10 +5,11 @@ the core may rely on it: unique station ids, points in WGS 84 (or none at all, w
 index, traffic that is a number of at least zero or missing (NaN).
 """
 
+import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cached_property
 from io import BytesIO
@@ -454,6 +455,13 @@ def named(items: Sequence[object] | pd.Index, shown: int = SHOWN) -> str:
     """The first few of `items` as text, and how many more there are."""
     head = ", ".join(str(item) for item in list(items[:shown]))
     return head + (f" and {len(items) - shown} more" if len(items) > shown else "")
+
+
+def closest(name: str, known: Iterable[str], shown: int = SHOWN) -> list[str]:
+    """The names most like one that is not known: those that begin with it first."""
+    names = list(known)
+    begun = [other for other in names if name and other.casefold().startswith(name.casefold())]
+    return list(dict.fromkeys([*begun, *difflib.get_close_matches(name, names, shown)]))[:shown]
 
 
 def _first_problem(error: ValidationError) -> str:

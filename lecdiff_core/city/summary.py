@@ -4,11 +4,13 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel
 
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, Coordinates, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, ENVIRONMENT_FILE, FORECASTS_FOLDER, META_FILE
+from lecdiff_core.city.observed import gaps, silent_sentence, silent_since, young, young_sentence
 
 PLACES: dict[Coordinates, str] = {
     "true": "true coordinates",
@@ -34,6 +36,9 @@ class CitySummary(BaseModel):
     end: datetime  # of the last interval
     missing_share: float  # of stations × steps, 0 … 1
     stations_without_traffic: list[str]
+    silent: dict[str, datetime]  # stations that report no more, though others do, and since when; longest first
+    young: list[str]  # stations first observed within the last days
+    gaps: list[tuple[datetime, datetime]]  # a day or more in which no station was observed, and their ends
     mean: float  # traffic of a station in an interval
     chips: int
     tiles: bool
@@ -53,6 +58,7 @@ class CitySummary(BaseModel):
             f"({self.timezone}), {self.holidays} holidays",
             f"level: {self.mean:,.4g} {self.unit} a station and interval".replace("  ", " "),
             f"missing values: {self.missing_share:.2%}",
+            *self.quiet(),
             f"satellite chips: {self.chips} of {self.stations}; own map tiles: {'yes' if self.tiles else 'no'}",
             f"descriptions: {'yes' if self.descriptions else 'no'}; embeddings: {'yes' if self.embeddings else 'no'}",
             f"models: {', '.join(self.models) or 'none'}",
@@ -60,12 +66,26 @@ class CitySummary(BaseModel):
             *(f"missing: {sentence}" for sentence in self.missing),
         ]
 
+    def quiet(self) -> list[str]:
+        """Who and what is not heard, a sentence each."""
+        told = []
+        if self.silent:
+            told.append(silent_sentence(list(self.silent), list(self.silent.values())))
+        if self.young:
+            told.append(young_sentence(self.young))
+        if self.gaps:
+            spans = [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in self.gaps]
+            told.append(f"no station was observed for a day or more: {named(spans)}")
+        return told
+
 
 def summarise(city: City) -> CitySummary:
     """Look through a city folder."""
     values = city.traffic.to_numpy()
     observed = ~np.isnan(values)
-    silent = [station for station, seen in zip(city.station_ids, observed.any(axis=0), strict=True) if not seen]
+    without = [station for station, seen in zip(city.station_ids, observed.any(axis=0), strict=True) if not seen]
+    by_station, day = values.T, city.steps_per_day
+    ends = city.traffic.index.append(pd.DatetimeIndex([city.end]))
     chips = sum(city.chip(station) is not None for station in city.station_ids)
     has = {name: (city.path / name).is_file() for name in (DESCRIPTIONS_FILE, ENVIRONMENT_FILE)}
     return CitySummary(
@@ -82,7 +102,10 @@ def summarise(city: City) -> CitySummary:
         start=city.traffic.index[0].to_pydatetime(),
         end=city.end.to_pydatetime(),
         missing_share=float(1 - observed.mean()),
-        stations_without_traffic=silent,
+        stations_without_traffic=without,
+        silent={city.station_ids[row]: ends[last] for row, last in silent_since(by_station, day).items()},
+        young=[city.station_ids[row] for row in young(by_station, day)],
+        gaps=[(ends[start], ends[stop]) for start, stop in gaps(by_station, day)],
         mean=float(np.nanmean(values)),
         chips=chips,
         tiles=city.has_tiles,
@@ -90,15 +113,15 @@ def summarise(city: City) -> CitySummary:
         embeddings=has[ENVIRONMENT_FILE],
         models=city.models(),
         forecasts=sorted(file.stem for file in (city.path / FORECASTS_FOLDER).glob("[!.]*.parquet")),
-        missing=_missing(city, silent, chips, has),
+        missing=_missing(city, without, chips, has),
     )
 
 
-def _missing(city: City, silent: list[str], chips: int, has: dict[str, bool]) -> list[str]:
+def _missing(city: City, without: list[str], chips: int, has: dict[str, bool]) -> list[str]:
     """What one may still want, a sentence each."""
     possible = city.has_places or chips > 0
     sentences = {
-        f"traffic of {len(silent)} stations ({named(silent)})": bool(silent),
+        f"traffic of {len(without)} stations ({named(without)})": bool(without),
         **dict.fromkeys(history.wishes(city), True),
         f"a unit; write it into {META_FILE}": not city.meta.unit,
         f"holidays; write their dates into {META_FILE}": not city.meta.holidays,

@@ -61,6 +61,8 @@ def _parts(place: Place, city: City) -> None:
             progress(city, views.outlook_of(city, session.origin()))
     else:
         legend.html(words)
+    if shown.is_forecast:
+        forecast_notices(city, session.origin())
     _ahead(city)
     if trouble:
         _tell(trouble, city)
@@ -69,6 +71,13 @@ def _parts(place: Place, city: City) -> None:
 def progress(city: City, work: Work) -> None:
     """How far a forecast of all stations is."""
     st.progress(work.share, f"Forecasting all {len(city.station_ids):,} stations")
+
+
+def forecast_notices(city: City, origin: pd.Timestamp) -> None:
+    """Who is left out of the forecast of all stations, and whose rests on little."""
+    found = views.outlook_of(city, origin).result
+    for notice in found.notices if found else ():
+        st.caption(f":material/info: {literal(notice)}")
 
 
 def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:

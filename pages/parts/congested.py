@@ -6,6 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import given_capacities
+from lecdiff_core.tables import csv_text
 from pages.parts import alive_map, charts, cities, forecasts, formats, loads, missing, panel, session, views
 from pages.parts.formats import escaped, literal
 
@@ -37,6 +38,7 @@ def show(city: City) -> None:
     if work.result is None:
         wait(city, origin)
         return
+    alive_map.forecast_notices(city, origin)
     table = work.result.congestion[rule]
     if table.empty:
         st.info("No station that can be forecast has a capacity by this rule.", icon=":material/speed:")
@@ -109,7 +111,7 @@ def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp)
     amounts_side, export_side = st.columns([5, 2], vertical_alignment="center")
     amounts_side.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
     export_side.download_button(
-        "CSV", lambda: table.assign(name=names).to_csv(index=False), "congestion.csv", "text/csv",
+        "CSV", lambda: csv_text(table.assign(name=names)), "congestion.csv", "text/csv",
         icon=":material/download:", on_click="ignore", width="stretch", key="risks_csv",
     )  # fmt: skip
     rows = picked["selection"]["rows"] if picked else []

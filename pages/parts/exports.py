@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.tables import csv_text
 from pages.parts import drawing
 from pages.parts.forecasts import Fan
 
@@ -44,28 +45,17 @@ _picture = st.components.v2.component(
 
 
 def table(city: City, fans: dict[str, Fan]) -> pd.DataFrame:
-    """One row a station and step: `station_id, timestamp, q05, q25, q50, q75, q95, observed`, in the city's unit."""
+    """One row a station and step: what `Forecast.table` holds, and `observed`, in the city's unit."""
     parts = [
-        pd.DataFrame(
-            {
-                "station_id": station_id,
-                "timestamp": [time.isoformat() for time in fan.timestamps],
-                "q05": fan.low_90,
-                "q25": fan.low_50,
-                "q50": fan.median,
-                "q75": fan.high_50,
-                "q95": fan.high_90,
-                "observed": city.traffic[station_id].reindex(fan.timestamps).to_numpy(),
-            }
-        )
+        fan.table.assign(observed=city.traffic[station_id].reindex(fan.timestamps).to_numpy())
         for station_id, fan in fans.items()
     ]
     return pd.concat(parts, ignore_index=True)
 
 
 def csv(city: City, fans: dict[str, Fan]) -> bytes:
-    """The table as CSV in UTF-8."""
-    return table(city, fans).round(4).to_csv(index=False).encode()
+    """The table as CSV in UTF-8, in the form of `lecdiff forecast`."""
+    return csv_text(table(city, fans)).encode()
 
 
 def file_name(city: City, station_ids: list[str], origin: pd.Timestamp, suffix: str) -> str:

@@ -16,21 +16,46 @@ from pages.parts.cities import Stamp, stamp
 PREFERRED = "lec-diff"
 SAMPLES = 100
 PAST_DAYS = 7
-LEVELS = (0.5, 0.25, 0.75, 0.05, 0.95)
 
 
 @dataclass(frozen=True)
 class Fan:
-    """The forecast of one station: (H,) start of each interval, median, and the central 50 % and 90 % intervals."""
+    """The forecast of one station as `Forecast.table` tells it, H rows: start of each interval, mean and quantiles."""
 
-    timestamps: pd.DatetimeIndex
-    median: np.ndarray
-    low_50: np.ndarray
-    high_50: np.ndarray
-    low_90: np.ndarray
-    high_90: np.ndarray
+    table: pd.DataFrame
+    notices: tuple[str, ...]
     device: str
     seconds: float
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """(H,) start of each interval."""
+        return pd.DatetimeIndex(self.table["timestamp"])
+
+    @property
+    def median(self) -> np.ndarray:
+        """(H,)."""
+        return self.table["q50"].to_numpy()
+
+    @property
+    def low_50(self) -> np.ndarray:
+        """(H,) lower bound of the central 50 % interval."""
+        return self.table["q25"].to_numpy()
+
+    @property
+    def high_50(self) -> np.ndarray:
+        """(H,) upper bound of the central 50 % interval."""
+        return self.table["q75"].to_numpy()
+
+    @property
+    def low_90(self) -> np.ndarray:
+        """(H,) lower bound of the central 90 % interval."""
+        return self.table["q05"].to_numpy()
+
+    @property
+    def high_90(self) -> np.ndarray:
+        """(H,) upper bound of the central 90 % interval."""
+        return self.table["q95"].to_numpy()
 
 
 def model_of(city: City) -> str | None:
@@ -52,12 +77,8 @@ def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _load(_city: City, path: str, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
-    import torch
-
     from lecdiff_core.forecaster import Forecaster
 
-    # The forecast of one station is small: on a busy machine threads wait for one another far longer than they save.
-    torch.set_num_threads(1)
     return Forecaster.load(_city, model)
 
 
@@ -75,8 +96,7 @@ def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, sta
     begun = time.perf_counter()
     forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=[station_id])
     seconds = time.perf_counter() - begun
-    median, low_50, high_50, low_90, high_90 = np.quantile(forecast.samples[:, 0], LEVELS, axis=0)
-    return Fan(forecast.timestamps, median, low_50, high_50, low_90, high_90, loaded.device_name, seconds)
+    return Fan(forecast.table(), forecast.notices, loaded.device_name, seconds)
 
 
 def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:

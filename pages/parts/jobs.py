@@ -257,19 +257,20 @@ def _train(told: dict) -> list[str]:
 
 
 def _forecast(told: dict) -> list[str]:
-    return [f"{told['stations']} stations × {told['steps']} steps from {told['start']}", *told["notices"]]
+    return [f"{told['stations']:,} stations × {told['steps']} steps from {told['start']}", *told["notices"]]
 
 
 def _benchmark(told: dict) -> list[str]:
     return [
         f"{row['model']}, seed {row['seed']}: nCRPS {row['ncrps']:.4f}, {row['coverage_90']:.0%} inside the 90 % interval"
         for row in told["results"]
-    ]
+    ] + told.get("notices", [])
 
 
 def _surges(told: dict) -> list[str]:
     rate = f"{told['false_alarms_per_day']:g} false alarms a day"
-    return [f"{told['events']} surges at {rate}: {told['above']} above the forecast, {told['below']} below"]
+    counts = f"{told['events']} surges at {rate}: {told['above']} above the forecast, {told['below']} below"
+    return [counts, *told.get("notices", [])]
 
 
 def _failures(failed: dict[str, str]) -> list[str]:

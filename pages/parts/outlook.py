@@ -6,7 +6,8 @@ click on a station comes in between, and pages look in on it. What nobody looks 
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,6 @@ from pages.parts.cities import Stamp
 
 BLOCK = 32  # stations that are forecast together
 GIVEN_UP_SECONDS = 6.0
-LEVELS = (0.5, 0.05, 0.95)
 _threads = ThreadPoolExecutor(1, "outlook")
 
 
@@ -36,6 +36,7 @@ class Outlook:
     exceeding: np.ndarray  # share of the samples above the station's capacity
     exceeding_once: np.ndarray  # (N,) share of the samples above it at any of the steps
     congestion: dict[str, pd.DataFrame]  # by rule of what a station can carry, as lecdiff_core.congestion tells it
+    notices: tuple[str, ...] = ()  # who is left out and whose forecast rests on little, in plain sentences
 
 
 @dataclass
@@ -99,17 +100,17 @@ def _forecast_all(work: Work, city: City, model: str, origin: pd.Timestamp) -> O
         drawn = forecaster.forecast(origin, samples=forecasts.SAMPLES, stations=names)
         blocks.append((block, _read(drawn, loads.capacities(city, origin, block))))
         work.share = min(1.0, (start + BLOCK) / len(rows))
-    return _joined(blocks, len(city.station_ids))
+    return replace(_joined(blocks, len(city.station_ids)), notices=tuple(forecaster.notices(origin)))
 
 
 def _read(drawn: Forecast, capacities: dict[str, np.ndarray]) -> Outlook:
     """What is kept of the samples of some stations."""
     limits = loads.given_or_usual(capacities)
     known, above = np.isfinite(limits), drawn.samples > limits[:, None]
-    median, low, high = np.quantile(drawn.samples, LEVELS, axis=0).astype(np.float32)
+    low, high = drawn.interval(0.9)
     return Outlook(
         drawn.timestamps,
-        median,
+        drawn.quantile(0.5),
         low,
         high,
         exceeding=np.where(known[:, None], above.mean(0), np.nan).astype(np.float32),
@@ -130,7 +131,7 @@ def _joined(blocks: list[tuple[np.ndarray, Outlook]], count: int) -> Outlook:
             values[block] = part
         return values
 
-    arrays = {name: whole(name) for name in ("median", "low", "high", "exceeding", "exceeding_once")}
+    arrays: dict[str, Any] = {name: whole(name) for name in ("median", "low", "high", "exceeding", "exceeding_once")}
     tables = {
         rule: pd.concat([found.congestion[rule] for _, found in blocks]).sort_values(
             ["probability", "steps"], ascending=False, ignore_index=True

@@ -187,7 +187,7 @@ def forecast(
         )
     with trust:
         slot = st.empty()
-    for notice in forecasts.forecaster(city, model).notices:
+    for notice in fan.notices:
         st.caption(f":material/info: {formats.literal(notice)}")
 
     def made_report() -> str:

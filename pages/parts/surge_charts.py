@@ -89,20 +89,13 @@ def _frames(event: pd.Series, stations: list[str], colour: str) -> list[dict]:
     for name, start, end in zip(event["stations"], event["starts"], event["ends"], strict=True):
         if name in rows:
             place = {
-                "x0": _wall(start, event),
-                "x1": _wall(end, event),
+                "x0": pd.Timestamp(start).tz_localize(None),
+                "x1": pd.Timestamp(end).tz_localize(None),
                 "y0": rows[name] - 0.46,
                 "y1": rows[name] + 0.46,
             }
             frames.append({"type": "rect", **place, "line": {"color": colour, "width": 1.8}})
     return frames
-
-
-def _wall(time: pd.Timestamp, event: pd.Series) -> pd.Timestamp:
-    """A time of the event on the city's clocks."""
-    time = pd.Timestamp(time)
-    zone = event["start"].tz
-    return (time.tz_localize("UTC") if time.tzinfo is None else time).tz_convert(zone).tz_localize(None)
 
 
 def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ALL_AHEAD = 0
 HIGHEST_SCORE = 6.0
 HIGHEST_ERROR = 0.98  # quantile of the stations' errors at which the colours end
+NOT_FORECAST = "no forecast: too little traffic before this time"
 MIDDLE_SIZE = 0.35  # on the scale of sizes, for a view whose amounts have none
 
 
@@ -138,8 +139,11 @@ def version(view: View, city: City) -> str:
 def _forecast(view: View, city: City, found: Outlook, step: int) -> Painted:
     values = _values(view, found, step)
     if view is RISK:
-        return _on_the_ramp(view, values, [formats.share(value) for value in values.tolist()])
-    return _on_the_ramp(view, loads.level(values, top(view, city, found)), _amounts(values, city))
+        texts = [formats.share(value) for value in values.tolist()]
+    else:
+        texts, values = _amounts(values, city), loads.level(values, top(view, city, found))
+    none = np.isnan(found.median[:, 0])
+    return _on_the_ramp(view, values, [NOT_FORECAST if gone else text for text, gone in zip(texts, none, strict=True)])
 
 
 def _values(view: View, found: Outlook, step: int) -> np.ndarray:

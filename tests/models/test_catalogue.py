@@ -93,10 +93,10 @@ def test_a_trained_baseline_is_saved_and_forecasts_whatever_becomes_of_the_embed
     embed(little_city)
     jobs.train(little_city, name)
     (little_city.path / "environment.safetensors").unlink()
-    forecast, notices = jobs.forecast(City.open(little_city.path), name, samples=3, stations=["S02", "S05"])
+    forecast = jobs.forecast(City.open(little_city.path), name, samples=3, stations=["S02", "S05"])
     assert forecast.samples.shape == (3, 2, 24)
     assert np.isfinite(forecast.samples).all()
-    assert notices == []
+    assert forecast.notices == ()
 
 
 def test_a_model_trained_on_one_embedding_is_read_with_it(little_city: City, monkeypatch: pytest.MonkeyPatch) -> None:

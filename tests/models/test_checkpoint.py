@@ -93,9 +93,9 @@ def test_a_model_moves_to_a_city_with_other_stations_with_a_notice(trained: City
 
     other = make_city(tmp_path / "other", stations=15, seed=4)
     shutil.copytree(folder(trained), other.model_folder(MODEL))
-    forecaster = Forecaster.load(other, MODEL)
-    assert forecaster.forecast().samples.shape == (100, 15, 24)
-    assert "3 stations were not seen in training (S12, S13, S14)" in forecaster.notices[0]
+    drawn = Forecaster.load(other, MODEL).forecast()
+    assert drawn.samples.shape == (100, 15, 24)
+    assert "3 stations were not seen in training (S12, S13, S14)" in drawn.notices[0]
 
 
 def test_loading_draws_no_random_numbers(trained: City) -> None:

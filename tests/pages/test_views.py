@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import time
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from visitor import MODEL, following, link_of, select_on_map, text_of
 
-from lecdiff_core.city.folder import City
+from lecdiff_core.city.folder import City, write_city
 from pages.parts import colours, drawing, exports, forecasts, loads, outlook, report, views
 
 NOON = "2025-06-12T12:00"
@@ -52,6 +53,19 @@ def test_congestion_by_a_rule_is_what_the_map_shows_where_rules_agree(flat, whol
     assert given.loc["ST-00", "probability"] == pytest.approx(once["ST-00"])
     others = usual.drop("ST-00")
     np.testing.assert_allclose(others["probability"], [once[station_id] for station_id in others.index], atol=1e-6)
+
+
+def test_stations_without_a_forecast_say_why(flat, tmp_path):
+    traffic = flat.traffic.copy()
+    traffic.loc[traffic.index[traffic.index < ORIGIN][:-5], "ST-03"] = np.nan
+    quiet = write_city(tmp_path / "quiet", flat.meta, flat.stations, traffic)
+    shutil.copytree(flat.path / "models", quiet.path / "models")
+    found = outlook._forecast_all(outlook.Work(), quiet, MODEL, ORIGIN)
+    assert "1 station is left out (ST-03)" in found.notices[0]
+    assert "ST-03" not in set(found.congestion[loads.USUAL]["station_id"])
+    for view in (views.FORECAST, views.WIDTH, views.RISK):
+        texts = views._forecast(view, quiet, found, views.ALL_AHEAD).texts
+        assert [text == views.NOT_FORECAST for text in texts] == [name == "ST-03" for name in quiet.station_ids]
 
 
 def test_what_nobody_looks_at_is_given_up_and_begun_again(flat, monkeypatch):
