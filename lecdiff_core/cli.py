@@ -118,6 +118,10 @@ def import_(
     ] = "error",
     name: Annotated[str | None, typer.Option(help="Name of the city; else the folder's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and write nothing.")] = False,
+    date_format: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="How times are written, such as '%d/%m/%Y %H:%M'; else by their looks."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
@@ -141,6 +145,7 @@ def import_(
             name,
             report=report,
             dry_run=dry_run,
+            date_format=date_format,
         )
     _print(result.model_dump(mode="json"), result.lines(), as_json)
 

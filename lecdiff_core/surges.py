@@ -595,10 +595,8 @@ def _excess(evidence: Evidence, observed: np.ndarray, station: int, step: int, d
 
 def _score_table(scores: np.ndarray, first: int, evidence: Evidence, panel: Panel) -> pd.DataFrame:
     """Scores (T, N) of the part that was searched, to two decimals."""
-    clock = panel.clock[evidence.first + first :]
-    index = clock.tz_localize(panel.timezone, ambiguous=np.ones(len(clock), bool), nonexistent="shift_forward").rename(
-        "timestamp"
-    )
+    begin = evidence.first + first
+    index = panel.times(begin, panel.steps - begin).rename("timestamp")
     table = pd.DataFrame(np.round(scores[:, first:].T, 2).astype(np.float32), index, list(panel.station_ids))
     return table[~table.index.duplicated(keep="last")]
 

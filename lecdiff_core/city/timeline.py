@@ -7,7 +7,7 @@ time over a change: the day of 23 hours, the 2 hours from 02:00 that are only on
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ class Timeline:
         return wall if self.phase is None else wall - (wall - self.phase) % self.interval
 
 
-def in_zone(microseconds: np.ndarray, timezone: str) -> pd.DatetimeIndex:
+def in_zone(microseconds: "np.ndarray | Sequence[int]", timezone: str) -> pd.DatetimeIndex:
     """Microseconds UTC as times in a zone."""
     utc = pd.DatetimeIndex(np.asarray(microseconds, np.int64).astype("datetime64[us]"))
     return utc.tz_localize("UTC").tz_convert(timezone)
@@ -117,13 +117,36 @@ def _instants(walls: np.ndarray, interval: int, timezone: str) -> np.ndarray:
     A time that is skipped starts where the gap ends. A time that comes twice starts an interval at its first pass, and at
     its second one too where the clocks go back by a multiple of the interval.
     """
-    clock = pd.DatetimeIndex(walls.astype("datetime64[us]"))
-    early, late = (
-        clock.tz_localize(timezone, ambiguous=np.full(len(clock), first), nonexistent="shift_forward").asi8
-        for first in (True, False)
-    )
+    early, late, _ = localised(walls, timezone)
     back = late - early
     return np.unique(np.concatenate([early, late[(back > 0) & (back % interval == 0)]]))
+
+
+def localised(walls: np.ndarray, timezone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and last instant at which the local clock shows times, and (T,) how much of a gap is left at those that it skips.
+
+    All in microseconds. Both instants are one, but where the clocks go back; a time that is skipped becomes the end of the gap.
+    """
+    clock = pd.DatetimeIndex(np.asarray(walls, np.int64).astype("datetime64[us]"))
+    early, late = (
+        clock.tz_localize(timezone, ambiguous=np.full(len(clock), first), nonexistent="NaT") for first in (True, False)
+    )
+    first, last, gap = early.asi8.copy(), late.asi8.copy(), np.zeros(len(clock), np.int64)
+    skipped = np.flatnonzero(early.isna())
+    if len(skipped):
+        first[skipped] = last[skipped] = _gap_ends(clock.asi8[skipped], timezone)
+        gap[skipped] = _walls(first[skipped], timezone) - clock.asi8[skipped]
+    return first, last, gap
+
+
+def _gap_ends(walls: np.ndarray, timezone: str) -> np.ndarray:
+    """The first instants at which the local clock shows more than times that it skips (pandas errs at changes of 30 minutes)."""
+    before, after = walls - 2 * LONGEST_CHANGE, walls + 2 * LONGEST_CHANGE
+    while (after - before > 1).any():
+        middle = (before + after) // 2
+        later = _walls(middle, timezone) > walls
+        before, after = np.where(later, before, middle), np.where(later, middle, after)
+    return after
 
 
 def moment(time: "str | pd.Timestamp", timezone: str, option: str) -> pd.Timestamp:
@@ -143,25 +166,18 @@ def moment(time: "str | pd.Timestamp", timezone: str, option: str) -> pd.Timesta
         raise _no_time(time, timezone, option)
     if stamp.tzinfo is not None:
         return stamp.tz_convert(timezone)
+    first, last, gap = localised(np.array([_microseconds(stamp)]), timezone)
+    passes = in_zone(np.append(first, last), timezone)
     if written is not None and not any(written.groups()):
-        return stamp.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
-    passes = _passes(stamp, timezone)
-    if not passes:
+        return passes[0]
+    if gap[0]:
         raise UserError(f"{option} {time}: the clocks of {timezone} skip this time; give the hour before or after it")
-    if len(passes) > 1:
+    if first[0] != last[0]:
         raise UserError(
             f"{option} {time}: this time comes twice in {timezone}, where the clocks go back; write "
             f"{_iso(passes[0])} or {_iso(passes[1])}"
         )
     return passes[0]
-
-
-def _passes(stamp: pd.Timestamp, timezone: str) -> list[pd.Timestamp]:
-    """The instants at which local clocks show a naive time: none, one or two."""
-    found: Iterable[pd.Timestamp] = (
-        stamp.tz_localize(timezone, ambiguous=first, nonexistent="NaT") for first in (True, False)
-    )
-    return sorted({instant for instant in found if not pd.isna(instant)})
 
 
 def _iso(time: pd.Timestamp) -> str:

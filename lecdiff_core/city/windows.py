@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lecdiff_core.city.timeline import in_zone, localised
 from lecdiff_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,7 +122,12 @@ class Panel:
 
     def time(self, step: int) -> pd.Timestamp:
         """The start of a step, which may lie beyond the data, in the city's zone."""
-        return self.future_clock(step, 1)[0].tz_localize(self.timezone, ambiguous=True, nonexistent="shift_forward")
+        return self.times(step, 1)[0]
+
+    def times(self, first: int, count: int) -> pd.DatetimeIndex:
+        """Starts of `count` steps: what comes twice at its first pass, what is skipped where the gap ends."""
+        walls = self.future_clock(first, count).as_unit("us").asi8
+        return in_zone(localised(walls, self.timezone)[0], self.timezone)
 
     def step_at(self, time: pd.Timestamp) -> int:
         """The first step that does not start before a time with a zone, from 0 to T."""

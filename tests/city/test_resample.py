@@ -26,7 +26,7 @@ def readings(times: list[str], values: list[float], stations: list[int] | None =
 def test_ten_minutes_become_half_hours_by_sum() -> None:
     result = resample(readings(TEN, list(range(18))), "30min", "UTC", "error")
     assert result.traffic["a"].tolist() == [3, 12, 21, 30, 39, 48]
-    assert (result.source_interval, result.incomplete, result.duplicates) == ("10min", 0, 0)
+    assert ([one.interval for one in result.cadences], result.incomplete, result.duplicates) == (["10min"], 0, 0)
     assert result.traffic.index[0] == pd.Timestamp("2024-03-01", tz="UTC")
 
 
@@ -90,7 +90,11 @@ def test_a_missing_value_does_not_make_a_duplicate() -> None:
 @pytest.mark.parametrize(
     ("times", "interval", "problem"),
     [
-        ([*TEN, "2024-03-01 03:03"], "30min", r"row 19: 2024-03-01T03:03.* is irregular: most times are 10min apart"),
+        (
+            [*TEN, "2024-03-01 03:03"],
+            "30min",
+            r"row 19: 2024-03-01T03:03.* is irregular: most times of station a are 10min apart",
+        ),
         (["2024-03-01 00:07", "2024-03-01 00:17"], "30min", "row 1: 2024-03-01T00:07.* is irregular"),
         (["2024-03-01 00:00", "2024-03-01 02:00"], "30min", "2h apart, longer than .* use --interval 2h"),
         (["2024-03-01 00:00", "2024-03-01 00:20"], "30min", "20min apart, which does not divide"),
@@ -102,10 +106,30 @@ def test_times_that_do_not_fit_are_refused_by_row(times: list[str], interval: st
         resample(readings(times, [1.0] * len(times)), interval, "UTC", "error")
 
 
-def test_a_stray_date_does_not_fill_the_memory() -> None:
-    times = ["1970-01-01 00:00", *[f"2024-03-01 00:00:{second:02}" for second in range(60)]]
-    with pytest.raises(UserError, match=r"are too many: times go from file\.csv, row 1 \(1970-01-01T00:00"):
-        resample(readings(times, [1.0] * 61), "1s", "UTC", "error")
+def test_a_stray_date_does_not_stretch_the_city() -> None:
+    hours = [str(hour) for hour in pd.date_range("2024-03-01", periods=100, freq="1h")]
+    for stray, message in (
+        (["2004-03-01 05:00"], r"row 1: 2004-03-01T05:00:00\+00:00 lies 7305 days before all other times; correct or"),
+        (
+            ["2026-03-02", "2026-03-02"],
+            r"row 1: 2026-03-02T.* lies 727 days after all other times; 2 readings lie there",
+        ),
+    ):
+        codes = [*range(len(stray)), *[0] * 100]
+        with pytest.raises(UserError, match=message):
+            resample(readings([*stray, *hours], [1.0] * len(codes), codes), "1h", "UTC", "error")
+
+
+def test_pieces_with_a_long_gap_are_no_strays() -> None:
+    first = pd.date_range("2024-03-01", periods=48, freq="1h")
+    times = [str(hour) for hour in first.append(first + pd.Timedelta("60D"))]
+    assert len(resample(readings(times, [1.0] * 96), "1h", "UTC", "error").traffic) == 62 * 24
+
+
+def test_too_long_a_time_does_not_fill_the_memory() -> None:
+    times = [f"{year}-03-01 00:00:{second:02}" for year in (1995, 2024) for second in range(60)]
+    with pytest.raises(UserError, match=r"are too many: times go from file\.csv, row 1 \(1995-03-01T00:00"):
+        resample(readings(times, [1.0] * 120), "1s", "UTC", "error")
 
 
 def test_no_traffic_at_all_is_refused() -> None:
@@ -128,3 +152,112 @@ def test_a_session_is_spread_over_its_length() -> None:
     result = resample(readings(times, [60, 5, 7, 40], events=True, end=stamps), "30min", "UTC", "error")
     np.testing.assert_allclose(result.traffic["a"], [15, 35, 32])
     assert result.notices == ["30 of the traffic falls after the last session started and is left out"]
+
+
+def at(start: str, periods: int, freq: str, zone: str | None = None) -> list[str]:
+    times = pd.date_range(start, periods=periods, freq=freq, tz=zone)
+    return [str(time) for time in (times if zone is None else times.tz_convert("UTC").tz_localize(None))]
+
+
+def test_every_station_has_its_own_length_of_readings() -> None:
+    times = [*at("2024-03-01", 96, "15min"), *at("2024-03-01", 24, "1h"), *at("2024-03-01", 12, "2h")]
+    source = readings(times, [1.0] * 132, [0] * 96 + [1] * 24 + [2] * 12)
+    result = resample(source, "2h", "UTC", "error")
+    assert result.traffic.to_numpy().tolist() == [[8, 2, 1]] * 12
+    assert [(one.interval, one.stations) for one in result.cadences] == [("15min", ["a"]), ("1h", ["b"]), ("2h", ["c"])]
+    with pytest.raises(
+        UserError, match=r"readings of 1 stations \(c\) are 2h apart, longer than the .* of 1h; use --interval 2h"
+    ):
+        resample(source, "1h", "UTC", "error")
+
+
+@pytest.mark.parametrize(("first", "second"), [("15min", "1h"), ("1h", "15min"), ("5min", "30min"), ("10min", "15min")])
+def test_the_length_of_readings_may_change(first: str, second: str) -> None:
+    day = pd.Timedelta("1D")
+    times = [
+        *at("2024-03-01", 2 * day // pd.Timedelta(first), first),
+        *at("2024-03-03", 2 * day // pd.Timedelta(second), second),
+    ]
+    result = resample(readings(times, np.arange(len(times), dtype=float).tolist()), "1h", "UTC", "error")
+    assert len(result.traffic) == 96
+    assert result.traffic["a"].sum() == np.arange(len(times)).sum()
+    spans = {one.interval: (one.start, one.end) for one in result.cadences}
+    change = pd.Timestamp("2024-03-03", tz="UTC").as_unit("us").asm8.astype(int)
+    assert spans[first][1] == spans[second][0] == change
+
+
+def test_gaps_are_no_longer_readings() -> None:
+    quarters = at("2024-03-01", 4 * 48, "15min")
+    lone, every_second, outage = 50, range(61, 69, 2), range(100, 120)
+    times = [time for number, time in enumerate(quarters) if number not in {lone, *every_second, *outage}]
+    result = resample(readings(times, [1.0] * len(times)), "1h", "UTC", "error")
+    assert [one.interval for one in result.cadences] == ["15min"]
+    assert np.flatnonzero(result.traffic["a"].isna()).tolist() == [12, 15, 16, *range(25, 30)]
+    assert set(result.traffic["a"].dropna()) == {4}
+
+
+@given(st.data())
+def test_random_gaps_make_intervals_missing_and_nothing_else(data: st.DataObject) -> None:
+    stations = data.draw(st.integers(1, 3))
+    lengths = [data.draw(st.sampled_from([15, 30, 60])) for _ in range(stations)]
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    lost = data.draw(st.floats(0, 0.3))
+    rows = [
+        (str(time), station)
+        for station, minutes in enumerate(lengths)
+        for time in pd.date_range("2024-03-01", periods=72 * 60 // minutes, freq=f"{minutes}min")
+    ]
+    rows = [row for row in rows if rng.random() >= lost]
+    rows = [rows[index] for index in rng.permutation(len(rows))]
+    codes = [station for _, station in rows]
+    result = resample(readings([time for time, _ in rows], [1.0] * len(rows), codes), "1h", "UTC", "error")
+    for station, minutes in enumerate(lengths):
+        hours = pd.Series(1, pd.DatetimeIndex([time for time, own in rows if own == station])).resample("1h").sum()
+        whole = hours.index[hours == 60 // minutes].tz_localize("UTC")
+        known = result.traffic.iloc[:, station].dropna()
+        assert known.index.equals(whole)
+        assert set(known) <= {60 / minutes}
+
+
+def test_a_station_without_a_whole_interval_is_named() -> None:
+    times = [*at("2024-03-01", 96, "15min"), *[time for time in at("2024-03-01", 96, "15min") if ":15:" not in time]]
+    result = resample(readings(times, [1.0] * len(times), [0] * 96 + [1] * (len(times) - 96)), "1h", "UTC", "error")
+    assert result.emptied == ["b"]
+
+
+@pytest.mark.parametrize("interval", ["2h", "3h", "6h", "8h", "12h", "24h"])
+@pytest.mark.parametrize("day", ["2024-03-29", "2024-10-25"])
+def test_long_intervals_are_counted_on_the_local_clock(interval: str, day: str) -> None:
+    result = resample(readings(at(day, 6 * 24, "1h", "Europe/Rome"), [1.0] * 144), interval, "Europe/Rome", "error")
+    hours = pd.Timedelta(interval) // pd.Timedelta("1h")
+    starts = result.traffic.index
+    assert (starts.hour % hours == 0).sum() >= len(starts) - 1
+    lengths = np.diff(starts) / pd.Timedelta("1h")
+    np.testing.assert_array_equal(result.traffic["a"].to_numpy()[:-1], lengths)
+    assert sorted(set(lengths.tolist()) - {hours}) == [hours + (1 if day > "2024-06" else -1)]
+
+
+def test_days_of_23_and_25_hours_are_one_reading() -> None:
+    for zone, first in (("Europe/Rome", "2024-03-29"), ("Europe/Rome", "2024-10-25"), ("Asia/Beirut", "2024-03-29")):
+        dates = [str(date) for date in pd.date_range(first, periods=6)]
+        starts = [pd.Timestamp(date).tz_localize(zone, nonexistent="shift_forward") for date in dates]
+        utc = [str(start.tz_convert("UTC").tz_localize(None)) for start in starts]
+        result = resample(readings(utc, [1.0, 2, 3, 4, 5, 6]), "24h", zone, "error")
+        assert result.traffic["a"].tolist() == [1, 2, 3, 4, 5, 6]
+        assert [str(time.date()) for time in result.traffic.index] == [date[:10] for date in dates]
+
+
+def test_readings_that_are_even_in_real_time_stay_so() -> None:
+    times = at("2024-03-30 23:00", 24, "2h")
+    result = resample(readings(times, [1.0] * 24), "2h", "Europe/Rome", "error")
+    assert result.traffic["a"].tolist() == [1.0] * 24
+    assert set(np.diff(result.traffic.index)) == {pd.Timedelta("2h")}
+
+
+def test_a_session_may_last_for_ever() -> None:
+    times = at("2024-03-01", 48, "30min")
+    ends = pd.DatetimeIndex(times).tz_localize("UTC").as_unit("us").asi8.copy()
+    ends[3] = np.datetime64("9000-01-01", "us").astype(np.int64)
+    result = resample(readings(times, [1.0] * 48, events=True, end=ends), "30min", "UTC", "error")
+    assert result.traffic["a"].sum() == pytest.approx(47, abs=0.01)
+    assert "falls after the last session started" in result.notices[0]

@@ -1,6 +1,6 @@
 """Intervals on the local clock: whole days in every zone, nothing twice, nothing left out."""
 
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lecdiff_core.city.timeline import Timeline
+from lecdiff_core.city.timeline import Timeline, localised
 
 ZONES = sorted(zone for zone in available_timezones() if "/" in zone)
 MINUTES = [10, 15, 30, 45, 60, 120, 180, 480, 720, 1440]
@@ -80,3 +80,24 @@ def test_folders_whose_long_intervals_are_even_in_real_time_stay_readable() -> N
 def test_a_hole_is_no_timeline() -> None:
     index = pd.date_range("2024-03-30", periods=48, freq="1h", tz="Europe/Rome")
     assert Timeline.of(index.delete(20), pd.Timedelta("1h"), "Europe/Rome") is None
+
+
+@given(st.sampled_from(ZONES), INSTANTS)
+def test_local_times_are_told_as_the_standard_library_tells_them(zone: str, wall: object) -> None:
+    time = pd.Timestamp(wall).floor("min").to_pydatetime()
+    walls = np.array([pd.Timestamp(time)], "datetime64[us]").astype(np.int64)
+    first, last, gap = localised(walls, zone)
+    passes = [time.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)]
+    if passes[0].utcoffset() >= passes[1].utcoffset():
+        assert [int(first[0]), int(last[0])] == [round(one.timestamp() * 1_000_000) for one in passes]
+        assert gap[0] == 0
+    else:
+        assert gap[0] > 0
+        assert first[0] == last[0]
+
+
+def test_a_gap_of_half_an_hour_ends_half_an_hour_later() -> None:
+    walls = pd.DatetimeIndex(["2024-10-06 02:10"]).as_unit("us").asi8
+    first, _, gap = localised(walls, "Australia/Lord_Howe")
+    assert pd.Timestamp(int(first[0]), unit="us", tz="UTC") == pd.Timestamp("2024-10-06 02:30+11:00")
+    assert gap[0] == 20 * 60_000_000

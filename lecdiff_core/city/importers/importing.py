@@ -25,10 +25,12 @@ from lecdiff_core.city.folder import (
 from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, wide
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
+from lecdiff_core.city.importers.stamps import check_format
 from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations, without_places
 from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
 from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.city.storage import refuse_unwritable
+from lecdiff_core.city.timeline import in_zone
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -78,6 +80,18 @@ class Spread(BaseModel):
     most: float
 
 
+class ReadingLength(BaseModel):
+    """Readings of one length: which stations have such, and from when to when."""
+
+    interval: str
+    stations: Named
+    start: datetime
+    end: datetime  # of the last reading
+
+    def __str__(self) -> str:
+        return f"{self.interval} of {self.stations} from {self.start.isoformat()} to {self.end.isoformat()}"
+
+
 class ImportReport(BaseModel):
     """What an import read, matched, left out and wrote, or would write."""
 
@@ -92,7 +106,8 @@ class ImportReport(BaseModel):
     start: datetime
     end: datetime  # of the last interval
     interval: str
-    source_interval: str | None  # None for sessions
+    source_interval: str | None  # all lengths of readings; None for sessions
+    cadences: list[ReadingLength]  # the shortest first; none for sessions
     timezone: str
     unit: str
     coordinates: Coordinates
@@ -119,6 +134,8 @@ class ImportReport(BaseModel):
             f"a station's traffic: {self._spread()}",
             f"missing: {self.missing_share:.2%} of all intervals",
         ]
+        if len(self.cadences) > 1:
+            text += [f"readings of {cadence}" for cadence in self.cadences]
         if self.duplicates:
             text.append(f"duplicates resolved: {self.duplicates}")
         if self.stations_without_traffic.count:
@@ -155,6 +172,7 @@ def import_city(
     holidays: Sequence[date] | None = None,
     report: Report = silent,
     dry_run: bool = False,
+    date_format: str | None = None,
 ) -> ImportReport:
     """Read traffic (and stations) in one of the layouts and write the city folder `path`.
 
@@ -164,15 +182,18 @@ def import_city(
     up, but who is next to whom is real; *none* = nothing is known of places, so that stations_file is not needed and need
     not hold any.
     on_duplicate: what to do with two readings of one station and time.  on_unknown: with stations that have no traffic
-    and traffic that has no station.  name, holidays: kept from the folder where it exists already and they are None.
+    and traffic that has no station, and stations of which no interval is whole.  name, holidays: kept from the folder where it
+    exists already and they are None.  date_format: how times are written (strptime), where their looks do not say it.
     dry_run: do everything but write.
 
     Raises UserError; then the folder is as it was.
     """
-    path, columns = Path(path), dict(columns or {})
+    path, columns, on_empty = Path(path), dict(columns or {}), on_unknown
     if layout not in LAYOUTS:
         raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
     refuse_unwritable(path)
+    if date_format is not None:
+        check_format(date_format)
     meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
     files = traffic_files(traffic_file)
     of_traffic, of_stations = _columns(files[0], layout, columns, stations_file)
@@ -184,7 +205,7 @@ def import_city(
             f"layout {layout} says nothing of where stations are; give their places with --stations FILE, "
             "or say with --coordinates none that they are not known"
         )
-    readings = LAYOUTS[layout].read(Source(files, of_traffic, timezone, on_duplicate, report))
+    readings = LAYOUTS[layout].read(Source(files, of_traffic, timezone, on_duplicate, report, date_format))
     if readings.by_place and coordinates == "none":
         raise UserError(
             f"{files[0]}: its sessions have no column station_id, so that only places tell stations apart; "
@@ -197,6 +218,8 @@ def import_city(
         readings = _renamed(readings, stations, crs, files[0])
     stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
     resampled = resample(readings, meta.interval, meta.timezone, on_duplicate)
+    if resampled.emptied:
+        stations, resampled = _without_emptied(stations, resampled, meta, on_empty, files[0])
     report(len(files), len(files), "looking over the city" if dry_run else "writing the city folder")
     city = (check_city if dry_run else write_city)(path, meta, stations, resampled.traffic)
     return _report(city, dry_run, layout, files, readings, resampled, unknown, notices)
@@ -313,6 +336,27 @@ def _matched(
     return stations[used].reset_index(drop=True), kept, (silent_stations, strangers, len(code) - len(kept.station))
 
 
+def _without_emptied(
+    stations: "geopandas.GeoDataFrame", resampled: Resampled, meta: CityMeta, on_empty: OnUnknown, file: Path
+) -> tuple["geopandas.GeoDataFrame", Resampled]:
+    """Leave out stations that have readings, but no interval with all of them. Raises UserError unless they may be dropped."""
+    emptied = resampled.emptied
+    lengths = " or ".join(one.interval for one in resampled.cadences if set(one.stations) & set(emptied))
+    which = f"{len(emptied)} stations ({named(emptied)}) have no interval of {meta.interval} with all its readings of {lengths}"
+    if on_empty == "error":
+        raise UserError(
+            f"{file}: {which}; complete the file, choose another --interval, or leave them out with --on-unknown drop"
+        )
+    return (
+        stations[~stations["station_id"].isin(emptied)].reset_index(drop=True),
+        replace(
+            resampled,
+            traffic=resampled.traffic.drop(columns=emptied),
+            notices=[*resampled.notices, f"{which}; they are left out"],
+        ),
+    )
+
+
 def _report(
     city: City,
     dry_run: bool,
@@ -326,6 +370,15 @@ def _report(
     meta, traffic = city.meta, city.traffic
     values = traffic.to_numpy()
     totals = np.nansum(values, axis=0, dtype=np.float64)
+    cadences = [
+        ReadingLength(
+            interval=one.interval,
+            stations=Named.of(one.stations),
+            start=in_zone([one.start], meta.timezone)[0],
+            end=in_zone([one.end], meta.timezone)[0],
+        )
+        for one in resampled.cadences
+    ]
     return ImportReport(
         path=city.path,
         dry_run=dry_run,
@@ -338,7 +391,8 @@ def _report(
         start=traffic.index[0].to_pydatetime(),
         end=city.end.to_pydatetime(),
         interval=meta.interval,
-        source_interval=resampled.source_interval,
+        source_interval=" and ".join(cadence.interval for cadence in cadences) or None,
+        cadences=cadences,
         timezone=meta.timezone,
         unit=meta.unit,
         coordinates=meta.coordinates,

@@ -21,7 +21,7 @@ def read(source: Source, defaults: Mapping[str, str] = COLUMNS, interval: pd.Tim
     codes, notices, parts = Codes(), [], []
     stations, times, values = [np.empty(0, np.int32)], [np.empty(0, np.int64)], [np.empty(0)]
     for number, file in enumerate(source.files):
-        clock, station = Times(file), [np.empty(0, np.int32)]
+        clock, station = Times(file, source.date_format), [np.empty(0, np.int32)]
         for batch in read_batches(file, roles):
             station.append(codes.add(batch, "station_id"))
             clock.add(batch, "timestamp")

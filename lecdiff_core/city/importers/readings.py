@@ -24,6 +24,7 @@ class Source:
     """Files of one layout and how to read them.
 
     columns: role → name of a column, where it is not the layout's own.  timezone: of times without an offset.
+    date_format: how times are written (strptime), where their looks do not say it.
     """
 
     files: Sequence[Path]
@@ -31,6 +32,7 @@ class Source:
     timezone: str = "UTC"
     on_duplicate: OnDuplicate = "error"
     report: Report = silent
+    date_format: str | None = None
 
     def progress(self, number: int, batch: Batch) -> None:
         """Report that file `number` has been read up to the end of `batch`."""
@@ -66,9 +68,11 @@ class Readings:
 
     def keep(self, chosen: np.ndarray) -> "Readings":
         """The readings where `chosen`, (R,) bool, is true."""
-        if chosen.all():
-            return self
-        rows, where = np.flatnonzero(chosen), self.where
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))
+
+    def take(self, rows: np.ndarray) -> "Readings":
+        """The readings of these numbers, in this order."""
+        where = self.where
         return replace(
             self,
             station=self.station[rows],

@@ -7,16 +7,24 @@ being recorded, which is known from sessions elsewhere starting in it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import lcm
 
 import numpy as np
 import pandas as pd
 
-from lecdiff_core.city.folder import duration_text
+from lecdiff_core.city.folder import duration_text, named
+from lecdiff_core.city.importers import cadence
+from lecdiff_core.city.importers.cadence import Cadence
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings
+from lecdiff_core.city.timeline import DAY, LONGEST_CHANGE, MINUTE, Timeline, in_zone, localised
 from lecdiff_core.errors import UserError
 
 MOST_CELLS = 600_000_000  # stations × steps that are held densely: 50,000 stations for 8 months of half-hours
+CHANGES = 15 * MINUTE  # what all clock changes are a multiple of
+STRAY_DAYS = 7  # how far away, at least, what is no part of the data
+STRAY_TIMES = 24  # different times, at most
+STRAY_SHARE = 0.02  # of all readings, at most, where they have more than one time
 
 
 @dataclass(frozen=True)
@@ -24,143 +32,236 @@ class Resampled:
     """Traffic on the regular grid, (T, N) float32 with a tz-aware index, and what was done to get there."""
 
     traffic: pd.DataFrame
-    source_interval: str | None  # None for events
+    cadences: list[Cadence]  # none for events
     duplicates: int
     incomplete: int  # target intervals of a station that lacked some of their source intervals
     notices: list[str]
+    emptied: list[str] = field(default_factory=list)  # stations that have readings, but no interval with all of them
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular time grid: `steps` intervals of `step` microseconds, the first being number `first` after `anchor`."""
+    """The intervals of a city over some time: T of them, each from `edges[t]` to `edges[t + 1]`, microseconds UTC.
 
-    anchor: int
+    step: their usual length.  midnight: a local one before the first, from which they count.
+    """
+
+    edges: np.ndarray
     step: int
-    first: int
-    steps: int
+    midnight: int
     timezone: str
 
     @classmethod
     def over(cls, readings: Readings, step: int, timezone: str) -> "Grid":
         """The grid, counted from local midnight, that all readings start in. Raises UserError where it is too long."""
         earliest, latest = int(np.argmin(readings.time)), int(np.argmax(readings.time))
-        anchor = _midnight_before(int(readings.time[earliest]), timezone)
-        first = (int(readings.time[earliest]) - anchor) // step
-        steps = (int(readings.time[latest]) - anchor) // step - first + 1
-        if steps * len(readings.station_ids) > MOST_CELLS:
+        start, end = int(readings.time[earliest]), int(readings.time[latest])
+        if ((end - start) // step + 1) * len(readings.station_ids) > MOST_CELLS:
             span = [f"{readings.where(row)} ({_iso(readings.time[row])})" for row in (earliest, latest)]
             raise UserError(
-                f"{steps} intervals of {_text(step)} for {len(readings.station_ids)} stations are too many: times go "
-                f"from {span[0]} to {span[1]}; correct a wrong time, or import a shorter period"
+                f"{(end - start) // step + 1} intervals of {_text(step)} for {len(readings.station_ids)} stations are too "
+                f"many: times go from {span[0]} to {span[1]}; correct a wrong time, or import a shorter period"
             )
-        return cls(anchor, step, first, steps, timezone)
+        midnight = _midnight_before(start, timezone)
+        edges = _edges(step, midnight, end, timezone)
+        first, last = np.searchsorted(edges, [start, end], side="right") - 1
+        return cls(edges[first : last + 2], step, midnight, timezone)
+
+    def even(self) -> "Grid":
+        """The same time in intervals of equal real length, which start at other local times after a clock change."""
+        count = -(-int(self.edges[-1] - self.edges[0]) // self.step)
+        first = self.midnight + int(self.edges[0] - self.midnight) // self.step * self.step
+        return replace(self, edges=first + np.arange(count + 2) * self.step)
+
+    @property
+    def steps(self) -> int:
+        """T, the number of intervals."""
+        return len(self.edges) - 1
+
+    def slots(self, times: np.ndarray) -> np.ndarray:
+        """The interval that each time lies in."""
+        if self.edges[-1] - self.edges[0] == self.steps * self.step:
+            return (times - self.edges[0]) // self.step
+        return np.searchsorted(self.edges, times, side="right") - 1
 
     def table(self, traffic: np.ndarray, station_ids: list[str]) -> pd.DataFrame:
         """(T, N) traffic with its index in the city's zone."""
-        starts = self.anchor + (self.first + np.arange(self.steps)) * self.step
-        index = pd.DatetimeIndex(starts.astype("datetime64[us]"), name="timestamp").tz_localize("UTC")
+        index = in_zone(self.edges[:-1], self.timezone).rename("timestamp")
         values = traffic.reshape(self.steps, len(station_ids)).astype(np.float32, copy=False)
-        return pd.DataFrame(values, index=index.tz_convert(self.timezone), columns=station_ids, copy=False)
+        return pd.DataFrame(values, index=index, columns=station_ids, copy=False)
+
+
+def _edges(step: int, midnight: int, end: int, timezone: str) -> np.ndarray:
+    """Starts of intervals from a local midnight to beyond `end`."""
+    count = (end - midnight) // step + LONGEST_CHANGE // step + 3
+    return Timeline(timezone, step, midnight).starts(midnight, count)
 
 
 def resample(readings: Readings, interval: str, timezone: str, on_duplicate: OnDuplicate) -> Resampled:
     """Sum readings into intervals of the city, which count from local midnight. Raises UserError.
 
     Errors: no reading at all, times off the regular grid, intervals that do not divide the target, duplicates (unless
-    summed or the last kept), a time so far from the others that the grid would not fit into memory.
+    summed or the last kept), a time so far from all others that it must be wrong, or that the grid would not fit into memory.
     """
     readings = readings.keep(~np.isnan(readings.value))
     if not len(readings.value):
         raise UserError("there is no traffic: every value is missing")
-    grid = Grid.over(readings, pd.Timedelta(interval).value // 1000, timezone)
+    _refuse_strays(readings)
+    grid = Grid.over(readings, pd.Timedelta(interval) // pd.Timedelta(microseconds=1), timezone)
     return _sum_events(readings, grid) if readings.events else _sum_counters(readings, grid, on_duplicate)
 
 
+def _refuse_strays(readings: Readings) -> None:
+    """Raise UserError where the first or last few times lie farther from the others than all others from each other."""
+    days = readings.time // DAY
+    first = int(days.min())
+    count = np.bincount(days - first)
+    held = np.flatnonzero(count)
+    pieces = np.split(held, np.flatnonzero(np.diff(held) > STRAY_DAYS) + 1)
+    sizes = [int(count[piece].sum()) for piece in pieces]
+    main = int(np.argmax(sizes))
+    span = pieces[main][-1] - pieces[main][0]
+    for at, inner in ((0, 1), (-1, -2)):
+        if main in (at, len(pieces) + at):
+            continue
+        piece = pieces[at]
+        gap = pieces[inner][0] - piece[-1] if at == 0 else piece[0] - pieces[inner][-1]
+        rows = np.flatnonzero(np.isin(days - first, piece))
+        times = len(np.unique(readings.time[rows]))
+        few = times == 1 or (times <= STRAY_TIMES and sizes[at] <= STRAY_SHARE * sizes[main])
+        if gap > span and few and sizes[at] * 10 <= sizes[main]:
+            where = "before" if at == 0 else "after"
+            more = f"; {len(rows)} readings lie there" if len(rows) > 1 else ""
+            raise UserError(
+                f"{readings.where(int(rows[0]))}: {_iso(readings.time[rows[0]])} lies {gap} days {where} all other times"
+                f"{more}; correct or remove the row"
+            )
+
+
 def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> Resampled:
-    source = _source_interval(readings, grid.step)
-    _refuse_off_grid(readings, source, grid.anchor)
-    readings, duplicates = _without_duplicates(readings, source, on_duplicate)
-    slot = (readings.time - grid.anchor) // grid.step - grid.first
-    cell = slot * len(readings.station_ids) + readings.station
-    size, whole = grid.steps * len(readings.station_ids), grid.step // source
-    observed = np.bincount(cell, minlength=size)
-    traffic = np.bincount(cell, weights=readings.value, minlength=size).astype(np.float32)
-    traffic[observed < whole] = np.nan
-    incomplete = int(np.count_nonzero((observed > 0) & (observed < whole)))
-    if np.isnan(traffic).all():
-        raise UserError(
-            f"no interval of {_text(grid.step)} has all its readings of {_text(source)}; choose a shorter --interval"
-        )
-    notice = (
-        f"{incomplete} intervals of {_text(grid.step)} lack some of their readings of {_text(source)} and are missing"
-    )
-    table = _trimmed(grid.table(traffic, readings.station_ids))
-    return Resampled(table, _text(source), duplicates, incomplete, [notice] if incomplete else [])
-
-
-def _source_interval(readings: Readings, step: int) -> int:
-    """Length of a reading in microseconds: the layout's, else the most frequent distance between successive times."""
+    order = _order(readings)
+    readings, order, duplicates = _without_duplicates(readings.take(order), order, on_duplicate)
     if readings.interval is not None:
-        source = readings.interval.value // 1000
+        length = np.full(len(order), readings.interval // pd.Timedelta(microseconds=1))
     else:
-        gaps = np.diff(np.sort(pd.unique(readings.time)))
-        lengths, counts = np.unique(gaps, return_counts=True)
-        source = int(lengths[np.argmax(counts)]) if len(lengths) else step
-    if source > step:
-        raise UserError(
-            f"{readings.where(0)}: readings are {_text(source)} apart, longer than the interval of {_text(step)}; "
-            f"use --interval {_text(source)}"
-        )
-    if step % source:
-        raise UserError(
-            f"{readings.where(0)}: readings are {_text(source)} apart, which does not divide the interval of "
-            f"{_text(step)}; use a multiple as --interval, or --layout sessions for single events"
-        )
-    return source
-
-
-def _refuse_off_grid(readings: Readings, source: int, anchor: int) -> None:
-    off = (readings.time - anchor) % source != 0
+        ids = len(readings.station_ids)
+        length = cadence.lengths(readings.station, readings.time, ids, grid.midnight, grid.step)
+    found = cadence.cadences(length, readings.station, readings.time, readings.station_ids)
+    _refuse_lengths(readings, length, found, grid)
+    covers, off = _covered(readings, length, grid)
     if off.any():
-        row = int(np.argmax(off))
+        if ((readings.time - grid.midnight) % length).any():
+            _refuse_irregular(readings, length, off, order, grid)
+        grid, covers = grid.even(), length
+    cell = grid.slots(readings.time) * len(readings.station_ids) + readings.station
+    size = grid.steps * len(readings.station_ids)
+    covered = np.bincount(cell, weights=covers, minlength=size)
+    traffic = np.bincount(cell, weights=readings.value, minlength=size).astype(np.float32)
+    whole = covered >= np.repeat(np.diff(grid.edges), len(readings.station_ids))
+    traffic[~whole] = np.nan
+    incomplete = int(np.count_nonzero((covered > 0) & ~whole))
+    source = " or ".join(one.interval for one in found)
+    if not whole.any():
         raise UserError(
-            f"{readings.where(row)}: {_iso(readings.time[row])} is irregular: most times are {_text(source)} apart, "
-            f"counted from midnight, {int(off.sum())} are not; correct them, or use --layout sessions for single events"
+            f"no interval of {_text(grid.step)} has all its readings of {source}; choose a shorter --interval"
         )
+    notice = f"{incomplete} intervals of {_text(grid.step)} lack some of their readings of {source} and are missing"
+    by_station = (covered.reshape(grid.steps, -1) > 0).any(axis=0) & ~whole.reshape(grid.steps, -1).any(axis=0)
+    emptied = [readings.station_ids[index] for index in np.flatnonzero(by_station)]
+    table = _trimmed(grid.table(traffic, readings.station_ids))
+    return Resampled(table, found, duplicates, incomplete, [notice] if incomplete else [], emptied)
 
 
-def _without_duplicates(readings: Readings, source: int, on_duplicate: OnDuplicate) -> tuple[Readings, int]:
-    """Readings with one a station and time, and how many there were too many."""
-    tick = (readings.time - readings.time.min()) // source
-    key = readings.station.astype(np.int64) * (int(tick.max()) + 1) + tick
-    ordered = np.sort(key)
-    duplicates = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
+def _order(readings: Readings) -> np.ndarray:
+    """(R,) numbers of the readings by station and time, equal ones as they came."""
+    since = readings.time - readings.time.min()
+    tick = max(1, int(np.gcd.reduce(since)))
+    ticks = int(since.max()) // tick + 1
+    if ticks * len(readings.station_ids) >= np.iinfo(np.int64).max:
+        return np.lexsort((readings.time, readings.station))
+    return np.argsort(readings.station * np.int64(ticks) + since // tick, kind="stable")
+
+
+def _without_duplicates(
+    readings: Readings, order: np.ndarray, on_duplicate: OnDuplicate
+) -> tuple[Readings, np.ndarray, int]:
+    """Readings in order with one a station and time, their numbers in the files, and how many there were too many."""
+    again = (np.diff(readings.station, prepend=-1) == 0) & (np.diff(readings.time, prepend=-1) == 0)
+    duplicates = int(np.count_nonzero(again))
     if not duplicates:
-        return readings, 0
-    order = np.argsort(key, kind="stable")
-    opens = np.flatnonzero(np.diff(key[order], prepend=-1))
+        return readings, order, 0
+    opens = np.flatnonzero(~again)
     if on_duplicate == "error":
-        again = int(np.delete(order, opens).min())
-        before = int(order[np.searchsorted(ordered, key[again])])
-        station = readings.station_ids[readings.station[again]]
+        repeated = int(np.flatnonzero(again)[np.argmin(order[again])])
+        before = int(opens[np.searchsorted(opens, repeated, side="right") - 1])
         raise UserError(
-            f"{readings.where(again)}: station {station} already has a reading for "
-            f"{_iso(readings.time[again])} in {readings.where(before)}; {duplicates} readings are such duplicates; "
+            f"{readings.where(repeated)}: station {readings.station_ids[readings.station[repeated]]} already has a reading for "
+            f"{_iso(readings.time[repeated])} in {readings.where(before)}; {duplicates} readings are such duplicates; "
             "remove them, or use --on-duplicate sum or last"
         )
-    last = order[np.append(opens[1:], len(order)) - 1]
-    value = readings.value[last] if on_duplicate == "last" else np.add.reduceat(readings.value[order], opens)
-    return replace(readings, station=readings.station[last], time=readings.time[last], value=value), duplicates
+    last = np.append(opens[1:], len(order)) - 1
+    kept = readings.take(last)
+    return (
+        kept if on_duplicate == "last" else replace(kept, value=np.add.reduceat(readings.value, opens)),
+        order[last],
+        duplicates,
+    )
+
+
+def _refuse_lengths(readings: Readings, length: np.ndarray, found: list[Cadence], grid: Grid) -> None:
+    """Raise UserError where readings are longer than an interval, or do not divide it."""
+    wrong = [one for one in found if grid.step % one.length]
+    if not wrong:
+        return
+    worst = wrong[-1]
+    place = readings.where(int(np.argmax(length == worst.length)))
+    everyone = len(worst.stations) == len(readings.station_ids)
+    whose = "readings" if everyone else f"readings of {len(worst.stations)} stations ({named(worst.stations)})"
+    common = lcm(*(one.length for one in found))
+    advice = f"use --interval {_text(common)}" if DAY % common == 0 else "no interval up to 24h fits all readings"
+    if worst.length > grid.step:
+        problem = f"longer than the interval of {_text(grid.step)}"
+    else:
+        problem = f"which does not divide the interval of {_text(grid.step)}"
+        advice += ", or --layout sessions for single events"
+    raise UserError(f"{place}: {whose} are {worst.interval} apart, {problem}; {advice}")
+
+
+def _covered(readings: Readings, length: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) the real time that each reading covers on the local clock, and whether it starts where no such reading does."""
+    covered, off = length.copy(), np.zeros(len(length), bool)
+    for kind in np.unique(length).tolist():
+        if CHANGES % kind == 0:
+            off |= (length == kind) & ((readings.time - grid.midnight) % kind != 0)
+            continue
+        rows = np.flatnonzero(length == kind)
+        edges = _edges(kind, grid.midnight, int(grid.edges[-1]), grid.timezone)
+        at = np.searchsorted(edges, readings.time[rows], side="right") - 1
+        off[rows] = edges[at] != readings.time[rows]
+        covered[rows] = edges[at + 1] - edges[at]
+    return covered, off
+
+
+def _refuse_irregular(readings: Readings, length: np.ndarray, off: np.ndarray, order: np.ndarray, grid: Grid) -> None:
+    """Raise UserError for the first reading of the files that is off the grid of the others."""
+    row = int(np.flatnonzero(off)[np.argmin(order[off])])
+    long = length[row] >= 60 * MINUTE
+    zone = f" in {grid.timezone}" if long else ""
+    advice = ", use the --timezone in which they are counted" if long else ""
+    raise UserError(
+        f"{readings.where(row)}: {_iso(readings.time[row])} is irregular: most times of station "
+        f"{readings.station_ids[readings.station[row]]} are {_text(int(length[row]))} apart, counted from midnight{zone}, and "
+        f"{int(off.sum())} readings are not; correct them{advice}, or use --layout sessions for single events"
+    )
 
 
 def _sum_events(readings: Readings, grid: Grid) -> Resampled:
-    slot = (readings.time - grid.anchor) // grid.step - grid.first
-    stations, left_out = len(readings.station_ids), 0.0
+    slot = grid.slots(readings.time)
+    stations = len(readings.station_ids)
     traffic = np.zeros(grid.steps * stations)
     for session, piece, amount in _pieces(readings, slot, grid):
-        inside = piece < grid.steps
-        np.add.at(traffic, piece[inside] * stations + readings.station[session[inside]], amount[inside])
-        left_out += float(amount[~inside].sum())
+        np.add.at(traffic, piece * stations + readings.station[session], amount)
+    left_out = float(readings.value.sum() - traffic.sum())
     silent = np.bincount(slot, minlength=grid.steps) == 0
     table = grid.table(traffic, readings.station_ids)
     table.iloc[silent] = np.nan
@@ -169,15 +270,16 @@ def _sum_events(readings: Readings, grid: Grid) -> Resampled:
         notices.append(
             f"in {int(silent.sum())} of {grid.steps} intervals no session starts anywhere; they count as not recorded"
         )
-    if left_out:
+    if readings.end is not None and (readings.end > grid.edges[-1]).any():
         notices.append(f"{left_out:g} of the traffic falls after the last session started and is left out")
-    return Resampled(table, None, 0, 0, notices)
+    return Resampled(table, [], 0, 0, notices)
 
 
 def _pieces(readings: Readings, slot: np.ndarray, grid: Grid) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Sessions cut at the intervals: indices of sessions, interval of each piece, traffic of each piece.
+    """Sessions cut at the intervals of the grid: indices of sessions, interval of each piece, traffic of each piece.
 
-    A session's traffic is spread evenly over its length, or lies at its start where no end is known.
+    A session's traffic is spread evenly over its length, or lies at its start where no end is known. What lies after the grid is
+    left out.
     """
     everyone = np.arange(len(slot))
     if readings.end is None:
@@ -188,18 +290,17 @@ def _pieces(readings: Readings, slot: np.ndarray, grid: Grid) -> Iterator[tuple[
     yield everyone[instant], slot[instant], readings.value[instant]
     session, piece = everyone[~instant], slot[~instant]
     while len(session):
-        opens = grid.anchor + (grid.first + piece) * grid.step
-        covered = np.minimum(readings.end[session], opens + grid.step) - np.maximum(readings.time[session], opens)
-        yield session, piece, readings.value[session] * covered / length[session]
-        goes_on = readings.end[session] > opens + grid.step
+        opens, closes = grid.edges[piece], grid.edges[piece + 1]
+        covered = np.minimum(readings.end[session], closes) - np.maximum(readings.time[session], opens)
+        yield session, piece, readings.value[session] * (covered / length[session])
+        goes_on = (readings.end[session] > closes) & (piece + 1 < grid.steps)
         session, piece = session[goes_on], piece[goes_on] + 1
 
 
 def _midnight_before(time: int, timezone: str) -> int:
     """The start of the local day of `time`, both microseconds UTC."""
-    day = pd.Timestamp(time, unit="us", tz="UTC").tz_convert(timezone).tz_localize(None).normalize()
-    start = day.tz_localize(timezone, ambiguous=True, nonexistent="shift_forward")
-    return start.as_unit("us").value // 1000
+    day = in_zone(np.array([time]), timezone).tz_localize(None).normalize()
+    return int(localised(day.asi8, timezone)[0][0])
 
 
 def _trimmed(table: pd.DataFrame) -> pd.DataFrame:
@@ -209,7 +310,7 @@ def _trimmed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _iso(time: int) -> str:
-    return pd.Timestamp(int(time), unit="us", tz="UTC").isoformat()
+    return in_zone(np.array([time]), "UTC")[0].isoformat()
 
 
 def _text(microseconds: int) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 
 from lecdiff_core.city.folder import check_coordinates
 from lecdiff_core.city.importers.readings import Finder, Readings, Source, finder, repeats
+from lecdiff_core.city.importers.stamps import NONE
 from lecdiff_core.city.importers.tables import (
     Batch,
     Codes,
@@ -77,12 +78,13 @@ def _read_file(
     source: Source, number: int, file: Path, roles: dict[str, list[str]], codes: Codes
 ) -> tuple[Columns, list[str]]:
     """The columns of one file by role, each (rows,), with times on UTC; and notices."""
-    start, end, parts = Times(file), Times(file), defaultdict(list)
+    start, end = Times(file, source.date_format), Times(file, source.date_format)
+    parts = defaultdict(list)
     for batch in read_batches(file, roles):
         start.add(batch, "start")
         parts["bytes"].append(numbers(batch, "bytes"))
         if "end" in roles:
-            end.add(batch, "end")
+            end.add(batch, "end", may_be_empty=True)
         if "lon" in roles:
             parts["place"].append(_places(batch))
         if "station_id" in roles:
@@ -94,7 +96,8 @@ def _read_file(
     everyone = np.arange(len(columns.get("bytes", ())))
     columns["start"], notices = start.on_utc(everyone, source.timezone)
     if "end" in roles:
-        columns["end"], _ = end.on_utc(everyone, source.timezone, not_before=columns["start"])
+        until, _ = end.on_utc(everyone, source.timezone, not_before=columns["start"])
+        columns["end"] = np.where(until == NONE, columns["start"], until)
     return columns, notices
 
 

@@ -54,7 +54,7 @@ def read(source: Source) -> Readings:
 def _read_file(source: Source, number: int, file: Path, codes: Codes) -> tuple[pl.DataFrame, int, int]:
     """Rows as station, time, country and value (null = nothing recorded); how many were read, and repeat another."""
     roles = with_names(COLUMNS, source.columns)
-    clock, countries = Times(file), Codes()
+    clock, countries = Times(file, source.date_format), Codes()
     stations, country, values = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.empty(0)]
     for batch in read_batches(file, roles, header=HEADER):
         stations.append(codes.add(batch, "station_id"))

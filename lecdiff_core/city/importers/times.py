@@ -1,4 +1,4 @@
-"""Timestamps of imported rows: parsed, and put on UTC across the clock changes of the city's time zone.
+"""Timestamps of imported rows: gathered from a file, and put on UTC across the clock changes of the city's time zone.
 
 A time is held as int64 microseconds since 1970-01-01T00:00, of UTC where the file gives an offset or an epoch number,
 else of the local clock.
@@ -12,122 +12,223 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from lecdiff_core.city.importers.tables import Batch
+from lecdiff_core.city.importers import stamps
+from lecdiff_core.city.importers.stamps import NONE
+from lecdiff_core.city.importers.tables import MISSING, Batch
+from lecdiff_core.city.timeline import DAY, localised
 from lecdiff_core.errors import UserError
 
-HAS_OFFSET = r"\d:\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
-# Digits of a whole number → unit it counts since 1970 in UTC.
-EPOCH_DIGITS = {9: "s", 10: "s", 12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
-EXAMPLE = "write it like 2013-11-01T00:10:00+01:00, without the offset for local time, or as seconds since 1970"
+TIMELY = (  # types of columns that may hold times
+    pa.types.is_timestamp,
+    pa.types.is_date,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_null,
+)
+UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": -1_000}  # microseconds in one; negative: how many make one
 
 
 @dataclass
 class Times:
-    """The timestamps of one file, gathered a batch at a time.
+    """The timestamps of one file, gathered a batch at a time and read together.
 
-    A file must give all its times with an offset (or as epoch numbers), or none.
+    A file must give all its times with an offset (or as epoch numbers), or none. date_format: how they are written (strptime);
+    by their looks where it is None.
     """
 
     file: Path
+    date_format: str | None = None
     column: str = "timestamp"
-    parts: list[np.ndarray] = field(default_factory=list)
-    absolute: bool | None = None
+    codes: list[np.ndarray] = field(default_factory=list)  # of each row, the number of its stamp
+    texts: list[str] = field(default_factory=list)  # of each stamp
+    values: list[np.ndarray] = field(default_factory=list)  # of each stamp, where the column is typed; else NONE
+    zoned: bool = False  # a typed column that counts from UTC
+    may_be_empty: bool = False
 
-    def add(self, batch: Batch, role: str) -> None:
-        """Parse a column. Raises UserError at an empty or unreadable cell, and where only some have an offset."""
-        batch.refuse_empty(role)
-        self.column = batch.names[role]
-        values, absolute = _microseconds(batch, role)
-        if len(values) == 0:
-            return
-        self.absolute = bool(absolute[0]) if self.absolute is None else self.absolute
-        if (absolute != self.absolute).any():
-            row = int(np.argmax(absolute != self.absolute))
-            raise UserError(
-                f"{batch.where(row, role)}: some times have an offset from UTC and some not; give all or none"
-            )
-        self.parts.append(values)
+    def add(self, batch: Batch, role: str, may_be_empty: bool = False) -> None:
+        """Gather a column. Raises UserError at an empty cell (unless it may be), and for a column that holds no times."""
+        self.column, self.may_be_empty = batch.names[role], may_be_empty
+        if not may_be_empty:
+            batch.refuse_empty(role)
+        column = batch.data.column(role)
+        if not pa.types.is_dictionary(column.type):
+            self._refuse_untimely(batch, role, column.type)
+            column = column.dictionary_encode()
+        values, texts = self._distinct(batch, role, column.dictionary)
+        first = len(self.texts)
+        codes = pyarrow.compute.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        empty = np.isin(texts, MISSING) if may_be_empty else np.zeros(len(texts), bool)
+        codes = np.where((codes >= 0) & ~np.append(empty, True)[codes], codes + first, -1)
+        self.codes.append(codes)
+        self.texts += texts
+        self.values.append(values)
+
+    def _distinct(self, batch: Batch, role: str, distinct: pa.Array) -> tuple[np.ndarray, list[str]]:
+        """Values of a typed column's stamps, or NONE for those to be read from their texts; and texts of all."""
+        kind = distinct.type
+        self._refuse_untimely(batch, role, kind)
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            self.zoned = pa.types.is_timestamp(kind) and kind.tz is not None
+            values = _typed(distinct)
+            return values, [_written(value) for value in values.tolist()]
+        texts = [str(text).strip() for text in distinct.cast(pa.string()).to_pylist()]
+        return np.full(len(texts), NONE, np.int64), texts
+
+    def _refuse_untimely(self, batch: Batch, role: str, kind: pa.DataType) -> None:
+        if not any(is_kind(kind) for is_kind in TIMELY):
+            raise UserError(f"{batch.file}, column {batch.names[role]}: it holds {kind}, not times")
 
     def on_utc(
         self, group: np.ndarray | None, timezone: str, not_before: np.ndarray | None = None
     ) -> tuple[np.ndarray, list[str]]:
-        """All times of the file on UTC, (R,) int64 microseconds, and notices.
+        """All times of the file on UTC, (R,) int64 microseconds, NONE for empty cells, and notices.
 
         group: (R,) what each row belongs to (its station), or None where all rows are of one series. Local times of the
-        hour that comes twice when clocks go back belong to its first pass where a group has them once, and to both in
-        the order of the file where it has them twice; to the second where they would lie before `not_before`, (R,) UTC.
-        Raises UserError at a local time that the clocks skip.
+        hour that comes twice when clocks go back belong to its first pass where a group has them once. Where it has them twice,
+        the order of its rows says which is the first, be the oldest row first or the newest; to the second pass belongs also
+        what would lie before `not_before`, (R,) UTC.
+
+        Raises UserError, by row: a stamp that cannot be read, times with and without offset, a local time that the clocks skip,
+        or one that came twice in rows without order.
         """
-        values = np.concatenate(self.parts) if self.parts else np.empty(0, np.int64)
-        if self.absolute or not len(values):
-            return values, []
-        return self._localised(values, group, timezone, not_before)
+        codes = np.concatenate(self.codes) if self.codes else np.empty(0, np.int64)
+        values, absolute, notices = self._read(codes)
+        filled = codes >= 0
+        if absolute or not filled.any():
+            return np.where(filled, np.append(values, NONE)[codes], NONE), notices
+        order = None if group is None else group[filled]
+        limit = None if not_before is None else not_before[filled]
+        utc = np.full(len(codes), NONE, np.int64)
+        rows = np.flatnonzero(filled)
+        utc[rows], remarks = self._localised(values[codes[filled]], rows, order, timezone, limit)
+        return utc, notices + remarks
+
+    def _read(self, codes: np.ndarray) -> tuple[np.ndarray, bool, list[str]]:
+        """Values of the stamps that rows have, whether they count from UTC, and notices."""
+        used = np.unique(codes[codes >= 0])
+        values = np.concatenate(self.values) if self.values else np.empty(0, np.int64)
+        if not len(used):
+            return values, False, []
+        typed = values[used] != NONE
+        absolute = np.full(len(used), self.zoned)
+        found = stamps.read([self.texts[code] for code in used[~typed].tolist()], self.date_format)
+        values[used[~typed]], absolute[~typed] = found.values, found.absolute
+        outside = typed & ((values[used] < stamps.EARLIEST) | (values[used] > stamps.latest()))
+        wrong = outside | (values[used] == NONE)
+        if wrong.any():
+            row = int(np.argmax(np.isin(codes, used[wrong])))
+            at = int(np.searchsorted(used, codes[row]))
+            text, value = self.texts[codes[row]], int(values[codes[row]])
+            why = stamps.implausible(text, value) if typed[at] else found.problem(int((~typed[:at]).sum()))
+            or_empty = ", or leave the cell empty where the time is not known" if self.may_be_empty else ""
+            raise UserError(f"{self._row(row)}: {why}{or_empty}")
+        if absolute.any() and not absolute.all():
+            row = int(
+                np.argmax(np.isin(codes, used[absolute != absolute[np.searchsorted(used, codes[codes >= 0][0])]]))
+            )
+            raise UserError(f"{self._row(row)}: some times have an offset from UTC and some not; give all or none")
+        return values, bool(absolute[0]), [f"{self.file}, column {self.column}: {notice}" for notice in found.notices]
 
     def _localised(
-        self, wall: np.ndarray, group: np.ndarray | None, timezone: str, not_before: np.ndarray | None
+        self, wall: np.ndarray, rows: np.ndarray, group: np.ndarray | None, timezone: str, not_before: np.ndarray | None
     ) -> tuple[np.ndarray, list[str]]:
+        """Local times `wall` of `rows` on UTC, and notices."""
         codes, distinct = pd.factorize(wall)
-        clock = pd.DatetimeIndex(distinct.astype("datetime64[us]"))
-        summer = clock.tz_localize(timezone, ambiguous=np.ones(len(clock), bool), nonexistent="NaT")
-        winter = clock.tz_localize(timezone, ambiguous=np.zeros(len(clock), bool), nonexistent="NaT")
-        if summer.hasnans:
-            row = int(np.argmax(summer.isna()[codes]))
-            raise UserError(
-                f"{self._row(row)}: {clock[codes[row]]} does not exist in {timezone}, where the clocks went forward; "
-                "give times with their offset, or the --timezone in which they were written"
-            )
-        utc = summer.asi8[codes]
-        twice = np.flatnonzero((summer != winter)[codes])
+        first, second = self._passes(distinct, codes, rows, timezone)
+        utc = first[codes]
+        twice = np.flatnonzero((first != second)[codes])
         if not len(twice):
             return utc, []
-        series = pd.DataFrame({"time": codes[twice], "group": 0 if group is None else group[twice]})
-        later = (series.groupby(["time", "group"]).cumcount() > 0).to_numpy()
+        later = self._later(wall, rows, twice, np.zeros(len(wall), np.int64) if group is None else group, timezone)
         if not_before is not None:
-            later = later | (utc[twice] < not_before[twice])
-        second = twice[later]
-        utc[second] = winter.asi8[codes[second]]
+            later |= utc[twice] < not_before[twice]
+        moved = twice[later]
+        utc[moved] = second[codes[moved]]
         return utc, [
-            f"{self._row(int(twice[0]))}: clocks went back in {timezone}, and {len(twice)} rows have a time that came "
-            f"twice; {len(twice) - len(second)} were taken for its first pass and {len(second)} for its second"
+            f"{self._row(rows[twice[0]])}: clocks went back in {timezone}, and {len(twice)} rows have a time that came "
+            f"twice; {len(twice) - len(moved)} were taken for its first pass and {len(moved)} for its second"
         ]
 
+    def _passes(
+        self, distinct: np.ndarray, codes: np.ndarray, rows: np.ndarray, timezone: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """First and second instant of local times; both are one but where clocks go back.
+
+        What starts within a gap that is shorter than the distance of all times, such as a day that starts at a midnight which the
+        clocks skip, starts where the gap ends.
+        """
+        first, last, gap = localised(distinct, timezone)
+        spacing = np.gcd.reduce(np.append(distinct % DAY, DAY)) if len(distinct) > 1 else 1
+        if gap.max() >= spacing:
+            row = int(np.argmax((gap > 0)[codes]))
+            time = _written(int(distinct[codes[row]])).replace("T", " ").removesuffix(".000000")
+            raise UserError(
+                f"{self._row(rows[row])}: {time} does not exist in {timezone}, where the clocks went forward; "
+                "give times with their offset, or the --timezone in which they were written"
+            )
+        return first, last
+
+    def _later(
+        self, wall: np.ndarray, rows: np.ndarray, twice: np.ndarray, group: np.ndarray, timezone: str
+    ) -> np.ndarray:
+        """Which of the rows `twice`, (R,), belong to the second pass, by the order of each group's rows on that day."""
+        day = np.flatnonzero(np.isin(wall // DAY, np.unique(wall[twice] // DAY)))
+        day = day[np.argsort(group[day], kind="stable")]
+        codes, _ = pd.factorize(group[day])
+        direction = _directions(wall[day], codes, np.isin(day, twice))[codes]
+        chosen = np.isin(day, twice)
+        frame = pd.DataFrame({"row": day, "group": codes, "wall": wall[day], "direction": direction})[chosen]
+        unclear = frame[(frame["direction"] == 0) & frame.duplicated(["group", "wall"], keep=False)]
+        if len(unclear):
+            row = int(unclear["row"].min())
+            raise UserError(
+                f"{self._row(rows[row])}: clocks went back in {timezone}, this time came twice, and as the rows are in no "
+                "order nothing says which of them was first; sort them by time, or give times with their offset"
+            )
+        frame = frame.iloc[np.lexsort((frame["row"] * np.where(frame["direction"] < 0, -1, 1), frame["group"]))]
+        step = frame["wall"].diff().where(frame["group"].diff() == 0, DAY)
+        stretch = (step >= DAY // 2).cumsum()
+        later = (step <= 0).groupby(stretch).cummax().to_numpy()
+        return later[np.argsort(frame["row"].to_numpy())]
+
     def _row(self, row: int) -> str:
-        return f"{self.file}, row {row + 1}, column {self.column}"
+        return f"{self.file}, row {int(row) + 1}, column {self.column}"
 
 
-def _microseconds(batch: Batch, role: str) -> tuple[np.ndarray, np.ndarray]:
-    """(R,) int64 microseconds and (R,) bool: whether each counts from UTC."""
-    column = batch.data.column(role)
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        absolute = pa.types.is_timestamp(column.type) and column.type.tz is not None
-        values = column.cast(pa.timestamp("us", "UTC" if absolute else None), safe=False)
-        return values.cast(pa.int64()).to_numpy(), np.full(len(column), absolute)
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    distinct = encoded.dictionary
-    if pa.types.is_floating(distinct.type):
-        distinct = pa.compute.round(distinct).cast(pa.int64())
-    texts = pd.Series(distinct.cast(pa.string()).to_pylist(), dtype=str).str.strip()
-    codes = encoded.indices.to_numpy()
-    values, absolute = parse(texts)
-    if values.isna().any():
-        row = int(np.argmax(values.isna().to_numpy()[codes]))
-        raise UserError(f"{batch.where(row, role)}: {texts[codes[row]][:40]!r} is not a time; {EXAMPLE}")
-    return values.to_numpy().astype("datetime64[us]").astype(np.int64)[codes], absolute[codes]
+def _directions(wall: np.ndarray, codes: np.ndarray, twice: np.ndarray) -> np.ndarray:
+    """(G,) whether the rows of each group go forward in time (1), backward (-1), or neither (0); codes are in order.
+
+    Steps within the time that comes twice say it only where there are no others.
+    """
+    same = np.diff(codes) == 0
+    step = np.where(same, np.sign(np.diff(wall)), 0)
+    inside = twice[1:] & twice[:-1]
+    count = int(codes[-1]) + 1
+    forward, backward, among = (
+        np.bincount(codes[1:], weights=weights, minlength=count)
+        for weights in ((step > 0) & ~inside, (step < 0) & ~inside, np.where(inside, step, 0))
+    )
+    clear = np.sign(forward) - np.sign(backward)
+    return np.where((forward == 0) & (backward == 0), np.sign(among), clear)
 
 
-def parse(texts: pd.Series) -> tuple[pd.Series, np.ndarray]:
-    """Times of texts, NaT where one cannot be read, and whether each counts from UTC: ISO 8601 and epoch numbers."""
-    texts = texts.str.replace(r"\s*(?:UTC|GMT)$", "Z", regex=True)
-    digits = texts.str.len().where(texts.str.fullmatch(r"\d+"), 0)
-    values = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[us]")
-    epoch = digits.isin(list(EPOCH_DIGITS)).to_numpy()
-    for count, unit in EPOCH_DIGITS.items():
-        chosen = (digits == count).to_numpy()
-        if chosen.any():
-            values[chosen] = pd.to_datetime(texts[chosen].astype(np.int64), unit=unit).astype("datetime64[us]")
-    offset = texts.str.contains(HAS_OFFSET).to_numpy() & ~epoch
-    written = pd.to_datetime(texts[offset], format="ISO8601", utc=True, errors="coerce")
-    values[offset] = written.dt.tz_localize(None).astype("datetime64[us]")
-    local = ~offset & ~epoch
-    values[local] = pd.to_datetime(texts[local], format="ISO8601", errors="coerce").astype("datetime64[us]")
-    return values, epoch | offset
+def _typed(distinct: pa.Array) -> np.ndarray:
+    """Microseconds since 1970 of typed times; what lies beyond all calendars as far away as can be told."""
+    if pa.types.is_date32(distinct.type):
+        size, numbers = DAY, distinct.cast(pa.int32())
+    else:
+        unit = "ms" if pa.types.is_date64(distinct.type) else distinct.type.unit
+        size, numbers = UNITS[unit], distinct.cast(pa.int64())
+    values = numbers.to_numpy(zero_copy_only=False).astype(np.int64)
+    if size < 0:
+        return values // -size
+    farthest = np.iinfo(np.int64).max // size
+    return np.clip(values, -farthest, farthest) * size
+
+
+def _written(microseconds: int) -> str:
+    return str(np.datetime64(microseconds, "us"))

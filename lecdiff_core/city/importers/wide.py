@@ -47,7 +47,7 @@ def _read_file(source: Source, number: int, file: Path) -> tuple[Times, list[str
     if not names:
         raise UserError(f"{file}: there is no column beside the time; give a column a station, or use --layout long")
     stations = {f"station {name}": [name] for name in names}
-    clock, tables = Times(file), [np.empty((0, len(names)))]
+    clock, tables = Times(file, source.date_format), [np.empty((0, len(names)))]
     for batch in read_batches(file, roles | stations):
         clock.add(batch, "timestamp")
         tables.append(np.stack([numbers(batch, role) for role in stations], axis=1))
