@@ -7,7 +7,6 @@ started later. A step that was cut off resumes by running the same command again
 Nothing secret is written there: keys reach a job through the environment only.
 """
 
-import json
 import os
 import secrets
 import shlex
@@ -22,12 +21,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from lecdiff_core.bounded import MIB, read_bytes, read_json
 from lecdiff_core.city.layout import JOBS_FOLDER
 from lecdiff_core.city.locks import WRITERS, at_work
 from lecdiff_core.city.storage import below, disk_reason, recover, replacing
@@ -45,6 +45,8 @@ GRACE = 10.0  # seconds that a step has to stop by itself
 SECONDS_BETWEEN_WRITES = 0.5
 TIME_TO_JUDGE = 3.0  # seconds of progress before the time left is told
 LONGEST_TAIL = 64 * 1024
+LARGEST_RECORD = MIB
+LONGEST_SECONDS = 1e9
 
 State = Literal["running", "done", "stopped", "failed", "died"]
 Record = TypeVar("Record", bound=BaseModel)
@@ -63,10 +65,10 @@ class Order(BaseModel):
 class Progress(BaseModel):
     """How far a step is; `seconds_left` is None while nobody can tell."""
 
-    done: float
-    total: float
+    done: FiniteFloat
+    total: FiniteFloat
     message: str
-    seconds_left: float | None
+    seconds_left: Annotated[float, Field(ge=0, le=LONGEST_SECONDS)] | None
     at: datetime
 
     @property
@@ -139,7 +141,7 @@ class Job:
     def result(self) -> dict[str, Any]:
         """What the command printed as JSON; empty where it has not."""
         try:
-            found = json.loads((self.folder / RESULT_FILE).read_text(encoding="utf-8"))
+            found = read_json(self.folder / RESULT_FILE)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -189,8 +191,8 @@ def _state(alive: bool, outcome: Outcome | None) -> State:
 
 def _read(file: Path, kind: type[Record]) -> Record | None:
     try:
-        return kind.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
+        return kind.model_validate_json(read_bytes(file, LARGEST_RECORD))
+    except (OSError, ValueError):
         return None
 
 
@@ -378,4 +380,4 @@ def report_to(file: Path) -> Report:
 
 
 def _seconds_left(seconds: float, done: float, ahead: float) -> float | None:
-    return seconds * ahead / done if seconds >= TIME_TO_JUDGE and done > 0 else None
+    return min(seconds * ahead / done, LONGEST_SECONDS) if seconds >= TIME_TO_JUDGE and done > 0 else None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lecdiff_core.bounded import read_json
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.storage import replacing
@@ -302,8 +303,8 @@ def _read_results(out: Path) -> list[dict[str, Any]]:
     if not out.is_file():
         return []
     try:
-        return list(json.loads(out.read_text())["results"])
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        return list(read_json(out)["results"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{out}: not a benchmark file ({error}); move it away or choose another --out") from error
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lecdiff_core.bounded import parse_json
+
 Source = Mapping[str, Any]  # plain JSON values by what they are of
 METADATA_KEY = b"lecdiff.source"  # of a Parquet file
 
@@ -48,7 +50,7 @@ def stamped(table: pa.Table, source: Source) -> pa.Table:
 def source_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """What a Parquet file's metadata tell of its making; empty where they tell nothing."""
     try:
-        found = json.loads((metadata or {})[METADATA_KEY])
+        found = parse_json((metadata or {})[METADATA_KEY])
     except (KeyError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -4,7 +4,6 @@ A benchmark file is what `lecdiff benchmark` writes; benchmarks/results holds th
 results of other libraries on the same windows.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lecdiff_core.bounded import read_json
 from lecdiff_core.errors import UserError
 
 OURS = "lec-diff"
@@ -285,13 +285,13 @@ def read_latency_study(folder: Path) -> LatencyStudy | None:
 
 def _read(file: Path, form: type[Form]) -> Form:
     try:
-        return form.model_validate(json.loads(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
+        return form.model_validate(read_json(file))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
         raise UserError(f"{file.name}: not such a result ({place}: {first['msg'].lower()}); measure anew") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
 
 
 def read_committed(folder: Path, city: str) -> Benchmark | None:

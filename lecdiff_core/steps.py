@@ -1,11 +1,11 @@
 """The steps from chips to surges: what a city folder has of each, what it lacks, and what was made from older data."""
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lecdiff_core.bounded import read_json
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import (
@@ -282,7 +282,7 @@ def _surges(city: City, models: list[SavedModel]) -> Step:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = read_json(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

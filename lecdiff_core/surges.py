@@ -33,6 +33,7 @@ from safetensors.numpy import save
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from lecdiff_core.bounded import check_table
 from lecdiff_core.city.folder import City, duration_text, named
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
 from lecdiff_core.city.locks import working
@@ -645,12 +646,14 @@ def _read(folder: Path) -> Surges | None:
     if not all(file.is_file() for file in files):
         return None
     try:
+        for file in files:
+            check_table(pq.read_metadata(file))
         events, scores = (pq.read_table(file) for file in files)
         sources = [source_of(table.schema.metadata) for table in (events, scores)]
         if not sources[0] or sources[0] != sources[1] or not set(COLUMNS) <= set(events.column_names):
             raise KeyError("events and scores do not belong together")
         return Surges(_frame(events), scores.to_pandas(), sources[0])
-    except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError) as error:
+    except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file
         raise UserError(
             f"{files[0]}: damaged or not a table of surges ({error}); make it anew with `lecdiff surges`"
         ) from error

@@ -19,6 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from lecdiff_core.bounded import parse_json
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.city.windows import Batch, Panel, Split, Windows, origins_within, protocol_split, steps_apart
 from lecdiff_core.errors import UserError
@@ -349,9 +350,9 @@ class Trainer:
 
         try:
             with safe_open(self.checkpoint, framework="pt") as file:
-                state = json.loads(file.metadata()["state"])
+                state = parse_json(file.metadata()["state"])
             tensors = load_tensors(self.checkpoint.read_bytes())
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return  # a damaged checkpoint is as good as none: training starts anew
         if state["key"] != self._key:
             return

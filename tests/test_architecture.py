@@ -18,7 +18,7 @@ FLOORS = (
     ("city",),
     ("forecast", "metrics", "conformal", "results", "tables"),
     ("devices", "assets", "processes", "provenance"),
-    ("errors", "progress"),
+    ("bounded", "errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.
 ALSO_ALLOWED = {("tables", "city.storage"), ("fusion", "city.windows"), ("assets", "city.storage")}

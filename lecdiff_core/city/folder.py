@@ -8,7 +8,6 @@ index, traffic that is a number of at least zero or missing (NaN).
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import cached_property
@@ -19,9 +18,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lecdiff_core.bounded import MIB, check_table, parse_toml, read_bytes
 from lecdiff_core.city.layout import (
     CHIP_SUFFIXES,
     CHIPS_FOLDER,
@@ -43,6 +44,7 @@ WGS84 = "EPSG:4326"
 DAY = pd.Timedelta("24h")
 SHOWN = 3
 LONGEST_ID = 120
+LARGEST_META = MIB
 # Whether places are real, made up so that only who is next to whom is real, or not known at all.
 Coordinates = Literal["true", "nominal", "none"]
 
@@ -214,10 +216,10 @@ def read_meta(path: Path) -> CityMeta:
     if not file.is_file():
         raise UserError(f"{path} is not a city folder: it has no {META_FILE}; make one with `lecdiff import`")
     try:
-        return CityMeta.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        return CityMeta.model_validate(parse_toml(read_bytes(file, LARGEST_META)))
     except ValidationError as error:
         raise UserError(f"{file}: {_first_problem(error)}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{file} cannot be read as TOML: {_one_line(error)}") from error
 
 
@@ -429,6 +431,7 @@ def _read_stations(content: bytes, file: Path) -> "geopandas.GeoDataFrame":
     import geopandas
 
     try:
+        check_table(pq.read_metadata(BytesIO(content)))
         return geopandas.read_parquet(BytesIO(content))
     except Exception as error:  # pyarrow, geopandas and shapely raise many kinds for a damaged file
         raise UserError(f"{file} cannot be read as GeoParquet: {_one_line(error)}; import the city again") from error
@@ -436,6 +439,7 @@ def _read_stations(content: bytes, file: Path) -> "geopandas.GeoDataFrame":
 
 def _read_traffic(content: bytes, file: Path) -> pd.DataFrame:
     try:
+        check_table(pq.read_metadata(BytesIO(content)))
         traffic = pd.read_parquet(BytesIO(content))
     except Exception as error:  # pyarrow raises many kinds for a damaged file
         raise UserError(f"{file} cannot be read as Parquet: {_one_line(error)}; import the city again") from error

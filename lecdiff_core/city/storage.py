@@ -20,6 +20,7 @@ from typing import TypeVar
 import psutil
 from filelock import FileLock, Timeout
 
+from lecdiff_core.bounded import read_json
 from lecdiff_core.errors import UserError
 
 UNFINISHED = ".unfinished-"
@@ -290,12 +291,12 @@ def _staged(change: Path) -> list[Path]:
 def _gone(file: Path) -> list[str]:
     """The names that a change removes. Without the list they are removed already, and the change is all but over."""
     try:
-        names = json.loads(file.read_bytes())
+        names = read_json(file)
     except FileNotFoundError:
         return []
     except ValueError:
         raise UserError(f"{file} is damaged; remove {file.parent} if you did not mean to change the folder") from None
-    return [name for name in names if isinstance(name, str)]
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _meant(error: OSError, staging: Path) -> Path:

@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from lecdiff_core.bounded import parse_json
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, EMBEDDED_FILE, ENCODER_FOLDER
 from lecdiff_core.city.locks import working
@@ -299,7 +300,7 @@ def _read_cache(file: Path, encoder: str) -> dict[str, _Made]:
             if metadata.get("encoder") != encoder:
                 return {}
             rows = cache.get_tensor("rows")
-            sources = json.loads(metadata["sources"])
+            sources = parse_json(metadata["sources"])
             return {
                 station: _Made(_Source(*source), row)
                 for (station, source), row in zip(sources.items(), rows, strict=True)

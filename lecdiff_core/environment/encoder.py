@@ -20,7 +20,7 @@ import numpy as np
 import open_clip
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from lecdiff_core.environment.vocabulary import domain_tokenizer
 from lecdiff_core.errors import UserError
 
 DEFAULT = "default"
+LARGEST_WIDTH, MOST_LAYERS = 100_000, 128
 ROWS = 64  # images or texts that go through the model at once
 
 Triple = tuple[float, float, float]
@@ -55,6 +56,18 @@ class EncoderConfig(BaseModel):
     paddings: tuple[int, ...] = ()  # a text is padded to the first of these lengths that holds it; none: the context
     trained_on: dict[str, Any] = {}  # towns, texts, steps, machine: for people, read by no code
 
+    @field_validator("model")
+    @classmethod
+    def _of_sane_size(cls, value: str | dict[str, Any]) -> str | dict[str, Any]:
+        parts = [value] if isinstance(value, dict) else []
+        for part in parts:
+            parts += [inner for inner in part.values() if isinstance(inner, dict)]
+            for name, number in part.items():
+                largest = MOST_LAYERS if name == "layers" else LARGEST_WIDTH
+                if isinstance(number, int | float) and not abs(number) <= largest:
+                    raise ValueError(f"{name} is beyond {largest}")
+        return value
+
 
 class Encoder:
     """An encoder in memory. Open one with `Encoder.open`, make an untrained one with `Encoder(config)`."""
@@ -76,9 +89,11 @@ class Encoder:
     def of(cls, files: Files, folder: Path, device: torch.device | None = None) -> "Encoder":
         """An encoder from the bytes of its two files; `folder` is named in errors. Raises UserError where they do not fit."""
         config_bytes, weights = files
-        encoder = cls(_parse(config_bytes, folder), device)
+        config = _parse(config_bytes, folder)
         try:
             tensors = {name: tensor.float() for name, tensor in load(weights).items()}
+            _check_tensors(config, tensors)
+            encoder = cls(config, device)
             encoder.model.load_state_dict(tensors)
         except (SafetensorError, RuntimeError, ValueError) as error:
             first = " ".join(str(error).split())[:160]
@@ -315,6 +330,18 @@ def _build(config: EncoderConfig) -> Any:
     if config.stem:
         model.visual.conv1 = _stem(config.stem, config.model["vision_cfg"]["width"])
     return model
+
+
+def _check_tensors(config: EncoderConfig, tensors: dict[str, Tensor]) -> None:
+    """Raise ValueError unless these are the tensors of the model that `config` describes, and numbers; nothing is allocated."""
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError("it holds numbers that are not finite")
+    if isinstance(config.model, str):
+        return
+    with torch.device("meta"):
+        wanted = {name: tensor.shape for name, tensor in _build(config).state_dict().items()}
+    if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise ValueError("its tensors have other names or shapes")
 
 
 def _stem(channels: Sequence[int], width: int) -> nn.Sequential:

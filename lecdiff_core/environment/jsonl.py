@@ -10,8 +10,10 @@ from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from lecdiff_core.bounded import read_bytes
 from lecdiff_core.errors import UserError
 
+LARGEST_FILE, LONGEST_LINE = 2**30, 2**20  # bytes
 Record = TypeVar("Record", bound=BaseModel)
 
 
@@ -22,11 +24,16 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = read_bytes(path, LARGEST_FILE).split(b"\n")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
     records: list[Record] = []
     for row, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        if len(line) > LONGEST_LINE:
+            raise UserError(f"{path}, row {row}: the line is longer than a record can be; correct or delete that line")
         try:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from lecdiff_core.bounded import parse_json
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import ENVIRONMENT_FILE
 from lecdiff_core.city.storage import Change, changing, recover
@@ -48,18 +49,31 @@ def read_environment(city: City) -> EnvironmentTable | None:
     try:
         with safe_open(file, framework="numpy") as table:
             metadata = table.metadata() or {}
-            return EnvironmentTable(
-                station_ids=tuple(json.loads(metadata["station_ids"])),
+            found = EnvironmentTable(
+                station_ids=tuple(parse_json(metadata["station_ids"])),
                 image=table.get_tensor("image"),
                 text=table.get_tensor("text"),
                 unified=table.get_tensor("unified"),
                 encoder=metadata["encoder"],
-                image_sha256=tuple(json.loads(metadata["image_sha256"])),
+                image_sha256=tuple(parse_json(metadata["image_sha256"])),
             )
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        _check(found)
+        return found
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{file}: damaged or not an embedding table ({error}); make it anew with `lecdiff embed`"
         ) from error
+
+
+def _check(table: EnvironmentTable) -> None:
+    """Raise ValueError where the parts of a table do not belong together."""
+    shapes = [getattr(table, kind).shape for kind in ("image", "text", "unified")]
+    if any(len(shape) != 2 or shape[0] != len(table.station_ids) for shape in shapes):
+        raise ValueError("its embeddings and stations are not equally many")
+    if len(table.image_sha256) != len(table.station_ids):
+        raise ValueError("its chips and stations are not equally many")
+    if not all(np.isfinite(getattr(table, kind)).all() for kind in ("image", "text", "unified")):
+        raise ValueError("it holds numbers that are not finite")
 
 
 def read_panel(city: City, kind: str = FORECASTER_INPUT) -> tuple[Panel, str | None]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel
@@ -85,7 +86,7 @@ def _timegrad(panel: Panel) -> LecDiff:
 
 
 def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
-    return LecDiff(LecDiffConfig(**settings | {"memory_days": tuple(settings["memory_days"])}))
+    return LecDiff(TypeAdapter(LecDiffConfig).validate_python(settings))
 
 
 def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:

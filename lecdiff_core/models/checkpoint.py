@@ -6,25 +6,29 @@ model meets only a city it fits and a damaged file is told from a good one. Noth
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from lecdiff_core.bounded import read_json
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import changing, read_whole, recover
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
-from lecdiff_core.models.catalogue import entry
+from lecdiff_core.models.catalogue import Entry, entry
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.provenance import digest
 
 FORMAT_VERSION = 1
+SECONDS_A_DAY = 86_400
 
 
 class CheckpointConfig(BaseModel):
@@ -63,25 +67,60 @@ def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
 def _load(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     config = read_config(folder)
     weights_file = folder / WEIGHTS_FILE
-    try:
-        weights = weights_file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{weights_file}: cannot be read ({error.strerror}); train the model anew") from error
-    if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
-        raise UserError(f"{weights_file}: truncated or changed since it was saved; train the model anew")
+    _check_settings(config, folder / CONFIG_FILE)
     chosen = entry(config.model)
     try:
+        _check_shapes(chosen, config, weights_file)
+        weights = weights_file.read_bytes()
+        if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
+            raise SafetensorError
         model = chosen.restore(config.settings)
         model.load_state_dict(load_tensors(weights))
-    except (SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except OSError as error:
+        raise UserError(f"{weights_file}: cannot be read ({error.strerror}); train the model anew") from error
+    except SafetensorError as error:
+        raise UserError(f"{weights_file}: truncated or changed since it was saved; train the model anew") from error
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        reason = _first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise UserError(f"{folder}: weights and config.json do not fit together ({reason}); train anew") from error
+    _check_numbers(model, weights_file)
     if model.recipe != config.recipe:
         raise UserError(
             f"{folder / CONFIG_FILE}: made by recipe {config.recipe} of {config.model}, this program has recipe "
             f"{model.recipe}; train the model anew"
         )
     return model.eval(), config
+
+
+def _check_settings(config: CheckpointConfig, file: Path) -> None:
+    """Raise UserError where a model would be made for other stations than it names, or for steps that no day has."""
+    stations, steps = config.settings.get("stations", 0), config.settings.get("steps_per_day", 1)
+    if stations not in (0, len(config.station_ids)):
+        raise UserError(f"{file}: settings.stations is not the number of station_ids; train the model anew")
+    if not isinstance(steps, int) or not 1 <= steps <= SECONDS_A_DAY:
+        raise UserError(f"{file}: settings.steps_per_day is no number of steps a day; train the model anew")
+
+
+def _check_shapes(chosen: Entry, config: CheckpointConfig, weights_file: Path) -> None:
+    """Raise ValueError unless a weights file holds just the tensors of the model that `config` describes; nothing is allocated."""
+    with (
+        torch.device("meta"),
+        suppress(NotImplementedError),
+    ):  # tmaf's flow cannot be made without memory; its size is bounded
+        wanted = {name: list(tensor.shape) for name, tensor in chosen.restore(config.settings).state_dict().items()}
+        with safe_open(weights_file, framework="pt") as file:
+            held = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if wanted != held:
+            different = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
+            raise ValueError(f"{different[0]} is {held.get(different[0])}, not {wanted.get(different[0])}")
+
+
+def _check_numbers(model: ForecastModel, weights_file: Path) -> None:
+    """Raise UserError where a number of the weights is not finite, but for those that say that nothing is known."""
+    for name, tensor in model.state_dict().items():
+        known = tensor[~tensor.isnan()] if name in model.may_be_unknown else tensor
+        if not known.isfinite().all():
+            raise UserError(f"{weights_file}: {name} holds numbers that are not finite; train the model anew")
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -91,25 +130,29 @@ def read_config(folder: Path) -> CheckpointConfig:
     if not file.is_file():
         raise UserError(f"{folder}: no trained model here; make it with `lecdiff train`")
     try:
-        raw = json.loads(file.read_text())
+        raw = read_json(file)
         version = raw.get("format_version") if isinstance(raw, dict) else None
         if version != FORMAT_VERSION:
             raise UserError(
                 f"{file}: checkpoint format {version}, this program reads format {FORMAT_VERSION}; train the model anew"
             )
         return CheckpointConfig.model_validate(raw)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); train the model anew") from error
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise UserError(f"{file}: {where}: {error.errors()[0]['msg']}; train the model anew") from error
+        raise UserError(f"{file}: {_first_problem(error)}; train the model anew") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); train the model anew") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """What metrics.json of a saved model says; empty where it says nothing. Raises UserError without a model."""
     read_config(folder)
     try:
-        found = json.loads((folder / METRICS_FILE).read_bytes())
+        found = read_json(folder / METRICS_FILE)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

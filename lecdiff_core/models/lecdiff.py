@@ -16,9 +16,10 @@ no frame: traffic itself, on the scale of the station's mean, is diffused, as in
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from lecdiff_core.city.windows import Batch, Calendar
@@ -50,36 +51,46 @@ TEMPERATURES = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05,
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
 
+# What a saved model may say of itself; beyond that it is no model of ours.
+Width = Annotated[int, Field(ge=0, le=8192)]
+Layers = Annotated[int, Field(ge=0, le=64)]
+Days = Annotated[int, Field(ge=0, le=1000)]
+Hours = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 @dataclass(frozen=True)
 class LecDiffConfig:
-    """What makes one LEC-Diff model; saved beside its weights.
+    """What makes one LEC-Diff model; saved beside its weights, and bounded when it is read from there.
 
     The defaults are the recipe for every city; `paper_config` is the paper's plain form.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     steps_per_day: int
-    environment_width: int = 0  # D, 0 = made without embeddings
+    environment_width: Width = 0  # D, 0 = made without embeddings
     stations: int = 0  # stations in the station table
-    station_width: int = 0  # width of the station table, 0 = none
+    station_width: Width = 0  # width of the station table, 0 = none
     season: bool = True  # frame the traffic by a learned seasonal mean
-    history_days: int = 28  # past days the seasonal mean looks at
-    recalled_days: int = 1  # days the recurrent encoder reads
+    history_days: Days = 28  # past days the seasonal mean looks at
+    recalled_days: Days = 1  # days the recurrent encoder reads
     # Initial memory of each seasonal kernel, the reference first.
-    memory_days: tuple[float, ...] = (7.0, 3.0, 1.3, 20.0, 0.5)
-    smoothing_hours: float = 0.45  # width of the smoothing of past days along the day
-    error_days: int = 14  # past days whose errors tell the usual spread
+    memory_days: Annotated[tuple[Hours, ...], Field(max_length=64)] = (7.0, 3.0, 1.3, 20.0, 0.5)
+    smoothing_hours: Hours = 0.45  # width of the smoothing of past days along the day
+    error_days: Days = 14  # past days whose errors tell the usual spread
     forget_anomalies: bool = True  # leave anomalous stretches of the past out of the seasonal mean
-    short_history: float = 0.1  # share of stations that training shows with a short history
-    hidden: int = 32
-    recurrent_layers: int = 1
-    graph_layers: int = 2
+    short_history: Share = 0.1  # share of stations that training shows with a short history
+    hidden: Width = 32
+    recurrent_layers: Layers = 1
+    graph_layers: Layers = 2
     decoder: str = "joint"  # or "autoregressive"
-    denoiser_width: int = 128
-    denoiser_layers: int = 2
+    denoiser_width: Width = 128
+    denoiser_layers: Layers = 2
     prediction: str = "velocity"  # or "noise"
     sampler: str = "dpm-solver"
-    denoising_steps: int = 6
-    dropout: float = 0.2
+    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 6
+    dropout: Share = 0.2
 
 
 def paper_config(steps_per_day: int, environment_width: int, stations: int) -> LecDiffConfig:

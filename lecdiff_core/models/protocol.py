@@ -61,6 +61,7 @@ class ForecastModel(nn.Module):
     """
 
     recipe: ClassVar[int] = 1
+    may_be_unknown: ClassVar[tuple[str, ...]] = ()  # names of tensors in which NaN says that nothing is known
     prior_parameters: ClassVar[tuple[str, ...]] = ("season.",)
     context: int
     horizon: int

@@ -41,6 +41,7 @@ class Climatology(PointModel):
     """
 
     DAYS = 56
+    may_be_unknown = ("means",)
     means: Tensor
 
     def __init__(self, steps_per_day: int, stations: int) -> None:

@@ -1,12 +1,12 @@
 """Surges for the pages: what the city folder holds of them, and what was measured of their detection; read again when changed."""
 
-import json
 from pathlib import Path
 
 import streamlit as st
 
 from lecdiff_core import surges
 from lecdiff_core.assets import results_folder
+from lecdiff_core.bounded import read_json
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 from lecdiff_core.errors import UserError
@@ -39,7 +39,7 @@ def quality(city: City) -> dict | None:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _quality(file: Path, changed: Stamp) -> dict:  # noqa: ARG001
     try:
-        found = json.loads(file.read_text("utf-8"))
+        found = read_json(file)
         if not {"data", "days", "planted", "results", "inside_intervals"} <= set(found):
             raise ValueError("parts of it are missing")
     except (OSError, ValueError) as error:
