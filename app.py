@@ -6,13 +6,15 @@ As the page: theme, the chosen city, navigation. `lecdiff app` starts it, `strea
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
 from pages.parts import cities, panel, session, window
 from pages.parts.following import following
 from pages.parts.formats import literal
-from pages.parts.routes import ROUTES
+from pages.parts.headers import SecurityHeaders
+from pages.parts.routes import routes
 
 HERE = Path(__file__).parent
 
@@ -80,4 +82,8 @@ if __name__ == "__main__":
 else:
     # `st.navigation` says so, too, but only to a first visitor: his link would lead into a file of pages/ without this one.
     PagesManager.uses_pages_directory = False
-    app = st.App(Path(__file__).resolve(), routes=ROUTES)
+    app = st.App(
+        Path(__file__).resolve(),
+        routes=routes(st.get_option("server.baseUrlPath")),
+        middleware=[Middleware(SecurityHeaders)],
+    )

@@ -349,7 +349,12 @@ def _gone(process: Process, seconds: float) -> bool:
     return True
 
 
-# ---- what the job's own process writes
+# ---- what the job's own process asks and writes
+
+
+def is_job() -> bool:
+    """Whether this process works for a page's visitor, and not for who typed its command."""
+    return PROGRESS_VARIABLE in os.environ
 
 
 def end(folder: Path, status: int) -> None:

@@ -300,11 +300,16 @@ def imagery(
     """Fetch the satellite chip around every station of CITY."""
     from dataclasses import asdict
 
+    from lecdiff_core import background
+    from lecdiff_core.addresses import AllowedHosts
     from lecdiff_core.city.folder import City
     from lecdiff_core.environment.imagery import fetch_imagery
 
+    allowed = AllowedHosts.here() if background.is_job() else None
     with _progress() as report:
-        result = fetch_imagery(City.open(city), source, size, metres, date, accept_terms, report=report)
+        result = fetch_imagery(
+            City.open(city), source, size, metres, date, accept_terms, allowed=allowed, report=report
+        )
     counts = f"chips: {len(result.made)} made, {len(result.kept)} kept, {len(result.own)} your own, {len(result.failed)} failed"
     lines = [counts, *_failures(result.failed), *result.notes, result.attribution, result.missing]
     _print(asdict(result), lines, as_json)

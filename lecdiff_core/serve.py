@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from lecdiff_core.addresses import AllowedHosts
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import read_meta
 from lecdiff_core.errors import UserError
@@ -14,9 +15,11 @@ FIRST_VARIABLE = "LECDIFF_CITY"
 def run(city: Path | None = None, port: int | None = None, headless: bool = False) -> None:
     """Turn this process into the app's server; does not return.
 
-    city: the folder that the app opens first; the cities beside it can be chosen, too. Raises UserError if it is none.
+    city: the folder that the app opens first; the cities beside it can be chosen, too. Raises UserError if it is none, or if the
+    hosts of LECDIFF_ALLOWED_HOSTS are none.
     port: 8501, or the next free one, unless given.  headless: do not open a browser.
     """
+    AllowedHosts.here()
     environment = dict(os.environ)
     if city is not None:
         read_meta(city)

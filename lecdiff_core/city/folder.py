@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from lecdiff_core.addresses import check_template
 from lecdiff_core.bounded import MIB, check_table, parse_toml, read_bytes
 from lecdiff_core.city.layout import (
     CHIP_SUFFIXES,
@@ -87,8 +88,12 @@ class CityMeta(BaseModel):
     @field_validator("imagery")
     @classmethod
     def _known_imagery(cls, value: str) -> str:
-        if value not in ("arcgis", "local") and not all(part in value for part in ("{z}", "{x}", "{y}")):
-            raise ValueError(f"{value!r} must be arcgis, local, or a tile template with {{z}}, {{x}} and {{y}}")
+        if value in ("arcgis", "local"):
+            return value
+        try:
+            check_template(value, "a tile template")
+        except UserError as error:
+            raise ValueError(f"{value[:80]!r} must be arcgis, local, or a tile template; {error}") from error
         return value
 
 

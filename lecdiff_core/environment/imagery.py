@@ -19,6 +19,7 @@ import tomli_w
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from lecdiff_core.addresses import AllowedHosts, check_template, check_url, host_of, refused
 from lecdiff_core.city.folder import City, named, read_meta
 from lecdiff_core.city.layout import CHIP_RECORDS_FILE, CHIPS_FOLDER, META_FILE, TILE_CACHE_FOLDER
 from lecdiff_core.city.locks import working
@@ -27,7 +28,7 @@ from lecdiff_core.environment import geotiff, wayback
 from lecdiff_core.environment.images import ImageError, read_image
 from lecdiff_core.environment.jsonl import append_record, read_records
 from lecdiff_core.environment.tiles import TileCache, Window, choose_zoom, cut, fetch_tiles, window
-from lecdiff_core.environment.web import Web, WebError, check_url, host_of, redacted
+from lecdiff_core.environment.web import Web, WebError, redacted
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -127,6 +128,7 @@ def fetch_imagery(
     accept_terms: bool = False,
     per_second: float = 10.0,
     concurrency: int = 4,
+    allowed: AllowedHosts | None = None,
     report: Report = silent,
 ) -> ImageryReport:
     """Make the chip of every station that lacks one, `size` pixels for `metres` a side, centred on it, north up.
@@ -134,6 +136,7 @@ def fetch_imagery(
     source: "arcgis", a tile template with {z}, {x} and {y}, or the path of a GeoTIFF. date: a month "YYYY-MM"; ArcGIS
     then gives its nearest Wayback release. Anything of Esri needs `accept_terms`. At most `per_second` requests start a
     second. Attribution goes into `city.toml` and beside every chip.
+    allowed: hosts that a template may lead to, where it is a visitor's and not the operator's own.
 
     A station whose chip cannot be made is named in the report with its reason, and the others go on. Raises UserError
     for wrong options and for a file that is no usable raster.
@@ -142,7 +145,9 @@ def fetch_imagery(
     _check_places(city, source)
     is_template = "{" in source or "://" in source
     if is_template:
-        _check_template(source)
+        check_template(source)
+        if allowed is not None and not allowed.name(source):
+            raise UserError(refused(source))
     if date is not None:
         wayback.parse_month(date)
         if source != ARCGIS:
@@ -153,11 +158,18 @@ def fetch_imagery(
     identity = source if is_template or source == ARCGIS else _raster_identity(Path(source))
     wanted = _Wanted(identity, label, size, metres, date)
     with working(city.path, "imagery"):
-        return _fetch(city, wanted, source, date, per_second, concurrency, report)
+        return _fetch(city, wanted, source, date, per_second, concurrency, allowed if is_template else None, report)
 
 
 def _fetch(
-    city: City, wanted: _Wanted, source: str, date: str | None, per_second: float, concurrency: int, report: Report
+    city: City,
+    wanted: _Wanted,
+    source: str,
+    date: str | None,
+    per_second: float,
+    concurrency: int,
+    allowed: AllowedHosts | None,
+    report: Report,
 ) -> ImageryReport:
     result = ImageryReport()
     places = _places_to_make(city, wanted, result)
@@ -165,7 +177,7 @@ def _fetch(
         _keep_attribution(city, result.attribution, result)
         return result
     if "{" in source or "://" in source or source == ARCGIS:
-        with Web(per_second) as web:
+        with Web(per_second, allowed=allowed) as web:
             try:
                 service = _service(source, date, web)
             except WebError as error:
@@ -227,16 +239,8 @@ def _check_places(city: City, source: str) -> None:
         )
 
 
-def _check_template(source: str) -> None:
-    check_url(source, "the tile template")
-    if any(part not in source for part in ("{z}", "{x}", "{y}")):
-        raise UserError("the tile template must contain {z}, {x} and {y}, such as https://example.org/{z}/{x}/{y}.jpg")
-    if "{" in host_of(source):
-        raise UserError("the tile template must name one host; write it out, such as a.example.org")
-
-
 def _is_esri(source: str) -> bool:
-    host = host_of(source) if "://" in source else ""
+    host = host_of(source)
     return source == ARCGIS or any(
         host == name or host.endswith("." + name) for name in ("arcgis.com", "arcgisonline.com")
     )

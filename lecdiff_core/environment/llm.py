@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
+from lecdiff_core.addresses import check_url, host_of
 from lecdiff_core.environment.answers import NoDescriptionError, description_in
 from lecdiff_core.environment.refusals import REFUSED
-from lecdiff_core.environment.web import check_url, host_of
 from lecdiff_core.errors import UserError
 
 OPENAI_URL = "https://api.openai.com/v1"

@@ -16,6 +16,7 @@ import numpy as np
 from mercantile import Tile
 from PIL import Image
 
+from lecdiff_core.addresses import tile_url
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.environment.images import ImageError, TruncatedImageError, read_image
 from lecdiff_core.environment.web import PassingError, Web, WebError
@@ -142,11 +143,6 @@ class Fetched:
         return NO_IMAGERY if tile in self.placeholders else self.failed.get(tile)
 
 
-def template_url(template: str, tile: Tile) -> str:
-    """The address of one tile of a server given as a template with {z}, {x} and {y}."""
-    return template.replace("{z}", str(tile.z)).replace("{x}", str(tile.x)).replace("{y}", str(tile.y))
-
-
 def fetch_tiles(
     tiles: Iterable[Tile], template: str, cache: TileCache, web: Web, concurrency: int = 4, report: Report = silent
 ) -> Fetched:
@@ -165,7 +161,7 @@ def fetch_tiles(
         if content is None:
             with lock:
                 fetched.requested += 1
-            content = web.get(template_url(template, tile), _whole_tile)
+            content = web.get(tile_url(template, tile.z, tile.x, tile.y), _whole_tile)
             cache.write(tile, content)
         blank = is_placeholder(content, read_tile(content))
         with lock:

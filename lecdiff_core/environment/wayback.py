@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from xml.etree import ElementTree
 
-from lecdiff_core.environment.web import Web, WebError, check_url
+from lecdiff_core.addresses import check_url
+from lecdiff_core.environment.web import Web, WebError
 from lecdiff_core.errors import UserError
 
 WAYBACK_URL = "https://wayback.maptiles.arcgis.com/arcgis/rest/services/World_Imagery"

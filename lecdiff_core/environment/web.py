@@ -1,7 +1,8 @@
 """A polite client for a server that may be slow, busy, broken or hostile.
 
 Requests start at a bounded rate over all threads and are repeated after a growing pause where that can help, as late as
-the server's `Retry-After` asks. Bodies are bounded, and a redirect never leads to another host or another scheme.
+the server's `Retry-After` asks. Bodies are bounded, and a redirect never leads to another host or another scheme. Where hosts are
+restricted, a name is looked up once and the connection goes to the address that was looked at.
 """
 
 import threading
@@ -16,7 +17,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from lecdiff_core.errors import UserError
+from lecdiff_core.addresses import AllowedHosts, refused
 
 LARGEST_BODY = 4 * 1024 * 1024
 ATTEMPTS = 4
@@ -44,7 +45,10 @@ class PassingError(WebError):
 class Web:
     """Keeps the rate and the connections; thread-safe. Use as a context manager."""
 
-    def __init__(self, per_second: float = 10.0, timeout: float = 20.0) -> None:
+    def __init__(self, per_second: float = 10.0, timeout: float = 20.0, allowed: AllowedHosts | None = None) -> None:
+        """allowed: hosts that may be asked; None where the addresses are the operator's own."""
+        self._allowed = allowed
+        self._behind: dict[tuple[str, int | None], str] = {}  # the address behind each host and port, looked up once
         self._gap = 1.0 / per_second
         self._next = time.monotonic()
         self._lock = threading.Lock()
@@ -90,15 +94,17 @@ class Web:
 
     def _fetch(self, url: str, largest: int) -> bytes:
         try:
-            request = self._client.build_request("GET", url)
+            asked = httpx.URL(url)
             for _ in range(REDIRECTS + 1):
+                request = self._request(asked)
                 self._wait_for_turn()
                 response = self._client.send(request, stream=True)
                 try:
-                    if response.next_request is None:
+                    if not response.has_redirect_location:
                         return self._body(response, largest)
-                    _check_same_origin(request.url, response.next_request.url)
-                    request = response.next_request
+                    told = asked.join(response.headers["Location"])
+                    _check_same_origin(asked, told)
+                    asked = told
                 finally:
                     response.close()
         except httpx.TimeoutException:
@@ -112,6 +118,24 @@ class Web:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise WebError(f"the request failed ({type(error).__name__})") from None
         raise WebError("too many redirects")
+
+    def _request(self, url: httpx.URL) -> httpx.Request:
+        """A request to a host that may be asked, at the address that was looked at. Raises WebError."""
+        if self._allowed is None:
+            return self._client.build_request("GET", url)
+        place = (url.host, url.port)
+        with self._lock:
+            if place not in self._behind:
+                found = self._allowed.addresses(str(url))
+                if not found:
+                    raise WebError(refused(str(url)))
+                self._behind[place] = found[0]
+        return self._client.build_request(
+            "GET",
+            url.copy_with(host=self._behind[place]),
+            headers={"Host": url.netloc.decode("ascii")},
+            extensions={"sni_hostname": url.host},
+        )
 
     def _body(self, response: httpx.Response, largest: int) -> bytes:
         if response.status_code in BUSY:
@@ -133,19 +157,6 @@ class Web:
         return bytes(body)
 
 
-def check_url(url: str, what: str) -> None:
-    """Raise UserError unless `url` is http(s) with a host and without a user name or password in it."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UserError(f"{what} must be an http or https address, such as https://example.org/…")
-    if parts.username or parts.password:
-        raise UserError(f"{what} has a user name or password in it; give an address without")
-
-
 def redacted(url: str) -> str:
     """The address without what may be secret in its query: only values with a {placeholder} are kept."""
     parts = urlsplit(url)
@@ -153,11 +164,6 @@ def redacted(url: str) -> str:
         f"{name}={value if '{' in value else '…'}" for name, value in parse_qsl(parts.query, keep_blank_values=True)
     )
     return parts._replace(query=query, fragment="").geturl()
-
-
-def host_of(url: str) -> str:
-    """The host an address names, for messages."""
-    return urlsplit(url).hostname or ""
 
 
 def _check_same_origin(asked: httpx.URL, told: httpx.URL) -> None:

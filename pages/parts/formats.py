@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import string
 
 import pandas as pd
@@ -11,6 +12,7 @@ BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15}
 BYTE_NAMES = {name.lower(): name for name in BYTES} | {"byte": "B", "bytes": "B"}
 THOUSANDS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 IN_WORDS = {"k": "thousands", "M": "millions", "G": "billions"}  # of a traffic without unit
+LINK, JOINER = re.compile(r"https?://|www(?=\.)|@(?=[-\w])", re.IGNORECASE), "\N{WORD JOINER}"
 PUNCTUATION = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
 
 
@@ -20,8 +22,11 @@ def escaped(text: object) -> str:
 
 
 def literal(text: object) -> str:
-    """`text` as Markdown that shows it literally, for labels of widgets."""
-    return str(text).translate(PUNCTUATION)
+    """`text` as Markdown that shows it literally, for labels of widgets.
+
+    What looks like a web or mail address gets an invisible mark, or the browser would make a link of it after all escaping.
+    """
+    return LINK.sub(lambda start: f"{start[0]}{JOINER}", str(text)).translate(PUNCTUATION)
 
 
 def shortened(text: object, longest: int = 60) -> str:

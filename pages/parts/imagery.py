@@ -14,9 +14,11 @@ import streamlit as st
 import xyzservices.providers
 from PIL import Image
 
-from lecdiff_core.city.folder import City
+from lecdiff_core.addresses import AllowedHosts, refused, tile_url
+from lecdiff_core.city.folder import City, CityMeta, read_meta
 from lecdiff_core.city.layout import TILES_FOLDER
 from lecdiff_core.environment.imagery import POWERED_BY_ESRI
+from lecdiff_core.errors import UserError
 from pages.parts import places
 from pages.parts.cities import Place
 from pages.parts.formats import escaped
@@ -56,15 +58,24 @@ class Bundle:
 
 
 def remote(city: City) -> str | None:
-    """Address template of the remote tiles, None for a city whose imagery is local or where they are switched off.
+    """Address template of the remote tiles, None where imagery is local, its host not allowed, places are made up, or off."""
+    return _remote(city.meta)
 
-    Satellite tiles are not shown at places that are not real.
-    """
-    if city.meta.imagery == "local" or not city.has_places:
+
+def template_of(folder: Path) -> str | None:
+    """The same of a city folder that was not opened; None, too, where it cannot be read."""
+    try:
+        return _remote(read_meta(folder))
+    except UserError:
         return None
-    if city.meta.imagery != "arcgis":
-        return city.meta.imagery
-    if not city.has_true_places:
+
+
+def _remote(meta: CityMeta) -> str | None:
+    if meta.imagery == "local" or meta.coordinates == "none":
+        return None
+    if meta.imagery != "arcgis":
+        return meta.imagery if AllowedHosts.here().in_browser(meta.imagery) else None
+    if meta.coordinates != "true":  # satellite images are not shown at places that are not real
         return None
     return os.environ.get(TILE_VARIABLE, xyzservices.providers.Esri.WorldImagery.build_url()) or None
 
@@ -153,7 +164,9 @@ def _shows_esri(city: City) -> bool:
 def watch(city: City) -> None:
     """Say so, in the browser, when the remote tiles of this city cannot be reached from there."""
     template = remote(city)
+    if template is None and city.has_places and city.meta.imagery not in ("arcgis", "local"):
+        st.html(f'<p class="lec-sub">No satellite tiles: {escaped(refused(city.meta.imagery))}.</p>')
     if template:
         west, south, east, north = places.bounds(city)
         tile = mercantile.tile((west + east) / 2, (south + north) / 2, PROBED_ZOOM)
-        _watch(data={"tile": template.format(z=tile.z, x=tile.x, y=tile.y)}, key="tile-watch")
+        _watch(data={"tile": tile_url(template, tile.z, tile.x, tile.y)}, key="tile-watch")

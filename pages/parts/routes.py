@@ -23,6 +23,7 @@ from pages.parts import cities, loads, places, views
 from pages.parts.views import Painted, View
 
 KEPT = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+LONGEST_NUMBER = 9  # digits
 TILE_SUFFIXES = (*CHIP_SUFFIXES, ".jpeg")
 
 
@@ -30,7 +31,13 @@ def _or_not_found(answer: Callable[[Request], Response]) -> Callable[[Request], 
     def guarded(request: Request) -> Response:
         try:
             return answer(request)
-        except (UserError, OSError, ValueError, IndexError):  # a name that no file can have, a step too far ahead
+        except (
+            UserError,
+            OSError,
+            ValueError,
+            IndexError,
+            OverflowError,
+        ):  # a name that no file can have, a step too far ahead
             return PlainTextResponse("not found", status_code=404)
 
     return guarded
@@ -40,8 +47,15 @@ def _or_not_found(answer: Callable[[Request], Response]) -> Callable[[Request], 
 def tile(request: Request) -> Response:
     """One tile of the folder's own basemap."""
     root = cities.find(request.path_params["city"]) / TILES_FOLDER
-    name = "{z}/{x}/{y}".format_map(request.path_params)
+    name = "/".join(_number(request.path_params[part]) for part in "zxy")
     return _first_file([below(root, name + suffix) for suffix in TILE_SUFFIXES])
+
+
+def _number(text: str) -> str:
+    """A number of a tile as its file is named. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER):
+        raise ValueError("not a tile's number")
+    return str(int(text))
 
 
 @_or_not_found
@@ -104,8 +118,11 @@ def _rows(city: City, painted: Painted) -> list[dict]:
     ]
 
 
-ROUTES = [
-    Route("/city/{city:path}/tiles/{z:int}/{x:int}/{y:int}", tile),
-    Route("/city/{city:path}/chips/{station}", chip),
-    Route("/city/{city:path}/stations.json", stations),
-]
+def routes(base: str = "") -> list[Route]:
+    """The routes, below the path that the server's pages lie below (`server.baseUrlPath`)."""
+    below_base = f"/{base.strip('/')}" if base.strip("/") else ""
+    return [
+        Route(f"{below_base}/city/{{city:path}}/tiles/{{z}}/{{x}}/{{y}}", tile),
+        Route(f"{below_base}/city/{{city:path}}/chips/{{station}}", chip),
+        Route(f"{below_base}/city/{{city:path}}/stations.json", stations),
+    ]

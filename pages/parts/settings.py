@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from lecdiff_core import background
+from lecdiff_core.addresses import AllowedHosts, check_template, refused
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import BENCHMARKS_FOLDER, CHIPS_FOLDER, DESCRIPTIONS_FILE, SURGES_FILE, forecast_file
@@ -113,7 +114,18 @@ def _tiles(city: City, options: list[str], blocked: str) -> None:
             icon=":material/key_off:",
         )
         blocked = blocked or "The address may carry a key."
+    else:
+        blocked = blocked or _trouble_with(template)
     _start(city, "imagery", [f"--source={template}", *options], blocked, "Fetch images")
+
+
+def _trouble_with(template: str) -> str:
+    """Why tiles cannot be asked for at an address, empty where they can as far as it tells."""
+    try:
+        check_template(template, "The address")
+        return "" if AllowedHosts.here().name(template) else f"{refused(template)}."
+    except UserError as error:
+        return f"{error}."
 
 
 def _raster(city: City, options: list[str], blocked: str) -> None:

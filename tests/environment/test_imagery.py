@@ -246,7 +246,7 @@ def test_a_decompression_bomb_is_not_unpacked(city, server):
 
 def test_a_slow_server_times_out(tmp_path, server, monkeypatch):
     city = make_city(tmp_path / "city", {"A": (121.4737, 31.2304)})
-    monkeypatch.setattr(imagery, "Web", lambda per_second: web.Web(per_second, timeout=0.1))
+    monkeypatch.setattr(imagery, "Web", lambda per_second, **options: web.Web(per_second, timeout=0.1, **options))
     server.behave = lambda tile, times: stall(0.5)
     assert "timed out" in fetch_imagery(city, server.template, **FAST).failed["A"]
 

@@ -33,9 +33,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cities folder with one small city."""
     folder = tmp_path / "cities"
     city = make_city(folder / "little")
-    for station in city.station_ids[:4]:
+    for row, station in enumerate(city.station_ids[:4]):
         (city.path / "imagery" / "chips").mkdir(parents=True, exist_ok=True)
-        (city.path / "imagery" / "chips" / f"{station}.jpg").write_bytes(picture((80, 90, 70)))
+        (city.path / "imagery" / "chips" / f"{station}.jpg").write_bytes(picture((80 + 20 * row, 90, 70)))
     monkeypatch.setenv("LECDIFF_CITIES", str(folder))
     monkeypatch.delenv("LECDIFF_CITY", raising=False)
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "LECDIFF_LLM_BASE_URL"):

@@ -1,6 +1,7 @@
 """Numbers, units, times and names as people read them."""
 
 import html
+import re
 
 import pandas as pd
 import pytest
@@ -63,6 +64,13 @@ def test_escaped_text_is_inert_and_complete(text):
     assert not set(shown) & set("<>\"'")
     assert html.unescape(shown) == html.unescape(html.unescape(shown)) or "&" in text
     assert html.unescape(shown) == text or "&" in text or "\r" in text
+
+
+def test_literal_text_has_nothing_that_a_browser_makes_a_link_of():
+    for text in ("https://evil.example", "HTTP://evil.example", "WWW.evil.example", "a@b.example", "14:30"):
+        shown = formats.literal(text).replace("\\", "")
+        assert shown.replace("\u2060", "") == text
+        assert not re.search(r"(https?://|www(?=\.))[-.\w]+|[-.\w+]+@[-\w]+\.", shown, re.IGNORECASE | re.ASCII)
 
 
 @given(st.text(alphabet="*_`[]()<>:$#~|ab1 "))

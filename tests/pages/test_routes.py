@@ -7,14 +7,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from visitor import HOSTILE_ID
 
-from pages.parts.routes import ROUTES
+from pages.parts.routes import routes
 
 
 @pytest.fixture
 def client(cities_folder, monkeypatch):
     monkeypatch.setenv("LECDIFF_CITIES", str(cities_folder))
     monkeypatch.delenv("LECDIFF_CITY", raising=False)
-    return TestClient(Starlette(routes=ROUTES))
+    return TestClient(Starlette(routes=routes()))
 
 
 def test_tiles_chips_and_stations_of_a_city_at_any_depth(client):
@@ -23,6 +23,14 @@ def test_tiles_chips_and_stations_of_a_city_at_any_depth(client):
     assert client.get("/city/flatland/chips/ST-01").headers["content-type"] == "image/jpeg"
     rows = client.get("/city/north/milan/stations.json", params={"at": "2025-06-10T12:00:00+02:00"}).json()
     assert len(rows) == 12 and rows[0]["station_id"] == "ST-00"
+
+
+def test_below_a_base_path(cities_folder, monkeypatch):
+    monkeypatch.setenv("LECDIFF_CITIES", str(cities_folder))
+    client = TestClient(Starlette(routes=routes("lec/")))
+    assert client.get("/lec/city/flatland/tiles/13/4096/4095").headers["content-type"] == "image/jpeg"
+    assert client.get("/lec/city/flatland/chips/ST-01").headers["content-type"] == "image/jpeg"
+    assert client.get("/city/flatland/chips/ST-01").status_code == 404
 
 
 def test_stations_carry_load_colour_and_size_at_that_time(client):
@@ -55,6 +63,13 @@ def test_hostile_names_travel_as_data(client):
         "/city/flatland/tiles/13/0/0",
         "/city/flatland/tiles/13/4096/abc",
         "/city/flatland/tiles/99999999999999999999/1/1",
+        f"/city/flatland/tiles/{'9' * 5000}/1/1",
+        f"/city/flatland/tiles/1/{'9' * 5000}/1",
+        "/city/flatland/tiles/-1/1/1",
+        "/city/flatland/tiles/1/²/1",
+        f"/city/flatland/stations.json?at=2025-06-12T14:00:00Z&by=forecast&step={'9' * 5000}",
+        f"/city/flatland/stations.json?at={'9' * 5000}",
+        f"/city/{'a/' * 3000}/stations.json?at=2025-06-12T14:00:00Z",
         "/city/flatland/chips/ST-99",
         "/city/flatland/chips/ST-11",
         "/city/flatland/chips/" + "a" * 5000,
