@@ -65,7 +65,7 @@ def measure(town: Path, model: str, device: str, single: bool, repeats: int, com
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return {
         "model": model,
-        "device": forecaster.device_name + (", compiled" if compiled else ""),
+        "device": forecaster.device_name(asked) + (", compiled" if compiled else ""),
         "stations": asked,
         "network": len(city.station_ids),
         "seconds": round(median, 4),

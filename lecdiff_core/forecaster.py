@@ -69,10 +69,10 @@ class Forecaster:
         """H, steps of a forecast unless another number is asked for: 24 hours."""
         return self.model.horizon
 
-    @property
-    def device_name(self) -> str:
-        """What a person calls the device."""
-        return device_label(self.device)
+    def device_name(self, stations: int) -> str:
+        """What a person calls the device, and the threads, that so many stations are forecast with."""
+        with _threads(stations):
+            return device_label(self.device)
 
     @cached_property
     def origins(self) -> pd.DatetimeIndex:

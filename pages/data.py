@@ -112,7 +112,7 @@ def show_holdings(city: City) -> None:
     }
     st.html(tables.facts(facts))
     if unheard := held.quiet():
-        st.html(f'<p class="lec-sub">Not heard</p>{tables.items(unheard)}')
+        st.html(f'<p class="lec-sub">Worth knowing</p>{tables.items(unheard)}')
     wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
     if wishes:
         st.html(f'<p class="lec-sub">Still missing</p>{tables.items(wishes)}')

@@ -76,8 +76,8 @@ def progress(city: City, work: Work) -> None:
 def forecast_notices(city: City, origin: pd.Timestamp) -> None:
     """Who is left out of the forecast of all stations, and whose rests on little."""
     found = views.outlook_of(city, origin).result
-    for notice in found.notices if found else ():
-        st.caption(f":material/info: {literal(notice)}")
+    if found and found.notices:
+        st.caption("  \n".join(f":material/info: {literal(notice)}" for notice in found.notices))
 
 
 def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:
