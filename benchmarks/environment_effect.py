@@ -30,10 +30,11 @@ from lecdiff_core.city.windows import Panel, protocol_split
 from lecdiff_core.demo import DEMO_CITY
 from lecdiff_core.devices import device_label
 from lecdiff_core.environment.table import read_panel
+from lecdiff_core.names import OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY
 from lecdiff_core.training import RECIPES
 
 NAME = "environment_effect"
-MODELS = ("lec-diff", "shuffled-gei", "drop-gei", "seasonal-naive")
+MODELS = (OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY)
 SEEDS = (0, 1, 2)
 HELD_OUT = (0.0, 0.2)  # share of stations
 HISTORIES = (None, 24)  # hours
@@ -150,9 +151,9 @@ def compared(rows: list[Result], share: float, hours: int | None) -> list[Result
         model = models[name]
         line = {"hold_out_stations": share, "history_hours": hours, "model": name, "seeds": len(model.runs)}
         line |= {"ncrps": round(model.mean("ncrps"), 4), "standard_deviation": model.spread("ncrps")}
-        if name != results.OURS and results.OURS in models:
-            found = results.verdict(models[results.OURS], model)
-            line["lec-diff"] = found.outcome
+        if name != OURS and OURS in models:
+            found = results.verdict(models[OURS], model)
+            line[OURS] = found.outcome
             line |= {"difference": round(found.difference, 5), "standard_error": round(found.error, 5)}
             line["change"] = round(found.change, 4)
         lines.append(line)

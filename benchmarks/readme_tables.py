@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from lecdiff_core.names import ABLATIONS, OURS, label_of
 from lecdiff_core.results import (
-    ABLATIONS,
     CITIES,
-    LABELS,
-    OURS,
     SAMPLER_LABELS,
     WHOLE,
     Benchmark,
@@ -98,7 +96,7 @@ def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Mo
         return f"{ncrps(found[name])}{'; ' + said if said else ''}"
 
     def label(name: str) -> str:
-        return f"**{LABELS[name]}**" if name == OURS else LABELS.get(name, name)
+        return f"**{label_of(name)}**" if name == OURS else label_of(name)
 
     return table([head, *cities], ([label(name), *(cell(found, name) for found in cities.values())] for name in names))
 
@@ -288,7 +286,7 @@ def unseen() -> str:
         found = {label: models(benchmark.results, conditions) for label, conditions in UNSEEN.items()}
         names = found["never seen"] or found["never seen, last 24 h only"]
         rows += [
-            [title, LABELS.get(name, name), *(ncrps(by[name]) if name in by else "–" for by in found.values())]
+            [title, label_of(name), *(ncrps(by[name]) if name in by else "–" for by in found.values())]
             for name in names
         ]
     return table(["City", "Model", *UNSEEN], rows)
@@ -333,7 +331,7 @@ def latency() -> str:
         memory = "–" if run.peak_mb is None else f"{run.peak_mb / 1024:.2f} GiB"
         taken = plain(findings.seconds(run.seconds)) + ("" if run.whole else " (worked out)")
         fastest = "–" if run.fastest_seconds is None else plain(findings.seconds(run.fastest_seconds))
-        label = LABELS.get(run.model, run.model)
+        label = label_of(run.model)
         each = f"{run.us_per_station_step:,.1f}"
         rows.append([label, run.device, whose, taken, fastest, each, memory, share(run.stolen)])
     head = [
@@ -358,7 +356,7 @@ def embedding_choice() -> str:
     rows = []
     for model, found in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
         spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
-        rows.append([LABELS.get(model, model), f"{np.mean(found):.4f}{spread}", f"{len(found)}"])
+        rows.append([label_of(model), f"{np.mean(found):.4f}{spread}", f"{len(found)}"])
     return table(["Embedding", "CRPS over traffic, validation", "Seeds"], rows)
 
 

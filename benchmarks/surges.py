@@ -36,7 +36,7 @@ from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import CheckpointConfig, read_metrics
-from lecdiff_core.results import OURS
+from lecdiff_core.names import OURS
 from lecdiff_core.surges import LEADS, Found, find, gather
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, Parts, parts_of, train
 
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     yardstick = adaptive_climatology(city, panel, split)
     begin = split.validation.start
     deviations = {
-        "lec-diff": gather(lec_diff, begin, report=told).deviation,
+        OURS: gather(lec_diff, begin, report=told).deviation,
         "seasonal-residual": gather(yardstick, begin, report=told).deviation,
         "z-score": z_scores(panel, split),
     }
@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
     ]
     inside = {
         name: coverage(forecaster, split, planted)
-        for name, forecaster in (("lec-diff", lec_diff), ("adaptive-climatology", yardstick))
+        for name, forecaster in ((OURS, lec_diff), ("adaptive-climatology", yardstick))
     }
     document = {
         "city": city.meta.name,

@@ -32,8 +32,9 @@ from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import Scores
-from lecdiff_core.models.catalogue import SLOW, build, entry, runnable, seen
+from lecdiff_core.models.catalogue import build, entry, runnable, seen
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.names import OURS, SLOW, YARDSTICKS
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import is_current
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
@@ -41,8 +42,7 @@ from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 PROTOCOL = 1
 SAMPLES = 100
 SLOW_SAMPLES, SLOW_ORIGINS, SLOW_SEEDS = 20, 4, 1
-YARDSTICKS = ("seasonal-naive", "climatology", "adaptive-climatology")
-DEFAULT_MODELS = ("lec-diff", *YARDSTICKS)
+DEFAULT_MODELS = (OURS, *YARDSTICKS)
 ALL_MODELS = ("all",)  # in place of names: every model that the city can be measured with
 
 

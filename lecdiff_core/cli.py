@@ -20,6 +20,7 @@ import typer
 
 from lecdiff_core import __version__
 from lecdiff_core.errors import INTERRUPTED, NOTHING_MADE, USERS_MISTAKE, UserError
+from lecdiff_core.names import PREFERRED
 from lecdiff_core.progress import Report
 
 SECONDS_BETWEEN_LINES = 30
@@ -153,7 +154,7 @@ def import_(
 @app.command()
 def train(
     city: CityFolder,
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = PREFERRED,
     preset: Annotated[
         Literal["default", "paper"], typer.Option(help="paper: the plain form of the paper.")
     ] = "default",
@@ -181,7 +182,7 @@ def train(
 def forecast(
     city: CityFolder,
     out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = PREFERRED,
     start: Annotated[str | None, typer.Option(help="Time of the first step, ISO 8601; else after the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="Intervals to forecast; else 24 hours.")] = None,
     samples: Annotated[int, typer.Option(help="Futures drawn.")] = 100,
@@ -258,7 +259,7 @@ def benchmark(
 def surges(
     city: CityFolder,
     out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "lec-diff",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = PREFERRED,
     since: Annotated[
         str | None,
         typer.Option(help="Look from this time on, ISO 8601; else from the end of what the model learned from."),

@@ -24,6 +24,7 @@ from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.catalogue import entry, seen
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_model
 from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
+from lecdiff_core.names import PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source
 
@@ -55,7 +56,7 @@ class Forecaster:
         self._levels: dict[int, Tensor] = {}
 
     @classmethod
-    def load(cls, city: City, model: str = "lec-diff", device: str = "auto") -> "Forecaster":
+    def load(cls, city: City, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
         """Load a saved model. Raises UserError where it is missing, damaged, or made for another interval, unit or encoder."""
         folder = city.model_folder(model)
         loaded, config = load_model(folder)

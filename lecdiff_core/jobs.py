@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lecdiff_core.city.layout import SURGES_FILE, UNFINISHED_FILE
 from lecdiff_core.city.locks import working
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import OURS, PAPER, PREFERRED
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ PRESETS = ("default", "paper")
 
 def train(
     city: "City",
-    model: str = "lec-diff",
+    model: str = PREFERRED,
     preset: str = "default",
     device: str = "auto",
     seed: int = 0,
@@ -47,9 +48,9 @@ def train(
 
     if preset not in PRESETS:
         raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
-    if preset == "paper" and model != "lec-diff":
+    if preset == "paper" and model != OURS:
         raise UserError(f"the paper preset is a form of lec-diff; {model!r} has only the default preset")
-    name = "lec-diff-paper" if preset == "paper" else model
+    name = PAPER if preset == "paper" else model
     where = choose_device(device)
     chosen = entry(name)
     history.require("benchmark" if protocol else "train", city)
@@ -84,7 +85,7 @@ def train(
 
 def forecast(
     city: "City",
-    model: str = "lec-diff",
+    model: str = PREFERRED,
     start: "pd.Timestamp | str | None" = None,
     steps: int | None = None,
     samples: int = 100,
@@ -128,7 +129,7 @@ def benchmark(
 def surges(
     city: "City",
     out: Path,
-    model: str = "lec-diff",
+    model: str = PREFERRED,
     since: "pd.Timestamp | str | None" = None,
     false_alarms_per_day: float = 1.0,
     device: str = "auto",

@@ -14,48 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lecdiff_core.bounded import read_json
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import label_of
 
-OURS = "lec-diff"
-LABELS = {
-    "lec-diff": "LEC-Diff",
-    "lec-diff-paper": "LEC-Diff, the paper's form",
-    "lec-diff-ar": "Autoregressive decoder",
-    "drop-sgf": "Drop SGF (no graph)",
-    "keep-anomalies": "Anomalies kept in the history",
-    "drop-gei": "Drop GEI (no surroundings)",
-    "shuffled-gei": "Shuffled GEI (another station's surroundings)",
-    "lec-diff-image": "Image embedding alone",
-    "lec-diff-text": "Text embedding alone",
-    "lec-diff-unified": "Image + text embedding",
-    "lstm": "LSTM",
-    "stgcn": "STGCN",
-    "stid": "STID",
-    "lstm+prior": "LSTM + seasonal mean",
-    "stgcn+prior": "STGCN + seasonal mean",
-    "stid+prior": "STID + seasonal mean",
-    "wavenet": "WaveNet",
-    "tmaf": "TMAF",
-    "timegrad": "TimeGrad",
-    "deepar": "DeepAR (GluonTS)",
-    "patchtst": "PatchTST (GluonTS)",
-    "lightgbm": "LightGBM quantiles",
-    "statsforecast": "Statistical (statsforecast)",
-    "adaptive-climatology": "Adaptive climatology",
-    "climatology": "Climatology",
-    "seasonal-naive": "Same time yesterday",
-}
 SAMPLER_LABELS = {"ancestral": "Ancestral (DDPM)", "ddim": "DDIM", "heun": "Heun", "dpm-solver": "DPM-Solver++"}
-# LEC-Diff with something taken out or exchanged.
-ABLATIONS = (
-    "drop-sgf",
-    "keep-anomalies",
-    "drop-gei",
-    "shuffled-gei",
-    "lec-diff-image",
-    "lec-diff-text",
-    "lec-diff-unified",
-    "lec-diff-ar",
-)
 CITIES = ("milan", "nanjing", "demo")  # of the committed tables
 LATENCY_FILES = ("latency.json", "latency-gpu.json", "peers/latency.json")
 
@@ -209,7 +170,7 @@ class Model:
     @property
     def label(self) -> str:
         """Its name for people."""
-        return LABELS.get(self.name, self.name)
+        return label_of(self.name)
 
     def mean(self, score: str) -> float:
         """A score's mean over seeds; NaN where a seed lacks it."""

@@ -29,8 +29,8 @@ from lecdiff_core.environment.description import current_descriptions, read_desc
 from lecdiff_core.environment.embed import stations_to_embed
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import label_of
 from lecdiff_core.provenance import is_current, source_in
-from lecdiff_core.results import LABELS
 
 State = Literal["missing", "partial", "done", "outdated"]
 
@@ -61,7 +61,7 @@ class SavedModel:
     @property
     def label(self) -> str:
         """Its name for people."""
-        return _label(self.name)
+        return label_of(self.name)
 
 
 def steps(city: City) -> dict[str, Step]:
@@ -78,10 +78,6 @@ def steps(city: City) -> dict[str, Step]:
         _surges(city, models),
     ]
     return {step.name: step for step in found}
-
-
-def _label(model: str) -> str:
-    return LABELS.get(model, model)
 
 
 # ---- surroundings
@@ -223,7 +219,7 @@ def _forecast(city: City, models: list[SavedModel]) -> Step:
         return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
     current = {name: _forecast_is_current(city, name, file) for name, file in there.items()}
     named_first = [name for name, known in current.items() if known] or list(there)
-    told = f"The 24 hours after the data, forecast by {named([_label(name) for name in named_first])}."
+    told = f"The 24 hours after the data, forecast by {named([label_of(name) for name in named_first])}."
     if any(current.values()):
         return Step("forecast", "done", told, needs)
     if None in current.values():
@@ -245,7 +241,7 @@ def _benchmark(city: City) -> Step:
         if not results:
             continue
         current = [_measured_now(result, part, city) for result in results]
-        measured = list(dict.fromkeys(_label(str(result.get("model"))) for result in results))
+        measured = list(dict.fromkeys(label_of(str(result.get("model"))) for result in results))
         unknown = " It is not known from which data." if None in current else ""
         told.append(f"On the {part} part: {named(measured, 6)}.{unknown}")
         outdated |= False in current

@@ -45,6 +45,7 @@ from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph
 from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.checkpoint import read_metrics, source_now
+from lecdiff_core.names import PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source, is_current, source_of, stamped
 from lecdiff_core.training import Parts, parts_of
@@ -187,7 +188,7 @@ class Surges:
 
 def find_surges(
     city: City,
-    model: str = "lec-diff",
+    model: str = PREFERRED,
     since: pd.Timestamp | str | None = None,
     device: str = "auto",
     report: Report = silent,

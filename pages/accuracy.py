@@ -11,10 +11,9 @@ import streamlit as st
 from lecdiff_core import results
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import ABLATIONS, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY, label_of
 from lecdiff_core.results import (
-    ABLATIONS,
     CITIES,
-    OURS,
     Benchmark,
     Conditions,
     LatencyRun,
@@ -29,7 +28,6 @@ from pages.parts.cities import Place
 from pages.parts.formats import escaped, literal
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
-YARDSTICK = "seasonal-naive"
 MAP_HEIGHT = 400
 SHOWN_HOURS = 4  # models in the chart by hour
 T = TypeVar("T")
@@ -231,8 +229,8 @@ def show_hours(models: dict[str, Model], focus: Model) -> None:
     if not focus.by_hour:
         return
     others = [model for name, model in models.items() if model is not focus and name not in ABLATIONS and model.by_hour]
-    best = [model for model in others if model.name != YARDSTICK][: SHOWN_HOURS - 2]
-    shown = [focus, *best, *(model for model in others if model.name == YARDSTICK)]
+    best = [model for model in others if model.name != YESTERDAY][: SHOWN_HOURS - 2]
+    shown = [focus, *best, *(model for model in others if model.name == YESTERDAY)]
     figure("Error by hour of day", accuracy_charts.by_hour(shown), findings.hours(focus), "hours")
 
 
@@ -271,7 +269,7 @@ def show_unseen(benchmark: Benchmark, seen: Model) -> None:
     order = [seen.name, *(name for name in found[there[-1]] if name != seen.name and name not in ABLATIONS)][
         :SHOWN_HOURS
     ]
-    bars = {results.LABELS.get(name, name): [found[condition].get(name) for condition in there] for name in order}
+    bars = {label_of(name): [found[condition].get(name) for condition in there] for name in order}
     told = findings.unseen(
         seen,
         [
@@ -327,7 +325,11 @@ def show_studies() -> None:
 
 def show_surroundings(effect: Benchmark) -> None:
     """LEC-Diff with a station's surroundings, another's, and none."""
-    names = [name for name in (OURS, "shuffled-gei", "drop-gei") if name in results.models(effect.results)]
+    names = [
+        name
+        for name in (OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS)
+        if name in results.models(effect.results)
+    ]
     settings = {
         "their whole history": results.WHOLE,
         "only a day of history": Conditions(history_hours=SHORT_HISTORY),
@@ -336,7 +338,11 @@ def show_surroundings(effect: Benchmark) -> None:
     }
     found = {name: results.models(effect.results, setting) for name, setting in settings.items()}
     there = [name for name, models in found.items() if models]
-    words = {OURS: "the station's surroundings", "shuffled-gei": "another station's", "drop-gei": "none"}
+    words = {
+        OURS: "the station's surroundings",
+        WITH_OTHERS_SURROUNDINGS: "another station's",
+        WITHOUT_SURROUNDINGS: "none",
+    }
     bars = {words[name]: [found[condition].get(name) for condition in there] for name in names}
     sentence = _worth_of_surroundings(
         {condition: found[condition] for condition in dict.fromkeys((there[0], there[-1]))}
@@ -348,7 +354,7 @@ def _worth_of_surroundings(found: dict[str, dict[str, Model]]) -> str:
     """What knowing them is worth under each condition."""
     told = []
     for condition, models in found.items():
-        others = [models[name] for name in ("drop-gei", "shuffled-gei") if name in models]
+        others = [models[name] for name in (WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS) if name in models]
         if OURS in models and others:
             spoken = f"For stations {condition}" if condition.startswith("never") else f"With {condition}"
             told.append(findings.surroundings(models[OURS], others, spoken))
@@ -377,13 +383,10 @@ def show_latency(study: LatencyStudy) -> None:
         return
     series: dict[str, list[LatencyRun]] = {}
     for run in sorted(study.networks, key=lambda run: run.model != OURS):
-        series.setdefault(f"{results.LABELS.get(run.model, run.model)}, {run.device}", []).append(run)
+        series.setdefault(f"{label_of(run.model)}, {run.device}", []).append(run)
     largest = max(ours, key=lambda run: (run.device.startswith("CPU"), run.stations))
     others = {run.model: run for run in study.networks if run.model != OURS and run.device == largest.device}
-    beside = [
-        (results.LABELS.get(name, name), run.us_per_station_step / largest.us_per_station_step)
-        for name, run in others.items()
-    ]
+    beside = [(label_of(name), run.us_per_station_step / largest.us_per_station_step) for name, run in others.items()]
     told = findings.latency(largest, study.samples, beside, study.singles)
     figure("How long a forecast takes", accuracy_charts.latency(series), told, "latency")
 

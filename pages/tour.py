@@ -13,7 +13,8 @@ from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.description import Description
 from lecdiff_core.errors import UserError
-from lecdiff_core.results import OURS, models
+from lecdiff_core.names import OURS
+from lecdiff_core.results import models
 from pages.parts import (
     accuracy_charts,
     charts,

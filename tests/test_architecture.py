@@ -17,7 +17,7 @@ FLOORS = (
     ("environment", "fusion", "diffusion"),
     ("city",),
     ("forecast", "metrics", "conformal", "results", "tables"),
-    ("devices", "assets", "processes", "provenance", "addresses"),
+    ("devices", "assets", "processes", "provenance", "names", "addresses"),
     ("bounded", "errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.

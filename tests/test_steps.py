@@ -107,7 +107,7 @@ def made_in(city: City) -> None:
     """Train a formula, and forecast, measure and search by it, as the Data page does."""
     jobs.train(city, "climatology", device="cpu")
     out = forecast_file(city.path, "climatology")
-    write_forecast(jobs.forecast(city, "climatology", device="cpu")[0], out)
+    write_forecast(jobs.forecast(city, "climatology", device="cpu"), out)
     jobs.benchmark(city, benchmark_file(city.path, "test"), models=["climatology"], seeds=1, device="cpu")
     jobs.surges(city, city.path / SURGES_FILE, "climatology", device="cpu")
 

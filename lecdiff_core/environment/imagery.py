@@ -27,6 +27,7 @@ from lecdiff_core.city.storage import below, replacing
 from lecdiff_core.environment import geotiff, wayback
 from lecdiff_core.environment.images import ImageError, read_image
 from lecdiff_core.environment.jsonl import append_record, read_records
+from lecdiff_core.environment.terms import CONSENT, INSTEAD, POWERED_BY_ESRI, STATEMENT
 from lecdiff_core.environment.tiles import TileCache, Window, choose_zoom, cut, fetch_tiles, window
 from lecdiff_core.environment.web import Web, WebError, redacted
 from lecdiff_core.errors import UserError
@@ -35,15 +36,12 @@ from lecdiff_core.progress import Report, silent
 ARCGIS = "arcgis"
 METRES = 640.0  # a side of a chip, where nothing else is said
 ARCGIS_URL = "https://services.arcgisonline.com/ArcGIS/rest/services/World_Imagery/MapServer"
-POWERED_BY_ESRI = "Powered by Esri"
 DEEPEST_ZOOM = 19
 RECIPE = 1  # raise when the same settings give other pixels
 JPEG_QUALITY = 92
 TERMS = (
-    "Esri's terms do not allow automated fetching of ArcGIS Online imagery without Esri's consent: with --accept-terms "
-    "you state that you have that consent or a licence that covers it, and that its attribution is shown with every "
-    "chip; alternatives: your own orthophotos or open Sentinel-2 imagery (--source FILE.tif), or a tile server you may "
-    "use (--source https://…/{z}/{x}/{y}.jpg)"
+    f"{CONSENT}: with --accept-terms {STATEMENT}; alternatives: {INSTEAD} (--source FILE.tif), or a tile server you may use "
+    "(--source https://…/{z}/{x}/{y}.jpg)"
 )
 
 

@@ -21,7 +21,7 @@ from lecdiff_core.models.timegrad import timegrad_config
 from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
-from lecdiff_core.results import OURS
+from lecdiff_core.names import OF_SURROUNDINGS, OURS
 
 SHUFFLE_SEED = 0
 
@@ -138,10 +138,6 @@ MODELS: dict[str, Entry] = {
     "climatology": _with_stations(Climatology),
     "adaptive-climatology": _plain(AdaptiveClimatology),
 }
-# Too slow for a whole test table on a small machine: measured on part of it (measurement protocol, version 1).
-SLOW = ("lec-diff-paper", "lec-diff-ar", "timegrad")
-# What measures the part of the environment: only for cities with embeddings.
-OF_ENVIRONMENT = ("drop-gei", "shuffled-gei", "lec-diff-image", "lec-diff-text", "lec-diff-unified")
 
 
 def runnable(city: City) -> tuple[str, ...]:
@@ -150,7 +146,7 @@ def runnable(city: City) -> tuple[str, ...]:
     return tuple(
         name
         for name, model in MODELS.items()
-        if city.steps_per_day >= model.least_steps and (embedded or name not in OF_ENVIRONMENT)
+        if city.steps_per_day >= model.least_steps and (embedded or name not in OF_SURROUNDINGS)
     )
 
 

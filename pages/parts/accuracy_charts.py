@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lecdiff_core.results import ABLATIONS, OURS, SAMPLER_LABELS, LatencyRun, Model, verdict
+from lecdiff_core.names import NAMES
+from lecdiff_core.results import SAMPLER_LABELS, LatencyRun, Model, verdict
 from pages.parts import colours, formats
 from pages.parts.charts import BELOW
 from pages.parts.findings import OUTCOMES
@@ -14,8 +15,6 @@ from pages.parts.formats import escaped
 ROW = 27  # pixels a model
 HEIGHT = 300
 ERROR = "error, % of the traffic"
-FORMULAS = ("adaptive-climatology", "climatology", "seasonal-naive")
-LIBRARIES = ("deepar", "patchtst", "lightgbm", "statsforecast")
 GROUPS = {  # symbol and number of the colour
     "LEC-Diff": ("circle", 0),
     "LEC-Diff with a part changed": ("circle-open", 0),
@@ -23,18 +22,13 @@ GROUPS = {  # symbol and number of the colour
     "other libraries": ("diamond", 2),
     "formulas": ("triangle-up", 8),
 }
+GROUP_OF_ROLE = dict(zip(("form", "part changed", "network", "library", "formula"), GROUPS, strict=True))
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def group(name: str) -> str:
     """The group that a model is shown in."""
-    if name.startswith(OURS) and name not in ABLATIONS:
-        return "LEC-Diff"
-    if name in ABLATIONS:
-        return "LEC-Diff with a part changed"
-    if name in FORMULAS:
-        return "formulas"
-    return "other libraries" if name in LIBRARIES else "networks"
+    return GROUP_OF_ROLE[NAMES[name].role] if name in NAMES else "networks"
 
 
 def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:

@@ -4,23 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.results import ABLATIONS, OURS, SAMPLER_LABELS, LatencyRun, Model, SamplerRun, Verdict, verdict
+from lecdiff_core.names import ABLATIONS, NAMES, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS
+from lecdiff_core.results import SAMPLER_LABELS, LatencyRun, Model, SamplerRun, Verdict, verdict
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
 UNTOLD = 5e-4  # relative change that rounds to nothing
 ENOUGH = 0.01  # relative excess up to which fewer denoising steps are enough
 OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
-CHANGED = {  # what an ablation did, to follow "the error rises"
-    "drop-sgf": "without the graph that ties stations together",
-    "drop-gei": "without knowing the surroundings",
-    "shuffled-gei": "with another station's surroundings",
-    "lec-diff-image": "with the image's embedding alone",
-    "lec-diff-text": "with the text's embedding alone",
-    "lec-diff-unified": "with image and text embedded together",
-    "keep-anomalies": "when anomalous stretches of the past count like all else",
-    "lec-diff-ar": "when the day is denoised step by step",
-}
 
 
 def percent(part: float) -> str:
@@ -75,9 +66,14 @@ def ablations(ours: Model, changed: Sequence[Model]) -> str:
     for model in changed:
         said = verdict(ours, model)
         much = "" if said.outcome == "tie" else f" ({percent(1 / (1 + said.change) - 1)})"
-        found[said.outcome].append(f"{CHANGED.get(model.name, f'as {model.label}')}{much}")
+        found[said.outcome].append(f"{_changed(model)}{much}")
     openings = {"win": "The error rises", "loss": "The error falls", "tie": "It is a tie"}
     return " ".join(f"{openings[outcome]} {joined(parts)}." for outcome, parts in found.items() if parts)
+
+
+def _changed(model: Model) -> str:
+    """What was changed in LEC-Diff, to follow "the error rises"."""
+    return NAMES[model.name].change if model.name in ABLATIONS else f"as {model.label}"
 
 
 def calibration(model: Model) -> str:
@@ -153,7 +149,7 @@ def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
 
 def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     """Whether knowing the surroundings lowers the error under a condition."""
-    against = {"drop-gei": "not knowing them", "shuffled-gei": "being told another station's"}
+    against = {WITHOUT_SURROUNDINGS: "not knowing them", WITH_OTHERS_SURROUNDINGS: "being told another station's"}
     meaning = {"win": "a clear gain", "tie": "a tie", "loss": "a clear loss"}
     parts = []
     for other in others:

@@ -11,9 +11,9 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import PREFERRED
 from pages.parts.cities import Stamp, stamp
 
-PREFERRED = "lec-diff"
 SAMPLES = 100
 PAST_DAYS = 7
 

@@ -17,7 +17,7 @@ from PIL import Image
 from lecdiff_core.addresses import AllowedHosts, refused, tile_url
 from lecdiff_core.city.folder import City, CityMeta, read_meta
 from lecdiff_core.city.layout import TILES_FOLDER
-from lecdiff_core.environment.imagery import POWERED_BY_ESRI
+from lecdiff_core.environment.terms import ESRI_SOURCES, POWERED_BY_ESRI
 from lecdiff_core.errors import UserError
 from pages.parts import places
 from pages.parts.cities import Place
@@ -27,7 +27,6 @@ TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; 
 BACKGROUND = "#1b2a33"
 DEEPEST = 19
 MEAN_TILES, SHADE = 16, 0.6  # tiles whose mean colour the ground around them has, and how dark it is beside theirs
-ESRI_SOURCES = "Esri, Vantor, Earthstar Geographics, and the GIS User Community"
 
 PROBED_ZOOM = 12
 # Asked for in the browser, since that is where the tiles are fetched.

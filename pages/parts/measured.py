@@ -8,6 +8,7 @@ from lecdiff_core import results
 from lecdiff_core.assets import assets_folder, results_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import benchmark_file
+from lecdiff_core.names import OURS
 from lecdiff_core.results import Benchmark, LatencyStudy, SamplerStudy
 from pages.parts import cities
 from pages.parts.cities import Stamp
@@ -28,7 +29,7 @@ def of_city(city: City) -> Benchmark | None:
 def station_errors(city: City) -> dict[str, float]:
     """Error of each station of the open city under LEC-Diff; empty where it was not measured. Raises UserError."""
     found = of_city(city)
-    ours = results.models(found.results).get(results.OURS) if found else None
+    ours = results.models(found.results).get(OURS) if found else None
     known = set(city.station_ids)
     return {name: error for name, error in ours.by_station.items() if name in known} if ours else {}
 

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.environment.terms import IMAGERY_NAME
 from lecdiff_core.errors import UserError
 from pages.parts import (
     charts,
@@ -54,9 +55,7 @@ def about(city: City) -> None:
         "Time zone": city.meta.timezone,
         "Unit": formats.rate(city.meta.unit or "traffic", city.interval),
         "Coordinates": COORDINATES[city.meta.coordinates],
-        "Imagery": {"arcgis": "ArcGIS World Imagery", "local": "in the city folder"}.get(
-            city.meta.imagery, "tile server"
-        ),
+        "Imagery": {"arcgis": IMAGERY_NAME, "local": "in the city folder"}.get(city.meta.imagery, "tile server"),
         "Models": ", ".join(city.models()) or "none yet",
         "Folder": str(city.path),
     }

@@ -17,8 +17,9 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import BENCHMARKS_FOLDER, CHIPS_FOLDER, DESCRIPTIONS_FILE, SURGES_FILE, forecast_file
 from lecdiff_core.environment.costs import Estimate
 from lecdiff_core.environment.instruction import instruction_names
+from lecdiff_core.environment.terms import CONSENT, IMAGERY_NAME, INSTEAD, STATEMENT
 from lecdiff_core.errors import UserError
-from lecdiff_core.results import LABELS
+from lecdiff_core.names import OURS, PAPER, PREFERRED, YARDSTICKS, label_of
 from lecdiff_core.steps import SavedModel
 from pages.parts import cities, jobs, uploads
 from pages.parts.cities import Stamp
@@ -26,19 +27,15 @@ from pages.parts.formats import literal
 
 IN_CITY = "../.."  # from a job's folder
 TERMS = (
-    "Esri's terms do not allow automated fetching of ArcGIS Online imagery without Esri's consent. Looking at the map is "
-    "ordinary use; fetching an image for every station is not. By ticking the box you state that you have that consent, or a "
-    "licence that covers it, and that the attribution is shown with every image (this application does so). Without it: use "
-    "your own orthophotos or open Sentinel-2 imagery as a GeoTIFF, or a tile server that you may use."
+    f"{CONSENT}. Looking at the map is ordinary use; fetching an image for every station is not. By ticking the box {STATEMENT} "
+    f"(this application does so). Without it: use {INSTEAD} as a GeoTIFF, or a tile server that you may use."
 )
-SOURCES = {"arcgis": "ArcGIS World Imagery", "tiles": "A tile server", "raster": "A GeoTIFF of your own"}
+SOURCES = {"arcgis": IMAGERY_NAME, "tiles": "A tile server", "raster": "A GeoTIFF of your own"}
 PROVIDERS = {"offline": "Without a language model, from what the image measures", "openai": "A language model"}
 INSTRUCTIONS = {"short": "Short", "standard": "Standard", "infrastructure": "Detailed, with infrastructure"}
 DEVICES = {"auto": "The fastest there is", "cpu": "Processor (CPU)", "cuda": "Graphics card (CUDA)"}
 USES = {"newest": "All but the last tenth, for use", "protocol": "The first 70 %, as models are measured"}
 PARTS = {"validation": "Validation folds, to choose between models", "test": "Test part, to report"}
-PAPER = "lec-diff-paper"
-PREFERRED = "lec-diff"
 
 
 def _start(city: City, step: str, options: Sequence[str], blocked: str, label: str) -> None:
@@ -254,16 +251,12 @@ def _catalogue() -> list[str]:
     return list(MODELS)
 
 
-def _label(model: str) -> str:
-    return LABELS.get(model, model)
-
-
 def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
     """Which model, where, from which seed."""
     names = _catalogue()
     first, second, third = st.columns([3, 3, 2], gap="small")
     with first:
-        model = st.selectbox("Model", names, index=names.index(PREFERRED), format_func=_label, key="train_model")
+        model = st.selectbox("Model", names, index=names.index(PREFERRED), format_func=label_of, key="train_model")
     with second:
         device = _device("train")
     seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help="Of all that is random.")
@@ -279,7 +272,7 @@ def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: 
         disabled=bool(history.lacking("benchmark", history.days_of(city))),
         horizontal=True,
     )
-    which = ["--model=lec-diff", "--preset=paper"] if model == PAPER else [f"--model={model}"]
+    which = [f"--model={OURS}", "--preset=paper"] if model == PAPER else [f"--model={model}"]
     _start(
         city,
         "train",
@@ -294,7 +287,7 @@ def _saved(models: list[SavedModel], step: str) -> str | None:
     if not names:
         return None
     index = names.index(PREFERRED) if PREFERRED in names else 0
-    return st.selectbox("Model", names, index=index, format_func=_label, key=f"{step}_model")
+    return st.selectbox("Model", names, index=index, format_func=label_of, key=f"{step}_model")
 
 
 def forecast(city: City, models: list[SavedModel], blocked: str) -> None:
@@ -322,8 +315,8 @@ def benchmark(city: City, models: list[SavedModel], blocked: str) -> None:  # no
     names = _catalogue()
     part = st.radio("Measured on", list(PARTS), format_func=PARTS.__getitem__, key="benchmark_part")
     left, right = st.columns([5, 2], gap="small")
-    usual = [name for name in (PREFERRED, "seasonal-naive", "climatology", "adaptive-climatology") if name in names]
-    chosen = left.multiselect("Models", names, usual, format_func=_label, key="benchmark_models")
+    usual = [name for name in (PREFERRED, *YARDSTICKS) if name in names]
+    chosen = left.multiselect("Models", names, usual, format_func=label_of, key="benchmark_models")
     seeds = right.number_input("Trainings a model", 1, 10, 1, key="benchmark_seeds", help="Each from another seed.")
     words = [f"--part={part}", f"--models={','.join(chosen)}", f"--seeds={seeds}"]
     words.append(f"--out={IN_CITY}/{BENCHMARKS_FOLDER}/{part}.json")

@@ -7,6 +7,7 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.names import OURS, label_of
 from lecdiff_core.surges import Surges
 from pages.parts import colours, formats, imagery, places
 from pages.parts import map as station_map
@@ -22,8 +23,8 @@ AROUND = pd.Timedelta("18h")
 MAP_HEIGHT = 380
 STATIONS = "surging"
 NEARBY = 400  # other stations drawn on the map
-DETECTORS = {"lec-diff": "LEC-Diff", "seasonal-residual": "Seasonal residual", "z-score": "Z-score"}
-LOOKS = {"lec-diff": ("circle", 0), "seasonal-residual": ("square", 2), "z-score": ("diamond", 5)}
+DETECTORS = {OURS: label_of(OURS), "seasonal-residual": "Seasonal residual", "z-score": "Z-score"}
+LOOKS = {OURS: ("circle", 0), "seasonal-residual": ("square", 2), "z-score": ("diamond", 5)}
 
 
 def heat_map(

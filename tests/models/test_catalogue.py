@@ -10,8 +10,9 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.environment.table import EnvironmentTable, read_panel, write_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.models.catalogue import MODELS, OF_ENVIRONMENT, SLOW, build, entry, runnable, seen
+from lecdiff_core.models.catalogue import MODELS, build, entry, runnable, seen
 from lecdiff_core.models.lecdiff import LecDiff
+from lecdiff_core.names import NAMES, OF_SURROUNDINGS
 from lecdiff_core.training import RECIPES, Recipe
 from tests.models.test_all_models import panel
 
@@ -36,8 +37,8 @@ def test_every_model_has_a_recipe_and_a_view_that_changes_nothing_but_the_enviro
     assert (view.station_ids, view.holidays) == (given.station_ids, given.holidays)
 
 
-def test_ablations_are_names_of_the_catalogue() -> None:
-    assert {*OF_ENVIRONMENT, *SLOW} <= MODELS.keys()
+def test_every_model_has_a_name_for_people_and_every_other_name_is_of_another_library() -> None:
+    assert set(MODELS) == {name for name, named in NAMES.items() if named.role != "library"}
 
 
 def test_drop_gei_and_the_baselines_see_no_environment() -> None:
@@ -71,7 +72,7 @@ def test_drop_sgf_forecasts_every_station_alone() -> None:
 
 
 def test_a_city_without_embeddings_runs_all_but_what_measures_them(little_city: City) -> None:
-    assert set(runnable(little_city)) == MODELS.keys() - set(OF_ENVIRONMENT)
+    assert set(runnable(little_city)) == MODELS.keys() - set(OF_SURROUNDINGS)
     embed(little_city)
     assert set(runnable(little_city)) == MODELS.keys()
 

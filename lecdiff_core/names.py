@@ -1,0 +1,83 @@
+"""The models by name: what each is called, what it is beside LEC-Diff, and so in which tables it stands; each said here only.
+
+How they are built is told by models/catalogue.py; this needs no model to be loaded.
+"""
+
+from typing import Literal, NamedTuple
+
+Role = Literal["form", "part changed", "network", "library", "formula"]
+
+
+class Named(NamedTuple):
+    """One model for people.
+
+    role: LEC-Diff in one of its forms; LEC-Diff with a part changed, told by `change` after "the error rises …"; a network or a
+    formula of this project; a model of another library, which only benchmarks run.
+    slow: measured on a part of a test table only (measurement protocol, version 1).  surroundings: measures what embeddings
+    are worth, so that a city must have some.
+    """
+
+    label: str
+    role: Role
+    change: str = ""
+    slow: bool = False
+    surroundings: bool = False
+
+
+OURS = "lec-diff"
+PAPER = "lec-diff-paper"
+WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS = "drop-gei", "shuffled-gei"
+YESTERDAY = "seasonal-naive"
+PREFERRED = OURS  # what is used where no model is named
+NAMES: dict[str, Named] = {
+    OURS: Named("LEC-Diff", "form"),
+    PAPER: Named("LEC-Diff, the paper's form", "form", slow=True),
+    "drop-sgf": Named("Drop SGF (no graph)", "part changed", "without the graph that ties stations together"),
+    "keep-anomalies": Named(
+        "Anomalies kept in the history", "part changed", "when anomalous stretches of the past count like all else"
+    ),
+    WITHOUT_SURROUNDINGS: Named(
+        "Drop GEI (no surroundings)", "part changed", "without knowing the surroundings", surroundings=True
+    ),
+    WITH_OTHERS_SURROUNDINGS: Named(
+        "Shuffled GEI (another station's surroundings)",
+        "part changed",
+        "with another station's surroundings",
+        surroundings=True,
+    ),
+    "lec-diff-image": Named(
+        "Image embedding alone", "part changed", "with the image's embedding alone", surroundings=True
+    ),
+    "lec-diff-text": Named(
+        "Text embedding alone", "part changed", "with the text's embedding alone", surroundings=True
+    ),
+    "lec-diff-unified": Named(
+        "Image + text embedding", "part changed", "with image and text embedded together", surroundings=True
+    ),
+    "lec-diff-ar": Named("Autoregressive decoder", "part changed", "when the day is denoised step by step", slow=True),
+    "lstm": Named("LSTM", "network"),
+    "stgcn": Named("STGCN", "network"),
+    "stid": Named("STID", "network"),
+    "lstm+prior": Named("LSTM + seasonal mean", "network"),
+    "stgcn+prior": Named("STGCN + seasonal mean", "network"),
+    "stid+prior": Named("STID + seasonal mean", "network"),
+    "wavenet": Named("WaveNet", "network"),
+    "tmaf": Named("TMAF", "network"),
+    "timegrad": Named("TimeGrad", "network", slow=True),
+    "deepar": Named("DeepAR (GluonTS)", "library"),
+    "patchtst": Named("PatchTST (GluonTS)", "library"),
+    "lightgbm": Named("LightGBM quantiles", "library"),
+    "statsforecast": Named("Statistical (statsforecast)", "library"),
+    YESTERDAY: Named("Same time yesterday", "formula"),
+    "climatology": Named("Climatology", "formula"),
+    "adaptive-climatology": Named("Adaptive climatology", "formula"),
+}
+YARDSTICKS = tuple(name for name, model in NAMES.items() if model.role == "formula")
+ABLATIONS = tuple(name for name, model in NAMES.items() if model.role == "part changed")
+SLOW = tuple(name for name, model in NAMES.items() if model.slow)
+OF_SURROUNDINGS = tuple(name for name, model in NAMES.items() if model.surroundings)
+
+
+def label_of(name: str) -> str:
+    """What a model is called; its own name where it is not known here."""
+    return NAMES[name].label if name in NAMES else name
