@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from lecdiff_core.city import history
+from lecdiff_core.city.extent import Extent, extent_of
 from lecdiff_core.city.folder import City, Coordinates, named
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, ENVIRONMENT_FILE, FORECASTS_FOLDER, META_FILE
 from lecdiff_core.city.observed import gaps, silent_sentence, silent_since, young, young_sentence
@@ -29,6 +30,7 @@ class CitySummary(BaseModel):
     unit: str
     holidays: int
     coordinates: Coordinates
+    extent: Extent | None  # of the stations, None where places are not real or not known
     generator: str | None
     stations: int
     steps: int
@@ -54,6 +56,7 @@ class CitySummary(BaseModel):
         return [
             f"{self.name}{demo}",
             f"stations: {self.stations}, {PLACES[self.coordinates]}",
+            *([f"places: {self.extent}"] if self.extent else []),
             f"traffic: {self.steps} intervals of {self.interval}, {self.start.isoformat()} to {self.end.isoformat()} "
             f"({self.timezone}), {self.holidays} holidays",
             f"level: {self.mean:,.4g} {self.unit} a station and interval".replace("  ", " "),
@@ -96,6 +99,7 @@ def summarise(city: City) -> CitySummary:
         unit=city.meta.unit,
         holidays=len(city.meta.holidays),
         coordinates=city.meta.coordinates,
+        extent=extent_of(city),
         generator=city.meta.generator,
         stations=len(city.station_ids),
         steps=len(city.traffic),

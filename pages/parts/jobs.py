@@ -219,6 +219,10 @@ def _imported(told: dict) -> str:
         "Rows left out": f"{report.rows_dropped:,}",
         "Traffic in all": formats.amount(report.total, report.unit),
     }
+    if report.extent:
+        place = report.extent
+        facts["Centre"] = formats.position(place.lon, place.lat)
+        facts["Extent"] = " × ".join(formats.distance(1000 * km) for km in (place.width_km, place.height_km))
     left_out = {
         "Stations without traffic": report.stations_without_traffic,
         "Traffic without a station": report.traffic_without_station,

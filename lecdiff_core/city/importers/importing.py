@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from lecdiff_core.city.extent import Extent, extent_of
 from lecdiff_core.city.folder import (
     City,
     CityMeta,
@@ -22,7 +23,7 @@ from lecdiff_core.city.folder import (
     validate_stations,
     write_city,
 )
-from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, wide
+from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, whereabouts, wide
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
 from lecdiff_core.city.importers.stamps import check_format
@@ -120,6 +121,7 @@ class ImportReport(BaseModel):
     traffic_without_station: Named
     rows_dropped: int  # of traffic without a station
     sharing_a_place: Named
+    extent: Extent | None  # of the stations, None where places are not real or not known
     points: list[tuple[str, float, float]]  # id, longitude and latitude of stations, evenly picked where there are many
     notices: list[str]
 
@@ -133,6 +135,7 @@ class ImportReport(BaseModel):
             f"traffic in all: {self.total:,.6g} {self.unit}".rstrip(),
             f"a station's traffic: {self._spread()}",
             f"missing: {self.missing_share:.2%} of all intervals",
+            *([f"places: {self.extent}"] if self.extent else []),
         ]
         if len(self.cadences) > 1:
             text += [f"readings of {cadence}" for cadence in self.cadences]
@@ -405,8 +408,9 @@ def _report(
         traffic_without_station=Named.of(unknown[1]),
         rows_dropped=unknown[2],
         sharing_a_place=Named.of(_sharing_a_place(city)),
+        extent=extent_of(city),
         points=_points(city),
-        notices=[*notices, *readings.notices, *resampled.notices],
+        notices=[*notices, *readings.notices, *resampled.notices, *whereabouts.remarks(city)],
     )
 
 
