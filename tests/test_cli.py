@@ -179,6 +179,8 @@ def test_who_is_not_forecast_is_said_last(lecdiff: Lecdiff, hostile: City) -> No
     told = json.loads(lecdiff(*words, "--json").stdout)
     assert told["left_out"] == [last] and told["stations"] == 11
     assert any(f"left out ({last})" in notice for notice in told["notices"])
+    alone = lecdiff(*words, "--stations", last)
+    assert alone.returncode == 3 and f"station {last!r} has too little history" in alone.stderr
     info = lecdiff("info", hostile.path)
     assert f"1 station is young, first observed less than 7 days before: {last}" in info.stdout
 
