@@ -101,7 +101,11 @@ def import_(
         Literal["long", "wide", "sessions", "telecom-italia", "c2tm"], typer.Option(help="How the traffic is laid out.")
     ] = "long",
     column: Annotated[
-        list[str] | None, typer.Option(metavar="ROLE=NAME", help="Name of a column, where it differs; repeat it.")
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=NAME",
+            help="Name of a column that is not recognised; repeat it. traffic:ROLE or stations:ROLE means one of the files.",
+        ),
     ] = None,
     interval: Annotated[str, typer.Option(help="Sum readings into intervals of this length.")] = "30min",
     timezone: Annotated[str, typer.Option(help="Of the city, and of times without an offset.")] = "UTC",
@@ -123,6 +127,8 @@ def import_(
         str | None,
         typer.Option(metavar="F", help="How times are written, such as '%d/%m/%Y %H:%M'; else by their looks."),
     ] = None,
+    na: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Means a missing value; repeat it.")] = None,
+    decimal: Annotated[str | None, typer.Option(metavar=". or ,", help="Mark of decimals, else found.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
@@ -147,6 +153,8 @@ def import_(
             report=report,
             dry_run=dry_run,
             date_format=date_format,
+            na=na or (),
+            decimal=decimal,
         )
     _print(result.model_dump(mode="json"), result.lines(), as_json)
 
@@ -417,14 +425,14 @@ def app_(
     run(city, port, headless)
 
 
-def _roles(pairs: list[str]) -> dict[str, str]:
-    """ROLE=NAME pairs as a dictionary."""
-    roles = {}
+def _roles(pairs: list[str]) -> dict[str, list[str]]:
+    """ROLE=NAME pairs as the names of each role."""
+    roles: dict[str, list[str]] = {}
     for pair in pairs:
         role, equals, name = pair.partition("=")
         if not (role and equals and name):
             raise UserError(f"--column {pair}: write it as ROLE=NAME, such as station_id=BS")
-        roles[role] = name
+        roles.setdefault(role, []).append(name)
     return roles
 
 

@@ -1,8 +1,7 @@
 """The form that makes a city from uploaded files: what they hold, which column is what, and the job that reads them."""
 
-import difflib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -11,13 +10,15 @@ import streamlit as st
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers import sessions
-from lecdiff_core.city.importers.importing import LAYOUTS, PLACES
+from lecdiff_core.city.importers.columns import display
+from lecdiff_core.city.importers.importing import LAYOUTS, Layout, likely_columns
+from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
 from pages.parts import cities, formats, jobs, uploads
 from pages.parts.formats import literal
 from pages.parts.uploads import Sample
 
-LAYOUT_NAMES = {
+LAYOUT_NAMES: dict[Layout, str] = {
     "long": "One value a row: station, time, traffic",
     "wide": "A column a station",
     "sessions": "Session records: one data connection a row",
@@ -35,6 +36,8 @@ ROLE_NAMES = {
     "lat": "Latitude",
     "bytes": "Traffic",
     "country": "Country",
+    "name": "Name",
+    "capacity": "Capacity",
 }
 INTERVALS = {"10min": "10 minutes", "15min": "15 minutes", "30min": "30 minutes", "1h": "1 hour"}
 SYSTEMS = {"EPSG:4326": "WGS 84 (GPS)", "gcj02": "GCJ-02 (Amap, Tencent)", "bd09": "BD-09 (Baidu)"}
@@ -47,24 +50,30 @@ NO_PLACES = "--coordinates=none"
 DUPLICATES = {"error": "Stop and tell me", "sum": "Add them up", "last": "Keep the last"}
 UNKNOWN = {"error": "Stop and tell me", "drop": "Leave them out"}
 ABSENT = "(none)"
+OF_FILE = "(the name of the file)"
 TRAFFIC, STATIONS = "traffic", "stations"  # folders of a job's input
-ALIKE = 0.6
 Columns = dict[str, str | None]  # role: name of the column
 
 
 def form(city: City) -> None:
     """The form, from the files to the button."""
     given, placed = _files()
-    layout = st.selectbox(
+    layout: Layout = st.selectbox(
         "Layout of the traffic", list(LAYOUT_NAMES), format_func=LAYOUT_NAMES.__getitem__, key="import_layout"
     )
     traffic, stations = _look(given, uploads.TRAFFIC), _look(placed, uploads.STATIONS)
-    columns = {**_columns_of_traffic(layout, traffic), **_columns_of_stations(stations)}
+    columns = {**_columns_of_traffic(layout, traffic, len(given) > 1), **_columns_of_stations(stations)}
     options = [f"--layout={layout}", *_meaning(), *_strictness()]
     placeless = NO_PLACES in options
     if placeless:
-        columns = {role: name for role, name in columns.items() if name or role not in ("place lon", "place lat")}
-    _begin(city, given, placed, bool(stations or layout == "sessions" or placeless), columns, options, bool(traffic))
+        columns = {role: name for role, name in columns.items() if name or role not in ("stations:lon", "stations:lat")}
+    options += column_words(columns, traffic.columns if traffic else [])
+    lacking = [
+        *([] if traffic else ["the traffic"]),
+        *([] if stations or layout == "sessions" or placeless else ["the places of the stations"]),
+        *(["which column is which"] if None in columns.values() else []),
+    ]
+    _begin(city, given, placed, lacking, options)
 
 
 def _files() -> tuple[list, list]:
@@ -76,7 +85,7 @@ def _files() -> tuple[list, list]:
             accept_multiple_files=True,
             key="import_traffic",
             max_upload_size=uploads.LARGEST_MB,
-            help="CSV (also gzipped), Parquet, or a zip of several such files.",
+            help="CSV (also gzipped), Parquet, Excel, or a zip of several such files.",
         )
     with right:
         placed = st.file_uploader(
@@ -84,7 +93,7 @@ def _files() -> tuple[list, list]:
             type=list(uploads.STATIONS),
             key="import_stations",
             max_upload_size=uploads.LARGEST_MB,
-            help="CSV or Parquet with longitude and latitude, or GeoJSON. Session records may carry their own places.",
+            help="CSV, Excel or Parquet with longitude and latitude, or GeoJSON. Session records may carry their own places.",
         )
     return list(given), [placed] if placed else []
 
@@ -111,49 +120,50 @@ def _sample(_given: list, files: tuple[str, ...], allowed: tuple[str, ...]) -> S
         return uploads.sample(uploads.lay(_given, Path(folder), allowed)[0])
 
 
-def _columns_of_traffic(layout: str, found: Sample | None) -> Columns:
+def _columns_of_traffic(layout: Layout, found: Sample | None, several: bool) -> Columns:
     """Which column plays which role; those of a layout with fixed names are not asked for."""
     if found is None or layout in ("telecom-italia", "c2tm"):
         return {}
-    roles = {role: [name] for role, name in LAYOUTS[layout].COLUMNS.items()}
-    return _chosen("Columns of the traffic", roles, found.columns, sessions.OPTIONAL if layout == "sessions" else ())
+    likely = {role: display(column) for role, column in likely_columns(found.columns, found.rows, layout).items()}
+    optional = sessions.OPTIONAL if layout == "sessions" else ()
+    choices = {role: [*([ABSENT] if role in optional else []), *found.columns] for role in LAYOUTS[layout].COLUMNS}
+    if likely.get("timestamp") not in (*found.columns, None):
+        choices["timestamp"].append(likely["timestamp"])
+    if layout == "long" and several and "station_id" not in likely:
+        choices["station_id"].append(OF_FILE)
+        likely["station_id"] = OF_FILE
+    return _chosen("Columns of the traffic", "traffic:", choices, likely, found.columns)
 
 
 def _columns_of_stations(found: Sample | None) -> Columns:
     if found is None:
         return {}
+    likely = {role: display(column) for role, column in likely_columns(found.columns, found.rows, None).items()}
     located = found.name.endswith(("json",))
-    roles = {role: list(names) for role, names in PLACES.items() if not located or role == "station_id"}
-    return {f"place {role}": name for role, name in _chosen("Columns of the places", roles, found.columns, ()).items()}
+    roles = [role for role in PLACES if not located or role not in ("lon", "lat")]
+    choices = {role: [*([ABSENT] if role in OPTIONAL_OF_STATIONS else []), *found.columns] for role in roles}
+    return _chosen("Columns of the places", "stations:", choices, likely, found.columns)
 
 
-def _chosen(title: str, roles: Mapping[str, Sequence[str]], header: list[str], optional: Sequence[str]) -> Columns:
+def _chosen(
+    title: str, which: str, choices: dict[str, list[str]], likely: dict[str, str], header: list[str]
+) -> Columns:
+    """A box for each role, with the likely column chosen."""
     st.caption(title)
     chosen: Columns = {}
-    sides = st.columns(max(3, min(len(roles), 4)), gap="small")
-    for number, (role, names) in enumerate(roles.items()):
-        likely = guess(names, header)
-        choices = [ABSENT, *header] if role in optional else header
+    sides = st.columns(max(3, min(len(choices), 5)), gap="small")
+    for number, (role, names) in enumerate(choices.items()):
         with sides[number % len(sides)]:
             picked = st.selectbox(
                 ROLE_NAMES[role],
-                choices,
-                index=choices.index(likely) if likely in choices else (0 if role in optional else None),
+                names,
+                index=names.index(likely[role]) if likely.get(role) in names else (0 if ABSENT in names else None),
                 key=f"{title}-{role}-{'|'.join(header)[:200]}",
                 placeholder="Choose a column",
             )
-        chosen[role] = None if picked == ABSENT else picked
+        if picked != ABSENT:
+            chosen[f"{which}{role}"] = picked
     return chosen
-
-
-def guess(names: Sequence[str], header: Sequence[str]) -> str | None:
-    """The column that is most likely meant: one of `names`, whatever its case, else the most similar."""
-    lower = {name.strip().lower(): name for name in header}
-    for name in names:
-        if name.lower() in lower:
-            return lower[name.lower()]
-    close = difflib.get_close_matches(names[0].lower(), list(lower), n=1, cutoff=ALIKE)
-    return lower[close[0]] if close else None
 
 
 def _meaning() -> list[str]:
@@ -216,9 +226,7 @@ def _strictness() -> list[str]:
     return [f"--on-duplicate={duplicate}", f"--on-unknown={unknown}"]
 
 
-def _begin(
-    city: City, given: list, placed: list, located: bool, columns: Columns, options: list[str], readable: bool
-) -> None:
+def _begin(city: City, given: list, placed: list, lacking: list[str], options: list[str]) -> None:
     """Where the city goes, and the button."""
     into, button = st.columns([5, 2], gap="medium", vertical_alignment="bottom")
     with into:
@@ -230,12 +238,7 @@ def _begin(
         name = ""
         if target == "new":
             name = st.text_input("Name of the city", key="import_name", max_chars=80, placeholder="Milan").strip()
-    lacking = [
-        *([] if given and readable else ["the traffic"]),
-        *([] if located else ["the places of the stations"]),
-        *([] if name or target == "this" else ["a name"]),
-        *(["which column is which"] if None in _required(columns) else []),
-    ]
+    lacking = [*lacking, *([] if name or target == "this" else ["a name"])]
     if target == "this" and city.meta.unit and not any(option.startswith("--unit=") for option in options):
         options = [*options, f"--unit={city.meta.unit}"]
     clicked = button.button(
@@ -248,18 +251,14 @@ def _begin(
         key="import_start",
     )
     if clicked:
-        _start(city.path if target == "this" else None, name, given, placed, columns, options)
+        _start(city.path if target == "this" else None, name, given, placed, options)
 
 
-def _required(columns: Columns) -> list[str | None]:
-    return [name for role, name in columns.items() if role not in sessions.OPTIONAL or role == "station_id"]
-
-
-def _start(folder: Path | None, name: str, given: list, placed: list, columns: Columns, options: list[str]) -> None:
+def _start(folder: Path | None, name: str, given: list, placed: list, options: list[str]) -> None:
     """Lay the files into the folder of a job and start it."""
     laid: Path | None = None
     try:
-        words = [*options, *column_words(columns)]
+        words = list(options)
         city = folder or cities.new_folder(name)
         laid = background.new_folder(city)
         uploads.lay(given, laid / background.INPUT / TRAFFIC, uploads.TRAFFIC)
@@ -276,22 +275,8 @@ def _start(folder: Path | None, name: str, given: list, placed: list, columns: C
     st.rerun()
 
 
-def column_words(columns: Columns) -> list[str]:
-    """The options that say which column is which. `place ROLE` is a role in the file of the places.
-
-    Traffic and places share one option a role. Raises UserError where they need two different ones.
-    """
-    words = {role: name for role, name in columns.items() if name and not role.startswith("place ")}
-    for role, candidates in PLACES.items():
-        name = columns.get(f"place {role}")
-        if not name or name == words.get(role):
-            continue
-        found_by_itself = name in candidates
-        if role not in words or words[role] == role:
-            words[role] = name
-        elif not found_by_itself:
-            raise UserError(
-                f"the {ROLE_NAMES[role].lower()} is “{words[role]}” in the traffic and “{name}” in the places; "
-                f"name one of these columns {role}"
-            )
-    return [f"--column={role}={name}" for role, name in words.items()]
+def column_words(columns: Columns, header: Sequence[str]) -> list[str]:
+    """The options that say which column is which; what is no one column of the `header` is found by the import itself."""
+    return [
+        f"--column={role}={name}" for role, name in columns.items() if name in header or role.startswith("stations:")
+    ]

@@ -4,44 +4,37 @@ What an upload says of itself (name, type, sizes in an archive's directory) is n
 UserError, in words for the person who chose the file.
 """
 
-import csv
-import gzip
-import io
 import json
 import re
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from lecdiff_core.city.importers.tables import delimiter, read_header
+from lecdiff_core.city.importers import archives, forms
+from lecdiff_core.city.importers.archives import MB, Limits
+from lecdiff_core.city.importers.importing import wished_of_any
 from lecdiff_core.errors import UserError
 from pages.parts.formats import shortened
 
-TRAFFIC = ("csv", "txt", "tsv", "gz", "parquet", "zip")
-STATIONS = ("csv", "txt", "tsv", "parquet", "geojson", "json")
+TABLES = ("csv", "txt", "tsv", "tab", "parquet", "pq", "xlsx", "xlsm", "xlsb", "xls", "ods")
+TRAFFIC = (*TABLES, "gz", "zip")
+STATIONS = (*TABLES, "gz", "geojson", "json")
 RASTER = ("tif", "tiff")
 LARGEST_MB = 200  # of one upload
-MB = 1024 * 1024
 UNPACKED_MB = 2048  # of all that one upload grows to
-GROWTH = 200  # times its packed size that honest data grow at most; judged from a few megabytes on
-SMALL_MB = 32
-MOST_FILES = 400  # in an archive
+UPLOADS = Limits(UNPACKED_MB, files=400, instead="import it with lecdiff import")
 MOST_ROWS = 200_000_000  # in a Parquet file
 GEOJSON_MB = 50
 LONGEST_LINE = MB  # of the header
 LONGEST_NAME = 80
 SHOWN_ROWS = 5
-PIECE = 1 << 20
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+KEY_VALUE = re.compile(r"[\w.-]+=[\w.%-]+", re.ASCII)
 
 
 class Upload(Protocol):
@@ -73,7 +66,7 @@ def lay(uploads: Iterable[Upload], folder: Path, allowed: Sequence[str]) -> list
             _unpack(name, content, folder, [kind for kind in allowed if kind != "zip"])
         else:
             _new(folder, name).write_bytes(content)
-    files = sorted(folder.iterdir())
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in files:
         _judge(file)
     return files
@@ -92,58 +85,30 @@ def sample(file: Path) -> Sample:
     """The columns and the first rows of a table that `lay` has let through. Raises UserError."""
     if file.suffix in (".geojson", ".json"):
         return _features(file)
-    columns = read_header(file)
-    try:
-        rows = _parquet_rows(file) if file.suffix == ".parquet" else _text_rows(file)
-    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error, EOFError, zlib.error) as error:
-        raise UserError(f"{file.name} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    return Sample(file.name, columns, [[shortened(cell) for cell in row] for row in rows])
+    with tempfile.TemporaryDirectory() as room:
+        table = forms.open_tables(file, Path(room), wished_of_any())[0]
+        rows = table.rows(SHOWN_ROWS)
+    return Sample(file.name, table.columns, [[shortened(cell) for cell in row] for row in rows])
 
 
 # ---- archives
 
 
 def _unpack(name: str, content: memoryview, folder: Path, allowed: Sequence[str]) -> None:
-    budget = _Budget(name, content.nbytes)
-    with _archive_troubles(name), zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_litter(entry.filename)]
-        if len(entries) > MOST_FILES:
-            raise UserError(f"{name} holds {len(entries):,} files; an archive may hold {MOST_FILES}")
-        if not entries:
-            raise UserError(f"{name} holds no files")
-        for entry in entries:
-            _refuse_unsafe(name, entry)
-            with archive.open(entry) as packed, _new(folder, _name_inside(entry, allowed)).open("xb") as file:
-                for piece in budget.pieces(packed):
-                    file.write(piece)
+    """Folders become part of a file's name, so that files of one name stay apart; those named KEY=VALUE stay folders."""
 
+    def place(inside: str) -> Path:
+        *folders, own = PurePosixPath(inside).parts
+        kept = [part for part in folders if KEY_VALUE.fullmatch(part)]
+        flat = "_".join([*(part for part in folders if part not in kept), own])
+        target = folder.joinpath(*kept)
+        target.mkdir(parents=True, exist_ok=True)
+        return _new(target, safe_name(flat, allowed))
 
-def _is_litter(name: str) -> bool:
-    """Whether an archiver left it there by itself."""
-    return name.startswith("__MACOSX/") or PurePosixPath(name).name in (".DS_Store", "Thumbs.db")
-
-
-def _refuse_unsafe(name: str, entry: zipfile.ZipInfo) -> None:
-    inside = entry.filename.replace("\\", "/")
-    if inside.startswith("/") or ":" in inside or ".." in PurePosixPath(inside).parts:
-        raise UserError(f"{name} holds “{shortened(entry.filename)}”, which leads out of the archive; pack it again")
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise UserError(f"{name} holds the link “{shortened(entry.filename)}”; pack the file itself")
-    if entry.flag_bits & 1:
-        raise UserError(f"{name} is encrypted; pack it again without a password")
-
-
-def _name_inside(entry: zipfile.ZipInfo, allowed: Sequence[str]) -> str:
-    """Folders become part of the name, so that files of one name in several folders stay apart."""
-    return safe_name(entry.filename.replace("\\", "/").replace("/", "_"), allowed)
-
-
-@contextmanager
-def _archive_troubles(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise UserError(f"{name} is not an archive that can be unpacked; pack it again as a plain zip") from error
+    with tempfile.NamedTemporaryFile(suffix=".zip") as packed:
+        packed.write(content)
+        packed.flush()
+        archives.unpack(Path(packed.name), name, UPLOADS, place)
 
 
 def _new(folder: Path, name: str) -> Path:
@@ -152,55 +117,33 @@ def _new(folder: Path, name: str) -> Path:
     return folder / name
 
 
-class _Budget:
-    """Counts what an upload grows to while it is unpacked."""
-
-    def __init__(self, name: str, packed: int) -> None:
-        self.name, self.packed, self.grown = name, packed, 0
-
-    def pieces(self, source: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-        """The unpacked content. Raises UserError where it grows beyond what data do."""
-        while piece := source.read(PIECE):
-            self.grown += len(piece)
-            if self.grown > UNPACKED_MB * MB:
-                raise UserError(f"{self.name} unpacks to more than {UNPACKED_MB} MB; import it with lecdiff import")
-            if self.grown > max(SMALL_MB * MB, GROWTH * self.packed):
-                raise UserError(f"{self.name} unpacks to over {GROWTH} times its size, as no traffic data do")
-            yield piece
-
-
 # ---- files
 
 
 def _judge(file: Path) -> None:
     kind = file.suffix.removeprefix(".")
-    if kind == "parquet":
-        _judge_parquet(file)
-    elif kind in ("geojson", "json"):
+    if kind in ("geojson", "json"):
         _judge_geojson(file)
     elif kind in RASTER:
         with file.open("rb") as content:
             if content.read(4) not in TIFF_MARKS:
                 raise UserError(f"{file.name} is not a GeoTIFF")
     else:
-        _judge_text(file)
+        _judge_table(file)
 
 
-def _judge_text(file: Path) -> None:
-    """A gzipped file must unpack to a bounded size, and a table must begin with a line."""
-    packed = file.suffix == ".gz"
-    budget = _Budget(file.name, file.stat().st_size)
-    try:
-        with gzip.open(file, "rb") if packed else file.open("rb") as content:
-            start = content.read(LONGEST_LINE)
-            if packed:
-                for _ in budget.pieces(content):
-                    pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{file.name} cannot be unpacked: it is damaged, or not a gzip file") from error
-    if b"\0" in start:
-        raise UserError(f"{file.name} is not text; give CSV or Parquet")
-    if len(start) == LONGEST_LINE and b"\n" not in start:
+def _judge_table(file: Path) -> None:
+    """A packed file must unpack to a bounded size, and a table must begin with a line."""
+    with file.open("rb") as content:
+        start = content.read(LONGEST_LINE)
+    if start.startswith(forms.PARQUET_MARK) or file.suffix in forms.PARQUET:
+        _judge_parquet(file)
+    elif start.startswith(forms.GZIP) or file.suffix == ".gz":
+        for _ in archives.gunzip(file, file.name, UPLOADS):
+            pass
+    elif start.startswith(forms.ZIP):
+        archives.unpack(file, file.name, UPLOADS, dict[str, Path]().get)
+    elif len(start) == LONGEST_LINE and not {b"\n"[0], b"\r"[0]} & set(start) and not start.startswith(forms.OLE):
         raise UserError(f"{file.name} is not a table: its first line does not end")
 
 
@@ -230,20 +173,6 @@ def _judge_geojson(file: Path) -> None:
 
 
 # ---- a look inside
-
-
-def _parquet_rows(file: Path) -> list[list[str]]:
-    with pa.parquet.ParquetFile(file) as table:
-        batch = next(table.iter_batches(SHOWN_ROWS), None)
-        columns = [[] if batch is None else column.to_pylist() for column in (batch.columns if batch else [])]
-    return [["" if cell is None else str(cell) for cell in row] for row in zip(*columns, strict=True)]
-
-
-def _text_rows(file: Path) -> list[list[str]]:
-    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as content:
-        lines = [content.readline(LONGEST_LINE).decode("utf-8-sig") for _ in range(SHOWN_ROWS + 1)]
-    rows = csv.reader((line for line in lines if line.strip()), delimiter=delimiter(file))
-    return list(islice(rows, 1, None))
 
 
 def _features(file: Path) -> Sample:

@@ -46,7 +46,8 @@ def refused(tmp_path: Path, write: Write) -> Callable[..., str]:
         (LONG + "a,2024-03-01 01:00,-5\n", "t.csv, row 5, column traffic: the value is negative (-5)"),
         (LONG + "a,2024-03-01 01:00,inf\n", "t.csv, row 5, column traffic: the value is infinite"),
         (LONG + "a,2024-03-01 01:00,many\n", "t.csv, row 5, column traffic: 'many' is not a number"),
-        (LONG + 'a,2024-03-01 01:00,"1,5"\n', "t.csv, row 5, column traffic: '1,5' is not a number"),
+        (LONG + "a,2024-03-01 01:00,12 MB\n", "t.csv, row 5, column traffic: '12 MB' has a unit in the cell"),
+        (LONG + "a,2024-03-01 01:00,5 %\n", "t.csv, row 5, column traffic: '5 %' has a percent sign in the cell"),
         (LONG + "a,soon,5\n", "t.csv, row 5, column timestamp: 'soon' is not a time; write it like"),
         (LONG + "a,,5\n", "t.csv, row 5, column timestamp: the cell is empty"),
         (LONG + ",2024-03-01 01:00,5\n", "t.csv, row 5, column station_id: the cell is empty"),
@@ -79,7 +80,7 @@ def test_wrong_traffic(refused: Callable[..., str], text: str, message: str) -> 
         ("station_id,lon,lat\na,9,45\nb,east,46\n", "s.csv, row 2, column lon: 'east' is not a number"),
         ("station_id,lon,lat\na,9,45\nb,,46\n", "s.csv, row 2, column lon: the cell is empty"),
         ("station_id,lon,lat\na,9,45\n,9,46\n", "s.csv, row 2, column station_id: the cell is empty"),
-        ("station_id,x,y\na,9,45\n", "s.csv: there is no column 'lon'; it has station_id, x, y; say which"),
+        ("station_id,x,y\na,9,45\n", "s.csv: there are no columns 'lon' and 'lat'; it has station_id, x, y; say which"),
         ("station_id,lon,lat\n", "s.csv: there are no stations"),
         ("", "s.csv"),
         ("station_id,lon,lat\na/b,9,45\n", "s.csv, row 1, column station_id: 'a/b' cannot be a station id"),
@@ -113,7 +114,7 @@ def test_wrong_options(refused: Callable[..., str], options: dict[str, object], 
 
 def test_an_empty_folder_is_said(refused: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "empty cannot be read: it holds no .csv, .gz, .parquet" in refused(traffic_file=tmp_path / "empty")
+    assert "empty cannot be read: it holds no .csv, .gz, .ods, .parquet" in refused(traffic_file=tmp_path / "empty")
 
 
 def test_damaged_files_are_named(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -122,13 +123,13 @@ def test_damaged_files_are_named(refused: Callable[..., str], tmp_path: Path) ->
     cases = {
         "half.parquet": whole.read_bytes()[:2000],
         "text.parquet": LONG.encode(),
-        "latin.csv": LONG.replace("a,", "\xe9,").encode("latin-1"),
+        "zeros.csv": LONG.encode() + b"\0\0",
         "torn.csv.gz": b"\x1f\x8b\x08\x00torn",
     }
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         assert f"{name} cannot be read: " in refused(traffic_file=tmp_path / name)
-    for name in ("half.parquet", "text.parquet", "latin.csv"):
+    for name in ("half.parquet", "text.parquet", "zeros.csv"):
         assert f"{name} cannot be read: " in refused(stations_file=tmp_path / name)
     (tmp_path / "torn.geojson").write_text('{"type": "FeatureCollection", "features": [')
     assert "torn.geojson cannot be read: " in refused(stations_file=tmp_path / "torn.geojson")
@@ -155,7 +156,7 @@ def test_wide_files_name_the_column(refused: Callable[..., str]) -> None:
     text = text.replace("-2", "2") + "2024-03-01 00:00,1,2\n"
     assert "t.csv, row 3: station a already has a reading for 2024-03-01T00:00" in refused(traffic=text, layout="wide")
     assert "t.csv: there is no column beside the time" in refused(traffic="timestamp\n2024-03-01\n", layout="wide")
-    assert "t.csv: there is no column 'timestamp'" in refused(traffic="time,a\n2024-03-01,1\n", layout="wide")
+    assert "t.csv: there is no column 'timestamp'" in refused(traffic="when,a\n2024-03-01,1\n", layout="wide")
 
 
 SESSIONS = "start,end,lon,lat,bytes\n2024-03-01 00:00,2024-03-01 00:10,9.1,45.4,1\n2024-03-01 00:05,2024-03-01 00:10,9.2,45.5,1\n"

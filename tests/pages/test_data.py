@@ -132,17 +132,20 @@ def upload(app: AppTest, traffic: tuple[str, bytes], places: bytes = PLACES) -> 
 
 
 def test_an_import_from_the_upload_to_the_open_city(open_page, root):
-    app = upload(open_page(), ("volumes.csv", TRAFFIC))
+    app = upload(open_page(), ("volumes.csv", TRAFFIC.replace(b"volume", b"carried")))
     assert not app.exception
     shown = app.dataframe[0].value
     assert list(shown.iloc[0]) == ["a", "2024-01-01T00:00", "16"] and len(shown) == 5
     columns = {box.label: box.value for box in app.selectbox if "Columns of" in (box.key or "")}
-    assert columns == {"Station": "station_id", "Time": "time", "Traffic": None, "Longitude": "lon", "Latitude": "lat"}
+    assert columns == {
+        **{"Station": "station_id", "Time": "time", "Traffic": None, "Longitude": "lon", "Latitude": "lat"},
+        **{"Name": "(none)", "Capacity": "(none)"},
+    }
     boxes = {
         box.key.split("-")[0] + box.label: box for box in app.selectbox if "Columns of the traffic" in (box.key or "")
     }
-    boxes["Columns of the trafficStation"].select("site")
-    boxes["Columns of the trafficTraffic"].select("volume")
+    assert boxes["Columns of the trafficStation"].value == "site"
+    boxes["Columns of the trafficTraffic"].select("carried")
     assert app.button(key="import_start").disabled
     app.selectbox(key="import_interval").select("1h")
     app.selectbox(key="import_timezone").select("Europe/Rome")
@@ -153,7 +156,7 @@ def test_an_import_from_the_upload_to_the_open_city(open_page, root):
     app.button(key="import_start").click().run()
     folder = root / "citta-nuova-script-script-ale"
     job = until(app, "done", folder)
-    assert "--column=station_id=site" in job.order.options and "--column=lon=lon" in job.order.options
+    assert "--column=traffic:station_id=site" in job.order.options and "--column=stations:lon=lon" in job.order.options
     told = text_of(app)
     for name, value in {"Stations": "2", "Intervals": "576 of 1h", "Rows read": "1,152", "Rows left out": "0"}.items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in told
@@ -161,6 +164,26 @@ def test_an_import_from_the_upload_to_the_open_city(open_page, root):
     app.button(key=f"open-{job.id}").click().run()
     assert link_of(app.switch_page("app.py").run(), "city") == folder.name
     assert City.open(folder).meta.unit == "MB" and not (job.folder / "input").exists()
+
+
+def test_a_german_export_is_imported_as_it_is(open_page, root):
+    hours = [f"{day:02}.03.2024;{hour:02}:00" for day in (4, 5) for hour in range(24)]
+    rows = [f"{cell};{when};1.{at:03},5" for cell in ("Süd", "Nord") for at, when in enumerate(hours)]
+    traffic = "\r\n".join(["Verkehrsbericht;;;", "Zelle;Datum;Uhrzeit;Datenvolumen (MB)", *rows]).encode("cp1252")
+    places = "Zelle;Standort;Länge;Breite;Kapazität\r\nSüd;Am Bach;9,19;45,46\r\nNord;Am See;9,20;45,47\r\n"
+    app = upload(
+        open_page(),
+        ("Verkehr.csv", traffic),
+        places.replace("46\r", "46;900\r").replace("47\r", "47;\r").encode("utf-16"),
+    )
+    app.selectbox(key="import_interval").select("1h")
+    app.text_input(key="import_name").set_value("Neustadt").run()
+    assert not app.button(key="import_start").disabled
+    app.button(key="import_start").click().run()
+    until(app, "done", root / "neustadt")
+    city = City.open(root / "neustadt")
+    assert city.station_ids == ("Süd", "Nord") and city.traffic["Nord"].iloc[1] == 1001.5
+    assert city.stations["name"].tolist() == ["Am Bach", "Am See"] and city.stations["capacity"].iloc[0] == 900
 
 
 def test_a_malformed_file_is_told_and_nothing_becomes_of_it(open_page, root):

@@ -13,4 +13,4 @@ COLUMNS = {"station_id": "BS", "timestamp": "Time_hour", "traffic": "Bytes"}
 
 def read(source: Source) -> Readings:
     """Read hourly rows; `--column traffic=Users` or `traffic=Packets` takes another measure than bytes."""
-    return long.read(source, COLUMNS, pd.Timedelta("1h"))
+    return long.read(source, pd.Timedelta("1h"))

@@ -1,7 +1,8 @@
 """`import_city`: files of others into a city folder, with a report of what was read, matched and left out."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from types import ModuleType
@@ -24,11 +25,34 @@ from lecdiff_core.city.folder import (
     write_city,
 )
 from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, whereabouts, wide
+from lecdiff_core.city.importers.columns import Column, Found, Wish, display, find_columns, fold, is_rate, unit_in
+from lecdiff_core.city.importers.complaints import Complaints
+from lecdiff_core.city.importers.forms import Table, open_tables
+from lecdiff_core.city.importers.ids import reconciled
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
+from lecdiff_core.city.importers.sense import remarks, without_partial_sums
 from lecdiff_core.city.importers.stamps import check_format
-from lecdiff_core.city.importers.stations import in_wgs84, points, read_stations, without_places
-from lecdiff_core.city.importers.tables import Roles, read_header, traffic_files
+from lecdiff_core.city.importers.stations import (
+    StationsSource,
+    in_wgs84,
+    open_stations,
+    points,
+    read_stations,
+    validated,
+    without_places,
+)
+from lecdiff_core.city.importers.tables import Columns
+from lecdiff_core.city.importers.wishes import (
+    PLACES,
+    Asked,
+    Names,
+    find_in_tables,
+    loosened,
+    names_stations,
+    of_stations,
+    of_traffic,
+)
 from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.city.storage import refuse_unwritable
 from lecdiff_core.city.timeline import in_zone
@@ -46,12 +70,6 @@ LAYOUTS: dict[str, ModuleType] = {
     "sessions": sessions,
     "telecom-italia": telecom_italia,
     "c2tm": c2tm,
-}
-# What publishers call the columns of a stations file, best first.
-PLACES: Roles = {
-    "station_id": ["station_id", "BS", "cellId", "square", "id"],
-    "lon": ["lon", "Lon", "longitude"],
-    "lat": ["lat", "Lat", "latitude"],
 }
 SAME_PLACE = 1e-5  # degrees, about a metre
 MOST_POINTS = 2000  # that a report lists, so that a map can be drawn of it
@@ -111,6 +129,7 @@ class ImportReport(BaseModel):
     cadences: list[ReadingLength]  # the shortest first; none for sessions
     timezone: str
     unit: str
+    columns: dict[str, dict[str, str]]  # traffic and stations: role → column that was taken for it
     coordinates: Coordinates
     total: float  # traffic over all stations and steps
     station_totals: Spread  # traffic of each station over all steps
@@ -139,6 +158,9 @@ class ImportReport(BaseModel):
         ]
         if len(self.cadences) > 1:
             text += [f"readings of {cadence}" for cadence in self.cadences]
+        text += [
+            f"columns of the {which}: {_taken(columns)}" for which, columns in self.columns.items() if _taken(columns)
+        ]
         if self.duplicates:
             text.append(f"duplicates resolved: {self.duplicates}")
         if self.stations_without_traffic.count:
@@ -158,12 +180,48 @@ class ImportReport(BaseModel):
         return f"{amounts} {self.unit}".rstrip()
 
 
+def _taken(columns: Mapping[str, str]) -> str:
+    """The roles whose columns are called otherwise."""
+    return ", ".join(f"{role} is {name!r}" for role, name in columns.items() if name != role)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The files of an import, opened, and their columns by role."""
+
+    tables: list[Table]
+    columns: Sequence[Columns]
+    by_file: bool
+    stations: StationsSource | None
+    of_stations: Columns
+
+
+def wished_of_any() -> list[Wish]:
+    """What is looked for in a file of which it is not known yet what it holds."""
+    roles = dict.fromkeys([role for layout in LAYOUTS.values() for role in layout.COLUMNS] + list(PLACES))
+    return [Wish(role) for role in roles]
+
+
+def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout | None) -> dict[str, Column]:
+    """role → the column that an import would take by itself: of traffic in a layout, or of stations where that is None.
+
+    rows: the first ones, as texts.
+    """
+    if layout is None:
+        wishes = of_stations(Asked())
+    else:
+        module = LAYOUTS[layout]
+        wishes = of_traffic(module.COLUMNS, Asked(), getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
+    at = {name: number for number, name in enumerate(header)}
+    return find_columns(header, wishes, lambda name: [row[at[name]] for row in rows if row[at[name]].strip()]).columns
+
+
 def import_city(
     path: Path,
     traffic_file: Path | str,
     stations_file: Path | None = None,
     layout: Layout = "long",
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, Names] | None = None,
     interval: str = "30min",
     timezone: str = "UTC",
     unit: str = "",
@@ -176,56 +234,130 @@ def import_city(
     report: Report = silent,
     dry_run: bool = False,
     date_format: str | None = None,
+    na: Sequence[str] = (),
+    decimal: str | None = None,
 ) -> ImportReport:
     """Read traffic (and stations) in one of the layouts and write the city folder `path`.
 
-    traffic_file: a file, a folder of files, or a pattern.  columns: role → name of a column, where it differs.
+    traffic_file: a file, a folder of files, or a pattern.  columns: role → name of a column, where it is not recognised; a role
+    may begin with traffic: or stations: to mean one of the files.
     interval: of the city; readings are summed into it.  timezone: of the city, and of times without an offset.
     crs: of the stations' coordinates; gcj02 and bd09 are Chinese map coordinates.  coordinates: *nominal* = places are made
     up, but who is next to whom is real; *none* = nothing is known of places, so that stations_file is not needed and need
     not hold any.
     on_duplicate: what to do with two readings of one station and time.  on_unknown: with stations that have no traffic
     and traffic that has no station, and stations of which no interval is whole.  name, holidays: kept from the folder where it
-    exists already and they are None.  date_format: how times are written (strptime), where their looks do not say it.
+    exists already and they are None.
+    date_format: how times are written (strptime), where their looks do not say it.
+    na: texts that mean a missing value, beside the usual ones.  decimal: the mark of decimals, where the numbers do not tell.
     dry_run: do everything but write.
 
-    Raises UserError; then the folder is as it was.
+    Raises UserError that tells all that is wrong at once; then the folder is as it was.
     """
-    path, columns, on_empty = Path(path), dict(columns or {}), on_unknown
+    path, wrong, meta, on_empty = Path(path), Complaints(), None, on_unknown
     if layout not in LAYOUTS:
         raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
-    refuse_unwritable(path)
-    if date_format is not None:
-        check_format(date_format)
-    meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
-    files = traffic_files(traffic_file)
-    of_traffic, of_stations = _columns(files[0], layout, columns, stations_file)
-    stations, notices = None, list[str]()
-    if stations_file is not None:
-        stations, notices = read_stations(Path(stations_file), of_stations, crs, coordinates)
-    elif layout != "sessions" and coordinates != "none":
-        raise UserError(
-            f"layout {layout} says nothing of where stations are; give their places with --stations FILE, "
-            "or say with --coordinates none that they are not known"
+    with wrong.of("city"):
+        refuse_unwritable(path)
+        meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
+    with wrong.of("date format"):
+        if date_format is not None:
+            check_format(date_format)
+    with wrong.of("decimal"):
+        if decimal not in (None, ".", ","):
+            raise UserError(f"--decimal {decimal}: it must be . or ,")
+    with tempfile.TemporaryDirectory(prefix="lecdiff-import-") as room:
+        source = None
+        if stations_file is not None:
+            source = StationsSource(Path(stations_file), (), crs, coordinates, decimal, na)
+        with wrong.of("stations"):
+            if source is None and layout != "sessions" and coordinates != "none":
+                raise UserError(
+                    f"layout {layout} says nothing of where stations are; give their places with --stations FILE, "
+                    "or say with --coordinates none that they are not known"
+                )
+        opened = _open(traffic_file, source, layout, columns or {}, Path(room), wrong)
+        stations, notices = None, [notice for table in opened.tables for notice in table.notices]
+        if opened.stations is not None and opened.of_stations:
+            stations, remarks_on_stations = read_stations(opened.stations, opened.of_stations, wrong)
+            notices += remarks_on_stations
+            with wrong.of("stations"):
+                if stations is not None:
+                    stations, more = validated(stations, str(stations_file), coordinates)
+                    notices += more
+        if meta is None or not opened.columns:
+            wrong.settle()
+        readings = LAYOUTS[layout].read(
+            Source(
+                opened.tables,
+                opened.columns,
+                meta.timezone if meta else "UTC",
+                on_duplicate,
+                report,
+                date_format,
+                decimal,
+                na,
+                wrong,
+                opened.by_file,
+            )
         )
-    readings = LAYOUTS[layout].read(Source(files, of_traffic, timezone, on_duplicate, report, date_format))
+    wrong.settle()
+    assert meta is not None
+    first = opened.tables[0]
     if readings.by_place and coordinates == "none":
         raise UserError(
-            f"{files[0]}: its sessions have no column station_id, so that only places tell stations apart; "
+            f"{first}: its sessions have no column station_id, so that only places tell stations apart; "
             "name such a column with --column station_id=NAME, or leave --coordinates none out"
         )
     if stations is None:
-        stations, notices = _stations_of(readings, crs, coordinates, files[0])
+        stations, more = _stations_of(readings, crs, coordinates, first)
+        notices += more
         on_unknown = "drop"  # an id that never has a value; the report names it
     elif readings.by_place:
-        readings = _renamed(readings, stations, crs, files[0])
-    stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), files[0])
+        readings = _renamed(readings, stations, crs, first)
+    else:
+        ids, notice = reconciled(readings.station_ids, list(stations["station_id"]), str(first), str(stations_file))
+        readings = replace(readings, station_ids=ids)
+        notices += [notice] if notice else []
+    if on_duplicate == "sum":
+        readings = without_partial_sums(readings)
+    notices += [*_of_headings(opened, unit, layout), *remarks(readings)]
+    try:
+        stations, readings, unknown = _matched(stations, readings, on_unknown, str(stations_file), first)
+    except UserError as error:  # letters that were guessed wrong make strange ids
+        raise UserError(
+            "; ".join([str(error), *(notice for table in opened.tables for notice in table.notices)])
+        ) from error
     resampled = resample(readings, meta.interval, meta.timezone, on_duplicate)
     if resampled.emptied:
-        stations, resampled = _without_emptied(stations, resampled, meta, on_empty, files[0])
-    report(len(files), len(files), "looking over the city" if dry_run else "writing the city folder")
+        stations, resampled = _without_emptied(stations, resampled, meta, on_empty, first)
+    report(len(opened.tables), len(opened.tables), "looking over the city" if dry_run else "writing the city folder")
     city = (check_city if dry_run else write_city)(path, meta, stations, resampled.traffic)
-    return _report(city, dry_run, layout, files, readings, resampled, unknown, notices)
+    return _report(city, dry_run, layout, opened, readings, resampled, unknown, notices)
+
+
+def _open(
+    traffic_file: Path | str,
+    source: StationsSource | None,
+    layout: Layout,
+    columns: Mapping[str, Names],
+    room: Path,
+    wrong: Complaints,
+) -> Opened:
+    """Open the files and find their columns; what is wrong goes to `wrong`, and leaves the columns empty."""
+    module, asked = LAYOUTS[layout], Asked()
+    optional, last = getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ())
+    with wrong.of("columns"):
+        asked = Asked.of(columns, layout, module.COLUMNS)
+    tables = list[Table]()
+    with wrong.of("traffic"):
+        looked_for = loosened(of_traffic(module.COLUMNS, asked, optional, last))
+        tables = open_tables(traffic_file, room, looked_for, getattr(module, "HEADER", None))
+    opened = None
+    if source is not None:
+        with wrong.of("stations"):
+            opened = open_stations(replace(source, wishes=loosened(of_stations(asked))), room)
+    return _found(tables, opened, layout, asked, wrong)
 
 
 def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **values: str) -> CityMeta:
@@ -240,34 +372,76 @@ def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **value
     return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
 
 
-def _columns(
-    file: Path, layout: Layout, columns: dict[str, str], stations_file: Path | None
-) -> tuple[dict[str, str], Roles]:
-    """Names of columns by role: those given for the traffic, and candidates for the stations.
+def _found(
+    tables: list[Table], source: StationsSource | None, layout: Layout, asked: Asked, wrong: Complaints
+) -> Opened:
+    """The columns of opened files by role; none where something is wrong with them."""
+    module = LAYOUTS[layout]
+    of_stations_header = source.header if source else None
+    said = asked.split(tables[0].columns if tables else [], of_stations_header, module.COLUMNS)
+    of_them = of_stations(said)
+    if source is not None:
+        source = replace(source, wishes=of_them)
+    wishes = of_traffic(module.COLUMNS, said, getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
+    id_wish = next((wish for wish in wishes if wish.role == "station_id"), None)
+    by_file = False
+    if layout == "long" and len(tables) > 1 and id_wish is not None and not id_wish.given:
+        by_file = not names_stations(tables, id_wish)
+    if by_file:
+        wishes = [wish for wish in wishes if wish.role != "station_id"]
+    if layout == "sessions" and tables and id_wish is not None and names_stations(tables[:1], id_wish):
+        wishes = [replace(wish, optional=wish.optional or wish.role in ("lon", "lat")) for wish in wishes]
+    found = find_in_tables(tables, wishes, source.ids() if source else set())
+    _complain(found, tables, wrong)
+    columns = [one.columns for one in found] if not any(one.problems for one in found) else []
+    return Opened(tables, columns, by_file, source, _stations_columns(source, found, wrong))
 
-    A name given for a role that both files have must be in at least one of them.
-    """
-    of_layout = LAYOUTS[layout].COLUMNS
-    roles = list(dict.fromkeys([*of_layout, *PLACES]))
-    unknown = [role for role in columns if role not in roles]
-    if unknown:
-        raise UserError(
-            f"--column {unknown[0]}={columns[unknown[0]]}: layout {layout} has the roles {', '.join(roles)}"
+
+def _stations_columns(source: StationsSource | None, found: list[Found], wrong: Complaints) -> Columns:
+    """The columns of the stations, whose id is called as in the traffic where it can be; none where something is wrong."""
+    if source is None:
+        return {}
+    of_traffic_id = found[0].columns.get("station_id", ()) if found else ()
+    own = find_columns(
+        source.header, source.wished(), source.cells, {fold(name) for name in of_traffic_id}, "stations:"
+    )
+    for problem in own.problems:
+        with wrong.of("stations", problem):
+            raise UserError(f"{source.file}: {problem}")
+    return {} if own.problems else own.columns
+
+
+def _complain(found: list[Found], tables: list[Table], wrong: Complaints) -> None:
+    for table, one in zip(tables, found, strict=True):
+        for problem in one.problems:
+            with wrong.of("traffic", problem):
+                raise UserError(f"{table}: {problem}")
+
+
+def _of_headings(opened: Opened, unit: str, layout: Layout) -> list[str]:
+    """What the heading of the traffic says of its unit, and where stations come from file names."""
+    notices = []
+    if opened.by_file:
+        notices.append(
+            f"the files have no column of stations; each is taken for the station that it is named after, such as "
+            f"{opened.tables[0].stem} of {opened.tables[0].name}"
         )
-    header = getattr(LAYOUTS[layout], "HEADER", None) or read_header(file)
-    only_stations = {
-        role for role, name in columns.items() if role in PLACES and stations_file is not None and name not in header
-    }
-    of_traffic = {role: name for role, name in columns.items() if role in of_layout and role not in only_stations}
-    of_stations = {
-        role: [columns[role], *(() if role in only_stations else names)] if role in columns else names
-        for role, names in PLACES.items()
-    }
-    return of_traffic, of_stations
+    column = opened.columns[0].get("bytes" if layout == "sessions" else "traffic", ())
+    heading = display(column)
+    found = unit_in(heading) if heading else None
+    if found and is_rate(found):
+        notices.append(
+            f"{opened.tables[0]}: column {heading!r} is a rate, {found}, whose values are summed as if they were amounts; give "
+            "amounts, or the mean rate is not what the city shows"
+        )
+    elif found and found.casefold() != unit.casefold():
+        said = f"--unit says {unit}" if unit else "no --unit was given"
+        notices.append(f"{opened.tables[0]}: the heading {heading!r} says {found}, {said}")
+    return notices
 
 
 def _stations_of(
-    readings: Readings, crs: str, coordinates: Coordinates, file: Path
+    readings: Readings, crs: str, coordinates: Coordinates, file: Table
 ) -> tuple["geopandas.GeoDataFrame", list[str]]:
     """Stations at the places that the readings carry, or those they name where no place is known."""
     ids = pd.DataFrame({"station_id": readings.station_ids})
@@ -280,7 +454,7 @@ def _stations_of(
     return validate_stations(stations, str(file)), notices
 
 
-def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, file: Path) -> Readings:
+def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, file: Table) -> Readings:
     """Readings of places under the ids of the stations that stand there."""
     from scipy.spatial import cKDTree
 
@@ -300,7 +474,7 @@ def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, f
 
 
 def _matched(
-    stations: "geopandas.GeoDataFrame", readings: Readings, on_unknown: OnUnknown, stations_file: str, file: Path
+    stations: "geopandas.GeoDataFrame", readings: Readings, on_unknown: OnUnknown, stations_file: str, file: Table
 ) -> tuple["geopandas.GeoDataFrame", Readings, tuple[list[str], list[str], int]]:
     """Stations that have traffic, and the readings of those in the same order.
 
@@ -340,7 +514,7 @@ def _matched(
 
 
 def _without_emptied(
-    stations: "geopandas.GeoDataFrame", resampled: Resampled, meta: CityMeta, on_empty: OnUnknown, file: Path
+    stations: "geopandas.GeoDataFrame", resampled: Resampled, meta: CityMeta, on_empty: OnUnknown, file: Table
 ) -> tuple["geopandas.GeoDataFrame", Resampled]:
     """Leave out stations that have readings, but no interval with all of them. Raises UserError unless they may be dropped."""
     emptied = resampled.emptied
@@ -364,7 +538,7 @@ def _report(
     city: City,
     dry_run: bool,
     layout: Layout,
-    files: Sequence[Path],
+    opened: Opened,
     readings: Readings,
     resampled: Resampled,
     unknown: tuple[list[str], list[str], int],
@@ -387,7 +561,7 @@ def _report(
         dry_run=dry_run,
         name=meta.name,
         layout=layout,
-        files=[file.name for file in files],
+        files=[table.name for table in opened.tables],
         rows=readings.rows,
         stations=len(city.station_ids),
         steps=len(traffic),
@@ -398,6 +572,11 @@ def _report(
         cadences=cadences,
         timezone=meta.timezone,
         unit=meta.unit,
+        columns={
+            which: {role: display(column) for role, column in columns.items()}
+            for which, columns in (("traffic", opened.columns[0]), ("stations", opened.of_stations))
+            if columns
+        },
         coordinates=meta.coordinates,
         total=float(totals.sum()),
         station_totals=Spread(least=totals.min(), median=float(np.median(totals)), most=totals.max()),

@@ -4,14 +4,17 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import polars as pl
 
-from lecdiff_core.city.importers.tables import Batch
+from lecdiff_core.city.importers.amounts import Amounts
+from lecdiff_core.city.importers.complaints import Complaints
+from lecdiff_core.city.importers.forms import Table
+from lecdiff_core.city.importers.tables import Batch, Columns
+from lecdiff_core.city.importers.times import Times
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -21,22 +24,40 @@ Finder = Callable[[int], str]
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one layout and how to read them.
+    """Tables of one layout and how to read them.
 
-    columns: role → name of a column, where it is not the layout's own.  timezone: of times without an offset.
-    date_format: how times are written (strptime), where their looks do not say it.
+    columns: of each table, the columns by role.  timezone: of times without an offset.  date_format: how times are written
+    (strptime), where their looks do not say it.  decimal: the mark of decimals, where it is given.  missing: texts that mean a
+    missing value, beside the usual ones.  complaints: what is wrong in the rows, which every layout settles once it has read
+    them.  by_file: whether a table holds the one station that it is named after.
     """
 
-    files: Sequence[Path]
-    columns: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[Table]
+    columns: Sequence[Columns]
     timezone: str = "UTC"
     on_duplicate: OnDuplicate = "error"
     report: Report = silent
     date_format: str | None = None
+    decimal: str | None = None
+    missing: Sequence[str] = ()
+    complaints: Complaints = field(default_factory=Complaints)
+    by_file: bool = False
 
     def progress(self, number: int, batch: Batch) -> None:
         """Report that file `number` has been read up to the end of `batch`."""
         self.report(number + batch.share, len(self.files), f"reading {batch.file.name}")
+
+    def on_utc(self, clock: Times, group: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+        """The times of one table on UTC, and notices; see `Times.on_utc`. What is wrong with them goes to `complaints`."""
+        group = None if self.complaints.told else group  # else it may be shorter than the times
+        with self.complaints.of(clock.file, "timestamp"):
+            return clock.on_utc(group, self.timezone)
+        return np.empty(0, np.int64), []
+
+    def amounts(self, roles: Sequence[str], degrees: bool = False) -> Amounts:
+        """A reader of the numbers of some roles over all tables."""
+        chosen = [{role: columns[role] for role in roles if role in columns} for columns in self.columns]
+        return Amounts(list(zip(self.files, chosen, strict=True)), self.decimal, self.missing, degrees)
 
 
 @dataclass(frozen=True)
@@ -83,10 +104,10 @@ class Readings:
         )
 
 
-def finder(parts: Sequence[tuple[Path, int, int]]) -> Finder:
+def finder(parts: Sequence[tuple[Table, int, int]]) -> Finder:
     """A function that names file and row of a reading.
 
-    parts: for each file in order, its path, its number of readings, and how many come from one row (0: unknown).
+    parts: for each file in order, the table, its number of readings, and how many come from one row (0: unknown).
     """
     ends = list(accumulate(readings for _, readings, _ in parts))
 

@@ -4,42 +4,40 @@ Roles `start, lon, lat, bytes`, optionally `device`, `end` and `station_id`. Sta
 `station_id` column names them. Device ids serve to find repeated records while reading; they are never kept.
 """
 
-from collections import defaultdict
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
 from lecdiff_core.city.folder import check_coordinates
+from lecdiff_core.city.importers.amounts import Amounts
 from lecdiff_core.city.importers.readings import Finder, Readings, Source, finder, repeats
 from lecdiff_core.city.importers.stamps import NONE
-from lecdiff_core.city.importers.tables import (
-    Batch,
-    Codes,
-    find_columns,
-    numbers,
-    read_batches,
-    read_header,
-    with_names,
-)
+from lecdiff_core.city.importers.tables import Batch, Codes, read_batches
 from lecdiff_core.city.importers.times import Times
 from lecdiff_core.errors import UserError
 
 OPTIONAL = ("device", "end", "station_id")
 COLUMNS = {role: role for role in ("device", "start", "end", "station_id", "lon", "lat", "bytes")}
 MICRODEGREES = 1_000_000  # places are told apart to a millionth of a degree (0.1 m)
+# What is kept of a file: the role that says it, and its kind.
+PARTS = {
+    "bytes": ("bytes", np.float64),
+    "place": ("lon", np.int64),
+    "station": ("station_id", np.int32),
+    "device": ("device", np.uint64),
+}
 
 Columns = dict[str, np.ndarray]
 
 
 def read(source: Source) -> Readings:
     """Read the sessions of all files. Raises UserError that names file, row and column."""
-    roles = _roles(source)
-    codes, files, notices = Codes(), [], []
-    for number, file in enumerate(source.files):
-        columns, remarks = _read_file(source, number, file, roles, codes)
-        files.append(columns)
-        notices += remarks
+    codes, notices = Codes(), []
+    amounts, degrees = source.amounts(["bytes"]), source.amounts(["lon", "lat"], degrees=True)
+    read = [_read_file(source, number, codes, amounts, degrees) for number in range(len(source.files))]
+    files = [parts for parts, _, _ in read]
+    for parts, start, end in read:
+        notices += _put_on_utc(parts, start, end, source)
+    source.complaints.settle()
     columns = {name: np.concatenate([part[name] for part in files]) for name in files[0]}
     where = finder([(file, len(part["start"]), 1) for file, part in zip(source.files, files, strict=True)])
     _refuse_backwards(columns, where)
@@ -60,52 +58,59 @@ def read(source: Source) -> Readings:
         places=places,
         by_place="station" not in columns,
         duplicates=duplicates,
-        notices=notices,
+        notices=[*amounts.notices, *notices],
     )
     return readings.keep(chosen)
 
 
-def _roles(source: Source) -> dict[str, list[str]]:
-    """The columns to read, which every file must have: those the first file has, and all that are not optional."""
-    roles = with_names(COLUMNS, source.columns)
-    header = read_header(source.files[0])
-    identified = any(name in header for name in roles["station_id"])
-    optional = {role for role in OPTIONAL if role not in source.columns} | ({"lon", "lat"} if identified else set())
-    return {role: [name] for role, name in find_columns(header, roles, sorted(optional), source.files[0]).items()}
-
-
 def _read_file(
-    source: Source, number: int, file: Path, roles: dict[str, list[str]], codes: Codes
-) -> tuple[Columns, list[str]]:
-    """The columns of one file by role, each (rows,), with times on UTC; and notices."""
-    start, end = Times(file, source.date_format), Times(file, source.date_format)
-    parts = defaultdict(list)
-    for batch in read_batches(file, roles):
-        start.add(batch, "start")
-        parts["bytes"].append(numbers(batch, "bytes"))
-        if "end" in roles:
-            end.add(batch, "end", may_be_empty=True)
-        if "lon" in roles:
-            parts["place"].append(_places(batch))
-        if "station_id" in roles:
-            parts["station"].append(codes.add(batch, "station_id"))
-        if "device" in roles:
-            parts["device"].append(_device_hashes(batch))
-        source.progress(number, batch)
-    columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    everyone = np.arange(len(columns.get("bytes", ())))
-    columns["start"], notices = start.on_utc(everyone, source.timezone)
-    if "end" in roles:
-        until, _ = end.on_utc(everyone, source.timezone, not_before=columns["start"])
-        columns["end"] = np.where(until == NONE, columns["start"], until)
-    return columns, notices
+    source: Source, number: int, codes: Codes, amounts: Amounts, degrees: Amounts
+) -> tuple[Columns, Times, Times | None]:
+    """The columns of one file by role, each (rows,), and the times of starts and ends as they are written."""
+    file, roles, wrong = source.files[number], source.columns[number], source.complaints
+    start, end = Times(file, source.date_format), Times(file, source.date_format) if "end" in roles else None
+    parts = {name: [np.empty(0, kind)] for name, (role, kind) in PARTS.items() if role in roles}
+    with wrong.of(file):
+        for batch in read_batches(file, roles):
+            with wrong.of(file, "start"):
+                start.add(batch, "start")
+            with wrong.of(file, "bytes"):
+                parts["bytes"].append(amounts.read(batch, "bytes"))
+            if end is not None:
+                with wrong.of(file, "end"):
+                    end.add(batch, "end", may_be_empty=True)
+            if "lon" in roles:
+                with wrong.of(file, "place"):
+                    parts["place"].append(_places(batch, degrees))
+            if "station_id" in roles:
+                with wrong.of(file, "station_id"):
+                    parts["station"].append(codes.add(batch, "station_id"))
+            if "device" in roles:
+                parts["device"].append(_device_hashes(batch))
+            source.progress(number, batch)
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}, start, end
 
 
-def _places(batch: Batch) -> np.ndarray:
+def _put_on_utc(columns: Columns, start: Times, end: Times | None, source: Source) -> list[str]:
+    """Add `start`, and `end` where there are ends, on UTC; notices."""
+    wrong, everyone = source.complaints, None if source.complaints.told else np.arange(len(columns["bytes"]))
+    notices: list[str] = []
+    columns["start"] = np.empty(0, np.int64)
+    with wrong.of(start.file, "start"):
+        columns["start"], notices = start.on_utc(everyone, source.timezone)
+    if end is not None:
+        with wrong.of(start.file, "end"):
+            not_before = None if wrong.told else columns["start"]
+            until, _ = end.on_utc(everyone, source.timezone, not_before=not_before)
+            columns["end"] = until if wrong.told else np.where(until == NONE, columns["start"], until)
+    return notices
+
+
+def _places(batch: Batch, degrees: Amounts) -> np.ndarray:
     """(R,) int64, one number a place: longitude and latitude in millionths of a degree."""
     for role in ("lon", "lat"):
         batch.refuse_empty(role)
-    lon, lat = numbers(batch, "lon", least=None), numbers(batch, "lat", least=None)
+    lon, lat = degrees.read(batch, "lon", least=None), degrees.read(batch, "lat", least=None)
     check_coordinates(lon, lat, str(batch.file), batch.first)
     east, north = np.round(lon * MICRODEGREES).astype(np.int64), np.round(lat * MICRODEGREES).astype(np.int64)
     return (east + 180 * MICRODEGREES << 32) + north + 90 * MICRODEGREES

@@ -4,6 +4,7 @@ Areas (the cells of a grid) become their centre of gravity, found in metres.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas
@@ -15,44 +16,126 @@ import pyarrow.parquet
 from pyproj.exceptions import CRSError
 
 from lecdiff_core.city.folder import WGS84, Coordinates, check_coordinates, validate_stations
+from lecdiff_core.city.importers.amounts import Amounts
+from lecdiff_core.city.importers.archives import names
+from lecdiff_core.city.importers.columns import Column, Wish, candidates, display, fold
+from lecdiff_core.city.importers.complaints import Complaints
 from lecdiff_core.city.importers.coordinates import FORWARD, in_china, to_wgs84
-from lecdiff_core.city.importers.tables import (
-    TABLE_SUFFIXES,
-    Batch,
-    Roles,
-    as_texts,
-    delimiter,
-    find_columns,
-    numbers,
-)
+from lecdiff_core.city.importers.forms import TABLE_SUFFIXES, Table, open_tables, read_troubles
+from lecdiff_core.city.importers.ids import as_texts
+from lecdiff_core.city.importers.tables import Batch, Columns, read_batches
 from lecdiff_core.errors import UserError
 
 DEGREES = {WGS84, *FORWARD}
+PLACE = ("lon", "lat")
+SHAPE_SUFFIXES = {".shp", ".geojson", ".gpkg", ".kml"}
+
+
+@dataclass(frozen=True)
+class StationsSource:
+    """A file of stations, opened: a table, or what geopandas reads.
+
+    wishes: what is looked for in it.  crs: gcj02, bd09 or any coordinate system pyproj knows, of lon and lat.  coordinates: with
+    *none*, places need not be there, and are not read where they are.
+    """
+
+    file: Path
+    wishes: Sequence[Wish]
+    crs: str
+    coordinates: Coordinates = "true"
+    decimal: str | None = None
+    missing: Sequence[str] = ()
+    table: Table | None = None
+    frame: geopandas.GeoDataFrame | None = None
+
+    @property
+    def header(self) -> list[str]:
+        """Names of its columns."""
+        if self.table is not None:
+            return self.table.columns
+        assert self.frame is not None
+        return [str(name) for name in self.frame.columns if name != self.frame.geometry.name]
+
+    def cells(self, name: str) -> list[str]:
+        """The first cells of a column as texts."""
+        return [] if self.table is None else self.table.cells(name)
+
+    def wished(self) -> list[Wish]:
+        """What must be found in it."""
+        if self.table is None:
+            return [wish for wish in self.wishes if wish.role not in PLACE]
+        none = self.coordinates == "none"
+        return [replace(wish, optional=wish.optional or (none and wish.role in PLACE)) for wish in self.wishes]
+
+    def ids(self) -> set[str]:
+        """Folded names of the columns that may be its ids."""
+        wish = next(wish for wish in self.wishes if wish.role == "station_id")
+        tiers = [[name for name in wish.names if name in self.header], *candidates(self.header, "station_id")]
+        return {fold(name) for tier in tiers for name in tier}
+
+
+def open_stations(source: StationsSource, room: Path) -> StationsSource:
+    """The file opened as what it is. Raises UserError.
+
+    room: a folder for what must be unpacked.
+    """
+    file = source.file
+    if not file.is_file():
+        raise UserError(f"{file} cannot be read: there is no such file")
+    with read_troubles(file):
+        if file.suffix.lower() in TABLE_SUFFIXES and not _is_geoparquet(file) and not _is_shapefile(file):
+            tables = open_tables(file, room, source.wishes)
+            if len(tables) > 1:
+                raise UserError(f"{file} holds {len(tables)} tables; give the one of the stations")
+            return replace(source, table=tables[0])
+        return replace(source, frame=_read_located(file))
 
 
 def read_stations(
-    file: Path, roles: Roles, crs: str, coordinates: Coordinates = "true"
-) -> tuple[geopandas.GeoDataFrame, list[str]]:
-    """Stations of a file, validated (see `validate_stations`), and notices.
+    source: StationsSource, columns: Columns, complaints: Complaints
+) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
+    """Stations of a file with `station_id` and geometry, not validated yet, and notices; None after a complaint.
 
-    roles: names of the columns `station_id`, `lon` and `lat`.  crs: gcj02, bd09 or any coordinate system pyproj knows,
-    of lon and lat.  coordinates: with *none*, places need not be there, and are not read where they are. Raises UserError
-    that names file, row and column.
+    columns: of the roles that were found. `name` and `capacity` get these names; all other columns stay as they are.
     """
-    if not file.is_file():
-        raise UserError(f"{file} cannot be read: there is no such file")
-    try:
-        located = file.suffix.lower() not in TABLE_SUFFIXES or _is_geoparquet(file)
-        if coordinates == "none":
-            stations = without_places(_read_located(file, roles) if located else _read_list(file, roles))
-        elif located:
-            stations = _as_points(_in_crs(_read_located(file, roles), crs))
+    notices, stations = list[str](), None
+    with complaints.of(source.file), read_troubles(source.file):
+        if source.frame is not None:
+            stations = _of_frame(source, columns)
         else:
-            stations = _read_table(file, roles, crs)
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, ValueError, RuntimeError) as error:
-        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    stations, notices = (stations, []) if coordinates == "none" else in_wgs84(stations, crs, str(file))
-    return validate_stations(stations, str(file), coordinates), notices
+            stations, notices = _of_table(source, columns, complaints)
+        if stations is None:
+            return None, notices
+        if source.coordinates != "none":
+            stations, more = in_wgs84(stations, source.crs, str(source.file))
+            notices += more
+    return stations, notices
+
+
+def validated(
+    stations: geopandas.GeoDataFrame, source: str, coordinates: Coordinates
+) -> tuple[geopandas.GeoDataFrame, list[str]]:
+    """One row a station (see `validate_stations`): rows of one id at one place are one station, which a notice tells."""
+    same = stations["station_id"].duplicated()
+    again = same & _at_the_first_place(stations, coordinates)
+    notices = []
+    if same.any() and (again == same).all():
+        ids = stations["station_id"][again].nunique()
+        notices = [
+            f"{source}: {ids} stations have several rows at one place; the first of each is taken, {int(again.sum())} left out"
+        ]
+        stations = stations[~again].reset_index(drop=True)
+    return validate_stations(stations, source, coordinates), notices
+
+
+def _at_the_first_place(stations: geopandas.GeoDataFrame, coordinates: Coordinates) -> pd.Series:
+    """Whether each row is where the first of its id is."""
+    if coordinates == "none":
+        return pd.Series(True, index=stations.index)
+    if stations.geometry.isna().any() or (stations.geom_type != "Point").any():
+        return pd.Series(False, index=stations.index)
+    places = pd.DataFrame({"x": stations.geometry.x, "y": stations.geometry.y})
+    return (places == places.groupby(stations["station_id"]).transform("first")).all(axis=1)
 
 
 def without_places(stations: pd.DataFrame) -> geopandas.GeoDataFrame:
@@ -88,59 +171,124 @@ def points(table: pd.DataFrame, lon: np.ndarray, lat: np.ndarray, crs: str) -> g
 
 
 def _is_geoparquet(file: Path) -> bool:
-    return file.suffix.lower() == ".parquet" and b"geo" in (pa.parquet.read_metadata(file).metadata or {})
+    with file.open("rb") as content:
+        if content.read(4) != b"PAR1":
+            return False
+    return b"geo" in (pa.parquet.read_metadata(file).metadata or {})
 
 
-def _read_list(file: Path, roles: Roles) -> pd.DataFrame:
-    """The stations of a table with what else is told of them, but not where they are."""
-    batch, table = _read_rows(file, roles, ("lon", "lat"))
-    batch.refuse_empty("station_id")
-    return table
-
-
-def _read_table(file: Path, roles: Roles, crs: str) -> geopandas.GeoDataFrame:
-    batch, table = _read_rows(file, roles, ())
-    for role in batch.names:
-        batch.refuse_empty(role)
-    lon, lat = numbers(batch, "lon", least=None), numbers(batch, "lat", least=None)
-    if crs in DEGREES:
-        check_coordinates(lon, lat, str(file))
-    return points(table, lon, lat, crs)
-
-
-def _read_rows(file: Path, roles: Roles, optional: Sequence[str]) -> tuple[Batch, pd.DataFrame]:
-    """The columns of the roles, and a table of `station_id` and all columns that play none."""
-    frame = _read_frame(file, roles)
-    names = find_columns(frame.columns, roles, optional, file)
-    chosen = frame.select([pl.col(name).alias(role) for role, name in names.items()])
-    columns = pa.RecordBatch.from_arrays([chosen[role].to_arrow() for role in names], names=list(names))
-    others = [name for name in frame.columns if name not in names.values() and name not in ("station_id", "geometry")]
-    table = frame.select(others).to_pandas()
-    table.insert(0, "station_id", as_texts(columns.column("station_id")))
-    return Batch(file, 0, names, columns, 1.0), table
-
-
-def _read_frame(file: Path, roles: Roles) -> pl.DataFrame:
-    if file.suffix.lower() == ".parquet":
-        return pl.read_parquet(file)
-    as_text = {name: pl.String for names in roles.values() for name in names}
-    frame = pl.read_csv(
-        file, separator=delimiter(file), schema_overrides=as_text, infer_schema_length=None, null_values=[""]
+def _is_shapefile(file: Path) -> bool:
+    return file.suffix.lower() == ".zip" and any(
+        Path(name).suffix.lower() in SHAPE_SUFFIXES for name in names(file, str(file))
     )
-    return frame.rename({name: name.strip() for name in frame.columns if name != name.strip()})
 
 
-def _read_located(file: Path, roles: Roles) -> geopandas.GeoDataFrame:
-    is_parquet = file.suffix.lower() == ".parquet"
-    stations = geopandas.read_parquet(file) if is_parquet else geopandas.read_file(file)
-    wanted = {"station_id": roles["station_id"]}
-    name = find_columns(list(stations.columns), wanted, (), file)["station_id"]
+def _of_table(
+    source: StationsSource, columns: Columns, complaints: Complaints
+) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
+    table, wrong = source.table, len(complaints.told)
+    assert table is not None
+    batch, others = _rows(table, columns)
+    where, notices = str(table), list(table.notices)
+    with complaints.of(table, "station_id"):
+        batch.refuse_empty("station_id")
+        others.insert(0, "station_id", as_texts(batch.data.column("station_id")))
+    if "name" in columns:
+        others.insert(len(others.columns), "name", _texts(batch.data.column("name")))
+    if "capacity" in columns:
+        with complaints.of(table, "capacity"):
+            others["capacity"] = _amounts(source, table, columns, ["capacity"]).read(batch, "capacity")
+    if source.coordinates == "none":
+        return (None if len(complaints.told) > wrong else without_places(others)), notices
+    degrees = _amounts(source, table, columns, PLACE)
+    lon = lat = np.empty(0)
+    with complaints.of(table, "lon"):
+        batch.refuse_empty("lon")
+        lon = degrees.read(batch, "lon", least=None)
+    with complaints.of(table, "lat"):
+        batch.refuse_empty("lat")
+        lat = degrees.read(batch, "lat", least=None)
+    if source.crs in DEGREES and len(lon) == len(lat):
+        with complaints.of(table, "place"):
+            check_coordinates(lon, lat, where)
+    if len(complaints.told) > wrong:
+        return None, notices
+    return points(others, lon, lat, source.crs), [*notices, *degrees.notices]
+
+
+def _amounts(source: StationsSource, table: Table, columns: Columns, roles: Sequence[str]) -> Amounts:
+    chosen = {role: columns[role] for role in roles}
+    return Amounts([(table, chosen)], source.decimal, source.missing, "lon" in roles and source.crs in DEGREES)
+
+
+def _rows(table: Table, columns: Columns) -> tuple[Batch, pd.DataFrame]:
+    """All rows: the columns of the roles, and a frame of those that play none, under their own names."""
+    used = {name for column in columns.values() for name in column}
+    kept = [name for name in table.columns if name and name not in {*used, *columns, "geometry", "station_id"}]
+    others: dict[str, Column] = {f"other {name}": (name,) for name in kept if table.columns.count(name) == 1}
+    batches = list(read_batches(table, {**columns, **others}))
+    if not batches:
+        raise UserError(f"{table}: there are no stations; a city needs at least one")
+    whole = pa.Table.from_batches([batch.data for batch in batches]).combine_chunks()
+    data = whole.to_batches()[0] if len(whole) else batches[0].data
+    frame = pd.DataFrame({column[0]: _typed(data.column(name)) for name, column in others.items()})
+    return Batch(table, 0, batches[0].names, data.select(list(columns)), 1.0), frame
+
+
+def _typed(column: pa.Array) -> pd.Series:
+    """A column of texts as numbers where all are numbers as programs write them."""
+    series = pl.Series(pl.from_arrow(column))
+    if series.dtype != pl.String:
+        return series.to_pandas()
+    text = series.str.strip_chars()
+    if text.str.contains(r"^-?(0|[1-9]\d{0,17})$").all():
+        return text.cast(pl.Int64).to_pandas()
+    if text.str.contains(r"^-?(0|[1-9]\d*)(\.\d+)?$").all() and text.is_not_null().any():
+        return text.cast(pl.Float64).to_pandas()
+    return text.to_pandas()
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    return [None if cell is None else str(cell).strip() for cell in column.to_pylist()]
+
+
+def _read_located(file: Path) -> geopandas.GeoDataFrame:
+    """What geopandas reads. Raises UserError."""
+    try:
+        return geopandas.read_parquet(file) if _is_geoparquet(file) else geopandas.read_file(file)
+    except (pa.ArrowException, ValueError, RuntimeError, AttributeError) as error:
+        raise UserError(
+            f"{file} cannot be read: it is damaged, or of no known form; give stations as CSV, Excel, Parquet or GeoJSON"
+        ) from error
+
+
+def _of_frame(source: StationsSource, columns: Columns) -> geopandas.GeoDataFrame:
+    assert source.frame is not None
+    stations, file = source.frame, source.file
+    name = display(columns["station_id"])
     if stations[name].isna().any():
         row = int(np.argmax(stations[name].isna()))
         raise UserError(f"{file}, row {row + 1}, column {name}: the cell is empty; fill it or remove the row")
     stations = stations.assign(**{name: as_texts(pa.Array.from_pandas(stations[name]))})
-    stations = stations.drop(columns="station_id" if name != "station_id" and "station_id" in stations else [])
-    return stations.rename(columns={name: "station_id"})
+    renamed = {column[0]: role for role, column in columns.items() if column[0] != role}
+    stations = stations.drop(columns=[role for role in renamed.values() if role in stations]).rename(columns=renamed)
+    if "capacity" in columns:
+        stations["capacity"] = _capacities(stations["capacity"], file, display(columns["capacity"]))
+    if source.coordinates == "none":
+        return without_places(stations)
+    return _as_points(_in_crs(stations, source.crs))
+
+
+def _capacities(values: pd.Series, file: Path, name: str) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = (values.notna() & numbers.isna()) | (numbers < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(
+            f"{file}, row {row + 1}, column {name}: {str(values.iloc[row])[:40]!r} is not a number of at least 0; correct it, "
+            "or leave the cell empty"
+        )
+    return numbers
 
 
 def _in_crs(stations: geopandas.GeoDataFrame, crs: str) -> geopandas.GeoDataFrame:

@@ -8,14 +8,13 @@ An empty field means that no activity was recorded, so an interval that has rows
 interval without any row is missing.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import polars as pl
 
+from lecdiff_core.city.importers.amounts import Amounts
 from lecdiff_core.city.importers.readings import Readings, Source, finder, repeats
-from lecdiff_core.city.importers.tables import Codes, numbers, read_batches, with_names
+from lecdiff_core.city.importers.tables import Codes, read_batches
 from lecdiff_core.city.importers.times import Times
 
 HEADER = ["square", "time", "country", "sms_in", "sms_out", "call_in", "call_out", "internet"]
@@ -25,10 +24,10 @@ INTERVAL = pd.Timedelta("10min")
 
 def read(source: Source) -> Readings:
     """Read daily files, summed over countries; `--column traffic=sms_in` (or another) takes another activity."""
-    codes, days, parts = Codes(), [], []
+    codes, days, parts, amounts = Codes(), [], [], source.amounts(["traffic"])
     rows = duplicates = 0
     for number, file in enumerate(source.files):
-        frame, read, repeated = _read_file(source, number, file, codes)
+        frame, read, repeated = _read_file(source, number, codes, amounts)
         day = frame.group_by(["station", "time"], maintain_order=True).agg(
             pl.col("value").sum(), pl.col("value").is_not_null().any().alias("active")
         )
@@ -47,22 +46,28 @@ def read(source: Source) -> Readings:
         rows=rows,
         interval=INTERVAL,
         duplicates=duplicates,
-        notices=[notice] if idle else [],
+        notices=[*amounts.notices, *([notice] if idle else [])],
     )
 
 
-def _read_file(source: Source, number: int, file: Path, codes: Codes) -> tuple[pl.DataFrame, int, int]:
+def _read_file(source: Source, number: int, codes: Codes, amounts: Amounts) -> tuple[pl.DataFrame, int, int]:
     """Rows as station, time, country and value (null = nothing recorded); how many were read, and repeat another."""
-    roles = with_names(COLUMNS, source.columns)
+    file, wrong = source.files[number], source.complaints
     clock, countries = Times(file, source.date_format), Codes()
     stations, country, values = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.empty(0)]
-    for batch in read_batches(file, roles, header=HEADER):
-        stations.append(codes.add(batch, "station_id"))
-        clock.add(batch, "timestamp")
-        country.append(countries.add(batch, "country"))
-        values.append(numbers(batch, "traffic"))
-        source.progress(number, batch)
-    time, _ = clock.on_utc(None, source.timezone)
+    with wrong.of(file):
+        for batch in read_batches(file, source.columns[number]):
+            with wrong.of(file, "station_id"):
+                stations.append(codes.add(batch, "station_id"))
+            with wrong.of(file, "timestamp"):
+                clock.add(batch, "timestamp")
+            with wrong.of(file, "country"):
+                country.append(countries.add(batch, "country"))
+            with wrong.of(file, "traffic"):
+                values.append(amounts.read(batch, "traffic"))
+            source.progress(number, batch)
+    time, _ = source.on_utc(clock, None)
+    wrong.settle()
     keys = {"station": np.concatenate(stations), "time": time, "country": np.concatenate(country)}
     where = finder([(file, len(time), 1)])
     chosen, repeated = repeats(keys, source.on_duplicate, where, "this square, time and country")

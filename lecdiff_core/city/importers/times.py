@@ -5,7 +5,6 @@ else of the local clock.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lecdiff_core.city.importers import stamps
+from lecdiff_core.city.importers.amounts import MISSING
+from lecdiff_core.city.importers.forms import Table
 from lecdiff_core.city.importers.stamps import NONE
-from lecdiff_core.city.importers.tables import MISSING, Batch
+from lecdiff_core.city.importers.tables import Batch
 from lecdiff_core.city.timeline import DAY, localised
 from lecdiff_core.errors import UserError
 
@@ -40,7 +41,7 @@ class Times:
     by their looks where it is None.
     """
 
-    file: Path
+    file: Table
     date_format: str | None = None
     column: str = "timestamp"
     codes: list[np.ndarray] = field(default_factory=list)  # of each row, the number of its stamp
@@ -61,7 +62,7 @@ class Times:
         values, texts = self._distinct(batch, role, column.dictionary)
         first = len(self.texts)
         codes = pyarrow.compute.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-        empty = np.isin(texts, MISSING) if may_be_empty else np.zeros(len(texts), bool)
+        empty = np.isin([text.lower() for text in texts], MISSING) if may_be_empty else np.zeros(len(texts), bool)
         codes = np.where((codes >= 0) & ~np.append(empty, True)[codes], codes + first, -1)
         self.codes.append(codes)
         self.texts += texts
