@@ -121,7 +121,7 @@ def _embed(city: City, chips: int) -> Step:
     count = sum(map(bool, table.image_sha256))
     told = f"{count:,} of {len(city.station_ids):,} stations are embedded."
     try:
-        waiting = stations_to_embed(city, table.encoder)
+        waiting = stations_to_embed(city, table)
     except UserError:
         waiting = []  # told by the descriptions' own step
     if waiting:

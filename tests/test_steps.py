@@ -80,7 +80,9 @@ def test_surroundings_from_nothing_to_done_to_outdated(little_city: City) -> Non
         little_city, EnvironmentTable(little_city.station_ids, rows, rows, rows, "invented", tuple(digests.values()))
     )
     embedded = steps(little_city)["embed"]
-    assert embedded.state == "outdated" and "12 have a new image or description" in embedded.told
+    assert embedded.state == "outdated" and "1 have a new image or description" in embedded.told
+    draw(little_city, "S03", 10)
+    assert steps(little_city)["embed"].state == "done"
 
 
 def test_models_that_fit_and_that_do_not(little_city: City, tmp_path: Path) -> None:

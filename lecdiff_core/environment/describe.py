@@ -31,7 +31,7 @@ from lecdiff_core.environment.description import (
 )
 from lecdiff_core.environment.evidence import Evidence, measure
 from lecdiff_core.environment.imagery import chip_metres, read_chip_records
-from lecdiff_core.environment.images import MIME_TYPES, ImageError, read_image
+from lecdiff_core.environment.images import MIME_TYPES, ImageError, read_image, read_unchanged
 from lecdiff_core.environment.instruction import Instruction, load_instruction
 from lecdiff_core.environment.jsonl import append_record
 from lecdiff_core.environment.llm import AS_JSON, ChatModel, FailedError, Reply, StopError, UnusableError
@@ -219,8 +219,10 @@ def _described_chip(city: City, description: Description) -> Image.Image | None:
     """The chip a description was made from; None where the city has another one now."""
     try:
         chip, digest, _ = _chip(city, description.station_id)
-        return read_image(chip.read_bytes()) if digest == description.image_sha256 else None
-    except (ImageError, UserError):
+        if digest != description.image_sha256:
+            return None
+        return read_image(read_unchanged(chip, digest))
+    except (ImageError, OSError, UserError):
         return None
 
 
@@ -324,14 +326,21 @@ def _share(city: City, plan: _Plan, result: DescriptionReport) -> None:
         result.shared += 1
 
 
+def _content(job: _Job) -> bytes:
+    try:
+        return read_unchanged(job.chip, job.key.image_sha256)
+    except (ImageError, OSError) as error:
+        raise FailedError(str(error)) from None
+
+
 def _ask_model(chat: ChatModel, instruction: Instruction, job: _Job) -> Reply:
-    content = job.chip.read_bytes()
+    content = _content(job)
     mime_type = MIME_TYPES[read_image(content).format or "JPEG"]
     return chat.describe(content, mime_type, instruction.for_chip(job.metres))
 
 
 def _offline(job: _Job) -> Reply:
-    image = read_image(job.chip.read_bytes())
+    image = read_image(_content(job))
     seed = int.from_bytes(hashlib.sha256(f"{job.key.image_sha256}:{job.key.n}".encode()).digest()[:4], "big")
     try:
         return Reply(" ".join(describe_offline(image, job.metres / image.width, seed)), 0, 0)

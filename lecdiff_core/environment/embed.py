@@ -1,7 +1,7 @@
 """Embedding a city: each chip and what was said of it, once; later runs touch only what has changed.
 
-The rows of every station are kept in `encoder/embedded.safetensors` with what they were made from (size, time and SHA-256 of
-the chip, SHA-256 of the text). It is written while a run works, so that a stopped run goes on where it was, and
+The rows of every station are kept in `encoder/embedded.safetensors` with what they were made from (SHA-256 of
+the chip and of the text). It is written while a run works, so that a stopped run goes on where it was, and
 `environment.safetensors` is assembled from it at the end.
 """
 
@@ -23,10 +23,11 @@ from lecdiff_core.city.layout import DESCRIPTIONS_FILE, EMBEDDED_FILE, ENCODER_F
 from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import changing, recover, replacing
 from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
-from lecdiff_core.environment.images import ImageError, read_image
+from lecdiff_core.environment.images import ImageError, read_image, read_unchanged
 from lecdiff_core.environment.table import EnvironmentTable, read_environment, stage_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.provenance import is_current
 
 if TYPE_CHECKING:
     from lecdiff_core.environment.encoder import Encoder, Files
@@ -66,10 +67,8 @@ class EmbedReport:
 
 
 class _Source(NamedTuple):
-    """What a station's rows are made from. `size` and `changed` (ns) spare reading a chip that was not touched."""
+    """What a station's rows are made from."""
 
-    size: int
-    changed: int
     chip: str  # SHA-256
     text: str  # SHA-256 of the kept texts
 
@@ -136,10 +135,15 @@ def _keep(city: City, files: "Files", table: EnvironmentTable) -> None:
         stage_environment(change, table)
 
 
-def stations_to_embed(city: City, encoder: str) -> list[str]:
-    """Stations whose chip or texts are new, or could not be read, since the encoder of this identity was last at work."""
-    cache = city.path / ENCODER_FOLDER / EMBEDDED_FILE
-    return [job.station for job in _jobs(city, _read_cache(cache, encoder), EmbedReport())]
+def stations_to_embed(city: City, table: EnvironmentTable) -> list[str]:
+    """Stations with a chip whose chip or texts are not those that the table's rows were made from."""
+    made_from = table.sources()
+    jobs = _jobs(city, {}, EmbedReport())
+    return [
+        job.station
+        for job in jobs
+        if is_current(made_from.get(job.station, {"chip": ""}), job.source._asdict()) is False
+    ]
 
 
 def _files(encoder: str, folder: Path) -> "Files":
@@ -168,23 +172,15 @@ def _jobs(city: City, made: dict[str, _Made], result: EmbedReport) -> list[_Job]
             made.pop(station, None)
             continue
         before = made[station].source if station in made else None
-        size, changed, digest = _digest(chip, before)
+        digest = hashlib.sha256(chip.read_bytes()).hexdigest()
         texts = _texts(station, described.get(station, []), digest, result)
-        source = _Source(size, changed, digest, hashlib.sha256(json.dumps(texts).encode()).hexdigest())
-        if before and (before.chip, before.text) == (source.chip, source.text):
-            made[station] = _Made(source, made[station].rows)
+        source = _Source(digest, hashlib.sha256(json.dumps(texts).encode()).hexdigest())
+        if before == source:
             result.kept.append(station)
         else:
             made.pop(station, None)
             jobs.append(_Job(station, chip, source, texts))
     return jobs
-
-
-def _digest(chip: Path, before: _Source | None) -> tuple[int, int, str]:
-    stat = chip.stat()
-    if before and (before.size, before.changed) == (stat.st_size, stat.st_mtime_ns):
-        return stat.st_size, stat.st_mtime_ns, before.chip
-    return stat.st_size, stat.st_mtime_ns, hashlib.sha256(chip.read_bytes()).hexdigest()
 
 
 def _texts(station: str, descriptions: Sequence[Description], digest: str, result: EmbedReport) -> list[str]:
@@ -251,7 +247,7 @@ def _rows(encoder: "Encoder", block: list[list[_Job]], result: EmbedReport) -> l
     images, readable = [], []
     for group in block:
         try:
-            images.append(read_image(group[0].chip.read_bytes()).convert("RGB"))
+            images.append(read_image(read_unchanged(group[0].chip, group[0].source.chip)).convert("RGB"))
             readable.append(group)
         except (ImageError, OSError) as error:
             result.unreadable |= {job.station: str(error) for job in group}
@@ -274,7 +270,8 @@ def _table(city: City, made: dict[str, _Made], result: EmbedReport) -> Environme
     empty = np.zeros_like(next(iter(made.values())).rows)
     rows = np.stack([made[station].rows if station in made else empty for station in city.station_ids])
     hashes = tuple(made[station].source.chip if station in made else "" for station in city.station_ids)
-    return EnvironmentTable(city.station_ids, rows[:, 0], rows[:, 1], rows[:, 2], result.encoder, hashes)
+    texts = tuple(made[station].source.text if station in made else "" for station in city.station_ids)
+    return EnvironmentTable(city.station_ids, rows[:, 0], rows[:, 1], rows[:, 2], result.encoder, hashes, texts)
 
 
 def _read_table(city: City) -> EnvironmentTable | None:
@@ -285,11 +282,10 @@ def _read_table(city: City) -> EnvironmentTable | None:
 
 
 def _same(one: EnvironmentTable, other: EnvironmentTable) -> bool:
-    return (one.station_ids, one.encoder, one.image_sha256) == (
-        other.station_ids,
-        other.encoder,
-        other.image_sha256,
-    ) and all(np.array_equal(getattr(one, kind), getattr(other, kind)) for kind in ("image", "text", "unified"))
+    told = ("station_ids", "encoder", "image_sha256", "text_sha256")
+    return all(getattr(one, name) == getattr(other, name) for name in told) and all(
+        np.array_equal(getattr(one, kind), getattr(other, kind)) for kind in ("image", "text", "unified")
+    )
 
 
 def _read_cache(file: Path, encoder: str) -> dict[str, _Made]:
@@ -302,7 +298,7 @@ def _read_cache(file: Path, encoder: str) -> dict[str, _Made]:
             rows = cache.get_tensor("rows")
             sources = parse_json(metadata["sources"])
             return {
-                station: _Made(_Source(*source), row)
+                station: _Made(_Source(*source[-2:]), row)  # before these two earlier versions kept size and time
                 for (station, source), row in zip(sources.items(), rows, strict=True)
             }
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):

@@ -245,9 +245,8 @@ def _is_esri(source: str) -> bool:
 
 
 def _raster_identity(path: Path) -> str:
-    with geotiff.open_raster(path):
-        stat = path.stat()
-    return f"{path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+    with geotiff.open_raster(path), path.open("rb") as file:
+        return f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _records_file(city: City) -> Path:

@@ -1,6 +1,8 @@
 """Opening images that came from elsewhere: every way in which one can be bad has a plain reason."""
 
+import hashlib
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 
@@ -15,6 +17,14 @@ class ImageError(ValueError):
 
 class TruncatedImageError(ImageError):
     """The image begins well but its end is missing: half-written, or a transfer that was cut off."""
+
+
+def read_unchanged(file: Path, sha256: str) -> bytes:
+    """The bytes of an image file that are known by their hash. Raises ImageError where others have taken their place."""
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ImageError("the image was replaced meanwhile; run the command again")
+    return content
 
 
 def read_image(content: bytes) -> Image.Image:

@@ -23,6 +23,7 @@ class EnvironmentTable:
     """Embeddings of N stations, each (N, D) float32 with rows of length 1.
 
     encoder: hash of the encoder that made them.  image_sha256: hash of each station's chip ("" = it has none, rows are 0).
+    text_sha256: hash of what was said of each chip; empty in tables from before it was kept.
     """
 
     station_ids: tuple[str, ...]
@@ -31,6 +32,13 @@ class EnvironmentTable:
     unified: np.ndarray
     encoder: str
     image_sha256: tuple[str, ...]
+    text_sha256: tuple[str, ...] = ()
+
+    def sources(self) -> dict[str, dict[str, str]]:
+        """What each embedded station's rows were made from: the hashes of its chip and, where they were kept, its texts."""
+        chips = {name: {"chip": chip} for name, chip in zip(self.station_ids, self.image_sha256, strict=True) if chip}
+        texts = dict(zip(self.station_ids, self.text_sha256, strict=False))
+        return {name: source | ({"text": texts[name]} if name in texts else {}) for name, source in chips.items()}
 
     def rows(self, station_ids: tuple[str, ...], kind: str = FORECASTER_INPUT) -> np.ndarray:
         """(N, D) embeddings in the order of `station_ids`; a station without one gets zeros."""
@@ -56,6 +64,7 @@ def read_environment(city: City) -> EnvironmentTable | None:
                 unified=table.get_tensor("unified"),
                 encoder=metadata["encoder"],
                 image_sha256=tuple(parse_json(metadata["image_sha256"])),
+                text_sha256=tuple(parse_json(metadata.get("text_sha256", "[]"))),
             )
         _check(found)
         return found
@@ -72,6 +81,8 @@ def _check(table: EnvironmentTable) -> None:
         raise ValueError("its embeddings and stations are not equally many")
     if len(table.image_sha256) != len(table.station_ids):
         raise ValueError("its chips and stations are not equally many")
+    if len(table.text_sha256) not in (0, len(table.station_ids)):
+        raise ValueError("its texts and stations are not equally many")
     if not all(np.isfinite(getattr(table, kind)).all() for kind in ("image", "text", "unified")):
         raise ValueError("it holds numbers that are not finite")
 
@@ -103,5 +114,6 @@ def stage_environment(change: Change, table: EnvironmentTable) -> None:
         "station_ids": json.dumps(table.station_ids),
         "encoder": table.encoder,
         "image_sha256": json.dumps(table.image_sha256),
+        "text_sha256": json.dumps(table.text_sha256),
     }
     change.file(ENVIRONMENT_FILE).write_bytes(save(tensors, metadata))

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from lecdiff_core import jobs, training
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment import embed
 from lecdiff_core.environment.description import append_description, write_descriptions
-from lecdiff_core.environment.embed import embed_city
+from lecdiff_core.environment.embed import embed_city, stations_to_embed
 from lecdiff_core.environment.encoder import Encoder
 from lecdiff_core.environment.neighbours import search
 from lecdiff_core.environment.table import read_environment, write_environment
@@ -71,19 +72,42 @@ def test_the_city_keeps_the_encoder_that_made_its_embeddings(city, encoder_folde
     assert embed_city(city, str(city.path / "encoder")).encoder == made.encoder
 
 
-def test_a_second_run_touches_no_image(city, encoder_folder, no_images, request, monkeypatch):
-    monkeypatch.undo()
+def test_a_second_run_opens_no_image_whatever_its_time(city, encoder_folder, monkeypatch):
     embed_city(city, str(encoder_folder))
-    before = (city.path / "environment.safetensors").stat().st_mtime_ns
-    for station in city.station_ids:
-        size, changed = (chip := city.chip(station)).stat().st_size, chip.stat().st_mtime_ns
-        chip.write_bytes(b"\0" * size)  # no image any more, yet untouched by its size and time
-        import os
-
-        os.utime(chip, ns=(changed, changed))
+    before = (city.path / "environment.safetensors").read_bytes()
+    for day, station in enumerate(city.station_ids):
+        os.utime(city.chip(station), (1e9 + day, 1e9 + day))
+    monkeypatch.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("opened an image"))
     again = embed_city(city, str(encoder_folder))
     assert again.made == [] and again.kept == list(city.station_ids)
-    assert (city.path / "environment.safetensors").stat().st_mtime_ns == before
+    assert (city.path / "environment.safetensors").read_bytes() == before
+    assert stations_to_embed(city, table_of(city)) == []
+
+
+def test_another_chip_of_the_same_size_and_time_is_noticed(city, encoder_folder):
+    embed_city(city, str(encoder_folder))
+    first, second = (city.chip(station) for station in city.station_ids[:2])
+    state, content = first.stat(), second.read_bytes()
+    first.write_bytes(content)
+    os.utime(first, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert stations_to_embed(city, table_of(city)) == [city.station_ids[0]]
+    assert embed_city(city, str(encoder_folder)).made == [city.station_ids[0]]
+    assert stations_to_embed(city, table_of(city)) == []
+
+
+def test_a_chip_replaced_while_it_is_embedded_gives_no_rows_under_its_hash(city, encoder_folder, monkeypatch):
+    chip, embed_jobs = city.chip(city.station_ids[0]), embed._embed
+
+    def replaced(*words):
+        chip.write_bytes(city.chip(city.station_ids[1]).read_bytes())
+        embed_jobs(*words)
+
+    monkeypatch.setattr(embed, "_embed", replaced)
+    report = embed_city(city, str(encoder_folder))
+    assert "replaced meanwhile" in report.unreadable[city.station_ids[0]]
+    assert table_of(city).image_sha256[0] == ""
+    monkeypatch.undo()
+    assert embed_city(city, str(encoder_folder)).made == list(report.unreadable)
 
 
 def test_a_forecast_with_embeddings_touches_no_image(city, encoder_folder, monkeypatch):
