@@ -1,5 +1,7 @@
 """Below a path of its own, and under the content security policy, in real Chromium."""
 
+from contextlib import ExitStack
+
 import pytest
 from browser import Visitor, in_chromium, serving
 
@@ -8,12 +10,12 @@ pytestmark = in_chromium
 
 @pytest.fixture(scope="module")
 def below_a_path(cities_folder, tiles, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STREAMLIT_SERVER_BASE_URL_PATH", "lec")
-        with serving(
-            cities_folder, tiles.template, tmp_path_factory.mktemp("below"), cities_folder / "flatland"
-        ) as root:
-            yield f"{root}/lec"
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("STREAMLIT_SERVER_BASE_URL_PATH", "lec")
+            scratch = tmp_path_factory.mktemp("below")
+            root = stack.enter_context(serving(cities_folder, tiles.template, scratch, cities_folder / "flatland"))
+        yield f"{root}/lec"
 
 
 def test_tiles_chips_and_stations_come_below_the_path(chromium, below_a_path):
