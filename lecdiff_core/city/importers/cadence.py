@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import duration_text
-from lecdiff_core.city.timeline import DAY
 
+NONE = np.iinfo(np.int64).max
 LEAST_RUN = 3  # equal distances in a row
 LEAST_SPAN = 24  # readings of the finer length that a run of longer ones must replace
 
@@ -40,25 +40,56 @@ class Runs:
         return cls(station[opens], distance[opens], count, opens)
 
 
-def lengths(station: np.ndarray, time: np.ndarray, stations: int, anchor: int, default: int) -> np.ndarray:
-    """(R,) int64 length of each reading in microseconds.
+@dataclass(frozen=True)
+class Lengths:
+    """How long each of R readings is: `kinds[code]`, microseconds. code: (R,), or None where all are of the only kind."""
 
-    station, time: (R,), sorted by station and time, no time of a station twice.  anchor: a midnight that times are counted from.
-    default: where there is nothing to go by.
+    kinds: np.ndarray
+    code: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, lengths: np.ndarray) -> "Lengths":
+        """The lengths of R readings."""
+        kinds, code = np.unique(lengths, return_inverse=True)
+        return cls(kinds, code.astype(np.int32))
+
+    def rows(self, kind: int) -> np.ndarray | slice:
+        """The readings of a kind, by its number."""
+        return slice(None) if self.code is None else np.flatnonzero(self.code == kind)
+
+    def at(self, row: int) -> int:
+        """The length of one reading."""
+        return int(self.kinds[0 if self.code is None else self.code[row]])
+
+
+def lengths(station: np.ndarray, time: np.ndarray, stations: int, anchor: int, default: int) -> Lengths:
+    """The length of each of R readings.
+
+    station, time: (R,), sorted by station and time, no time of a station twice; every one of N stations has readings.  anchor: a
+    midnight that times are counted from.  default: where there is nothing to go by.
     """
     runs = Runs.of(station, time)
-    base = _base(runs, station, time - anchor, stations, _usual(runs, time, default))
-    settled = _settled(runs, base, np.bincount(station, minlength=stations) - 1)
+    opens = np.flatnonzero(np.diff(station, prepend=-1))
+    count = np.zeros(stations, np.int64)
+    count[station[opens]] = np.diff(np.append(opens, len(station)))
+    begin = np.zeros(stations, np.int64)
+    begin[station[opens]] = time[opens] - anchor
+    base = _base(runs, begin, count, _usual(runs, time, default))
+    settled = _settled(runs, base, count - 1)
     runs = Runs(runs.station[settled], runs.distance[settled], runs.count[settled], runs.first[settled])
     shortest, longest = base.copy(), np.zeros(stations, np.int64)
-    shortest[runs.station] = np.iinfo(np.int64).max
+    shortest[runs.station] = NONE
     np.minimum.at(shortest, runs.station, runs.distance)
     np.maximum.at(longest, runs.station, runs.distance)
+    changing = longest > shortest
+    kinds = np.unique(shortest[count > 0])
+    if len(kinds) == 1 and not changing.any():
+        return Lengths(kinds)
     length = shortest[station]
-    changing = np.flatnonzero((longest > shortest)[station])
-    if len(changing):
-        length[changing] = _by_run(runs, station, len(time))[changing]
-    return length
+    rows = np.flatnonzero(changing[station])
+    if len(rows):
+        length[rows] = _by_run(runs, station, len(time))[rows]
+    return Lengths.of(length)
 
 
 def _usual(runs: Runs, time: np.ndarray, default: int) -> int:
@@ -75,28 +106,26 @@ def _usual(runs: Runs, time: np.ndarray, default: int) -> int:
     return int(kinds[np.argmax(np.bincount(codes, weights=count))])
 
 
-def _base(runs: Runs, station: np.ndarray, since: np.ndarray, stations: int, usual: int) -> np.ndarray:
+def _base(runs: Runs, begin: np.ndarray, count: np.ndarray, usual: int) -> np.ndarray:
     """(N,) the shortest length that readings of a station may have, of which longer distances may be gaps.
 
     With many readings it is their shortest distance, if all times fit it. With few, or times that do not fit, it may as well be the
-    length that is usual in the network, if all times fit that.
+    length that is usual in the network, if all times fit that.  begin, count: (N,) first time, from a midnight on, and readings.
     """
-    none = np.iinfo(np.int64).max
-    shortest, kept = np.full(stations, none), np.full(stations, none)
+    shortest, kept = np.full(len(begin), NONE), np.full(len(begin), NONE)
     np.minimum.at(shortest, runs.station, runs.distance)
     long = runs.count >= LEAST_RUN
     np.minimum.at(kept, runs.station[long], runs.distance[long])
-    many = np.bincount(station, minlength=stations) > LEAST_SPAN
-    own = many & (shortest < none) & _fits(station, since, np.minimum(shortest, DAY), stations)
-    as_usual = _fits(station, since, np.full(stations, usual), stations)
+    own = (count > LEAST_SPAN) & _fits(runs, begin, shortest)
+    as_usual = _fits(runs, begin, np.full(len(begin), usual))
     other = np.where(as_usual, np.minimum(kept, usual), kept)
-    return np.where(own, shortest, np.where(other == none, usual, other))
+    return np.where(own, shortest, np.where(other == NONE, usual, other))
 
 
-def _fits(station: np.ndarray, since: np.ndarray, length: np.ndarray, stations: int) -> np.ndarray:
+def _fits(runs: Runs, begin: np.ndarray, length: np.ndarray) -> np.ndarray:
     """(N,) whether all times of a station are multiples of its length."""
-    fits = np.ones(stations, bool)
-    fits[station[since % length[station] != 0]] = False
+    fits = begin % length == 0
+    fits[runs.station[runs.distance % length[runs.station] != 0]] = False
     return fits
 
 
@@ -131,12 +160,11 @@ class Cadence:
         return duration_text(pd.Timedelta(self.length, unit="us"))
 
 
-def cadences(length: np.ndarray, station: np.ndarray, time: np.ndarray, station_ids: list[str]) -> list[Cadence]:
+def cadences(lengths: Lengths, station: np.ndarray, time: np.ndarray, station_ids: list[str]) -> list[Cadence]:
     """What lengths there are, the shortest first."""
     found = []
-    for kind in np.unique(length).tolist():
-        of_kind = np.broadcast_to(length, time.shape) == kind
-        names = [station_ids[index] for index in np.unique(station[of_kind]).tolist()]
-        times = time[of_kind]
-        found.append(Cadence(kind, names, int(times.min()), int(times.max()) + kind))
+    for kind, length in enumerate(lengths.kinds.tolist()):
+        rows = lengths.rows(kind)
+        names = [station_ids[index] for index in np.flatnonzero(np.bincount(station[rows])).tolist()]
+        found.append(Cadence(length, names, int(time[rows].min()), int(time[rows].max()) + length))
     return found

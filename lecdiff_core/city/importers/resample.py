@@ -15,7 +15,7 @@ import pandas as pd
 
 from lecdiff_core.city.folder import duration_text, named
 from lecdiff_core.city.importers import cadence
-from lecdiff_core.city.importers.cadence import Cadence
+from lecdiff_core.city.importers.cadence import Cadence, Lengths
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings
 from lecdiff_core.city.timeline import DAY, LONGEST_CHANGE, MINUTE, Timeline, in_zone, localised
 from lecdiff_core.errors import UserError
@@ -139,20 +139,10 @@ def _refuse_strays(readings: Readings) -> None:
 
 
 def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> Resampled:
-    order = _order(readings)
-    readings, order, duplicates = _without_duplicates(readings.take(order), order, on_duplicate)
-    if readings.interval is not None:
-        length = np.full(len(order), readings.interval // pd.Timedelta(microseconds=1))
-    else:
-        ids = len(readings.station_ids)
-        length = cadence.lengths(readings.station, readings.time, ids, grid.midnight, grid.step)
-    found = cadence.cadences(length, readings.station, readings.time, readings.station_ids)
-    _refuse_lengths(readings, length, found, grid)
-    covers, off = _covered(readings, length, grid)
-    if off.any():
-        if ((readings.time - grid.midnight) % length).any():
-            _refuse_irregular(readings, length, off, order, grid)
-        grid, covers = grid.even(), length
+    readings, lengths, duplicates = _with_lengths(readings, grid, on_duplicate)
+    found = cadence.cadences(lengths, readings.station, readings.time, readings.station_ids)
+    _refuse_lengths(readings, lengths, found, grid)
+    grid, covers = _on_grid(readings, lengths, grid)
     cell = grid.slots(readings.time) * len(readings.station_ids) + readings.station
     size = grid.steps * len(readings.station_ids)
     covered = np.bincount(cell, weights=covers, minlength=size)
@@ -172,49 +162,65 @@ def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> 
     return Resampled(table, found, duplicates, incomplete, [notice] if incomplete else [], emptied)
 
 
-def _order(readings: Readings) -> np.ndarray:
-    """(R,) numbers of the readings by station and time, equal ones as they came."""
-    since = readings.time - readings.time.min()
+def _with_lengths(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> tuple[Readings, Lengths, int]:
+    """Readings, one a station and time, how long they are, and how many there were too many."""
+    key, times = _keys(readings)
+    ordered = np.sort(key)
+    duplicates = int(np.count_nonzero(np.diff(ordered) == 0))
+    if duplicates:
+        rows = _last_of_each(readings, key, on_duplicate, duplicates)
+        value = readings.value if on_duplicate == "last" else _added(readings.value, key)
+        readings, key, ordered = replace(readings, value=value).take(rows), key[rows], np.unique(ordered)
+    if readings.interval is not None:
+        return readings, Lengths(np.array([readings.interval // pd.Timedelta(microseconds=1)])), duplicates
+    station, time = ordered // len(times), times[ordered % len(times)]
+    lengths = cadence.lengths(station, time, len(readings.station_ids), grid.midnight, grid.step)
+    if lengths.code is not None:
+        lengths = Lengths(lengths.kinds, lengths.code[np.searchsorted(ordered, key)])
+    return readings, lengths, duplicates
+
+
+def _keys(readings: Readings) -> tuple[np.ndarray, np.ndarray]:
+    """(R,) a number that orders readings by station and time, station × times + time; and the times that it counts."""
+    start = int(readings.time.min())
+    since = readings.time - start
     tick = max(1, int(np.gcd.reduce(since)))
-    ticks = int(since.max()) // tick + 1
-    if ticks * len(readings.station_ids) >= np.iinfo(np.int64).max:
-        return np.lexsort((readings.time, readings.station))
-    return np.argsort(readings.station * np.int64(ticks) + since // tick, kind="stable")
+    if since.max() // tick > 4 * len(since):
+        times, code = np.unique(readings.time, return_inverse=True)
+    else:
+        times, code = start + np.arange(since.max() // tick + 1) * tick, since // tick
+    return readings.station * np.int64(len(times)) + code, times
 
 
-def _without_duplicates(
-    readings: Readings, order: np.ndarray, on_duplicate: OnDuplicate
-) -> tuple[Readings, np.ndarray, int]:
-    """Readings in order with one a station and time, their numbers in the files, and how many there were too many."""
-    again = (np.diff(readings.station, prepend=-1) == 0) & (np.diff(readings.time, prepend=-1) == 0)
-    duplicates = int(np.count_nonzero(again))
-    if not duplicates:
-        return readings, order, 0
-    opens = np.flatnonzero(~again)
+def _last_of_each(readings: Readings, key: np.ndarray, on_duplicate: OnDuplicate, duplicates: int) -> np.ndarray:
+    """The last reading of each station and time, by number. Raises UserError unless duplicates may be."""
+    order = np.argsort(key, kind="stable")
+    closes = np.append(np.flatnonzero(np.diff(key[order])), len(order) - 1)
     if on_duplicate == "error":
-        repeated = int(np.flatnonzero(again)[np.argmin(order[again])])
-        before = int(opens[np.searchsorted(opens, repeated, side="right") - 1])
+        opens = np.append(0, closes[:-1] + 1)
+        again = int(np.delete(order, opens).min())
+        before = int(order[opens[np.searchsorted(key[order[opens]], key[again])]])
         raise UserError(
-            f"{readings.where(repeated)}: station {readings.station_ids[readings.station[repeated]]} already has a reading for "
-            f"{_iso(readings.time[repeated])} in {readings.where(before)}; {duplicates} readings are such duplicates; "
+            f"{readings.where(again)}: station {readings.station_ids[readings.station[again]]} already has a reading for "
+            f"{_iso(readings.time[again])} in {readings.where(before)}; {duplicates} readings are such duplicates; "
             "remove them, or use --on-duplicate sum or last"
         )
-    last = np.append(opens[1:], len(order)) - 1
-    kept = readings.take(last)
-    return (
-        kept if on_duplicate == "last" else replace(kept, value=np.add.reduceat(readings.value, opens)),
-        order[last],
-        duplicates,
-    )
+    return np.sort(order[closes])
 
 
-def _refuse_lengths(readings: Readings, length: np.ndarray, found: list[Cadence], grid: Grid) -> None:
+def _added(values: np.ndarray, key: np.ndarray) -> np.ndarray:
+    """(R,) for each reading the sum of all that have its key."""
+    _, code = np.unique(key, return_inverse=True)
+    return np.bincount(code, weights=values)[code]
+
+
+def _refuse_lengths(readings: Readings, lengths: Lengths, found: list[Cadence], grid: Grid) -> None:
     """Raise UserError where readings are longer than an interval, or do not divide it."""
     wrong = [one for one in found if grid.step % one.length]
     if not wrong:
         return
     worst = wrong[-1]
-    place = readings.where(int(np.argmax(length == worst.length)))
+    place = readings.where(int(np.arange(len(readings.time))[lengths.rows(found.index(worst))][0]))
     everyone = len(worst.stations) == len(readings.station_ids)
     whose = "readings" if everyone else f"readings of {len(worst.stations)} stations ({named(worst.stations)})"
     common = lcm(*(one.length for one in found))
@@ -227,30 +233,47 @@ def _refuse_lengths(readings: Readings, length: np.ndarray, found: list[Cadence]
     raise UserError(f"{place}: {whose} are {worst.interval} apart, {problem}; {advice}")
 
 
-def _covered(readings: Readings, length: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _on_grid(readings: Readings, lengths: Lengths, grid: Grid) -> tuple[Grid, np.ndarray]:
+    """The grid that readings lie on, on the local clock or else even in real time, and (R,) the time that each covers.
+
+    Raises UserError for a reading that is on neither.
+    """
+    covered, off = _covered(readings, lengths, grid)
+    if not off.any():
+        return grid, covered
+    nominal = np.empty_like(covered)
+    for kind, length in enumerate(lengths.kinds.tolist()):
+        nominal[lengths.rows(kind)] = length
+    if ((readings.time - grid.midnight) % nominal).any():
+        _refuse_irregular(readings, lengths, off, grid)
+    return grid.even(), nominal
+
+
+def _covered(readings: Readings, lengths: Lengths, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """(R,) the real time that each reading covers on the local clock, and whether it starts where no such reading does."""
-    covered, off = length.copy(), np.zeros(len(length), bool)
-    for kind in np.unique(length).tolist():
-        if CHANGES % kind == 0:
-            off |= (length == kind) & ((readings.time - grid.midnight) % kind != 0)
+    covered, off = np.empty(len(readings.time), np.int64), np.empty(len(readings.time), bool)
+    for kind, length in enumerate(lengths.kinds.tolist()):
+        rows = lengths.rows(kind)
+        times = readings.time[rows]
+        edges = _edges(length, grid.midnight, int(grid.edges[-1]), grid.timezone) if CHANGES % length else None
+        if edges is None or (np.diff(edges) == length).all():
+            off[rows], covered[rows] = (times - grid.midnight) % length != 0, length
             continue
-        rows = np.flatnonzero(length == kind)
-        edges = _edges(kind, grid.midnight, int(grid.edges[-1]), grid.timezone)
-        at = np.searchsorted(edges, readings.time[rows], side="right") - 1
-        off[rows] = edges[at] != readings.time[rows]
-        covered[rows] = edges[at + 1] - edges[at]
+        at = np.searchsorted(edges, times, side="right") - 1
+        off[rows], covered[rows] = edges[at] != times, edges[at + 1] - edges[at]
     return covered, off
 
 
-def _refuse_irregular(readings: Readings, length: np.ndarray, off: np.ndarray, order: np.ndarray, grid: Grid) -> None:
-    """Raise UserError for the first reading of the files that is off the grid of the others."""
-    row = int(np.flatnonzero(off)[np.argmin(order[off])])
-    long = length[row] >= 60 * MINUTE
+def _refuse_irregular(readings: Readings, lengths: Lengths, off: np.ndarray, grid: Grid) -> None:
+    """Raise UserError for the first reading that is off the grid of the others."""
+    row = int(np.argmax(off))
+    length = lengths.at(row)
+    long = length >= 60 * MINUTE
     zone = f" in {grid.timezone}" if long else ""
     advice = ", use the --timezone in which they are counted" if long else ""
     raise UserError(
         f"{readings.where(row)}: {_iso(readings.time[row])} is irregular: most times of station "
-        f"{readings.station_ids[readings.station[row]]} are {_text(int(length[row]))} apart, counted from midnight{zone}, and "
+        f"{readings.station_ids[readings.station[row]]} are {_text(length)} apart, counted from midnight{zone}, and "
         f"{int(off.sum())} readings are not; correct them{advice}, or use --layout sessions for single events"
     )
 
