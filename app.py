@@ -56,7 +56,7 @@ def open_city() -> bool:
     title, choices = st.columns(panel.SIDES, gap="medium", vertical_alignment="center")
     choice, about = choices.columns([3, 2], vertical_alignment="center")
     if len(places) > 1:
-        names = {other.key: other.name for other in places}
+        names = {other.key: f"{other.name} ({other.trouble})" if other.trouble else other.name for other in places}
         choice.selectbox(
             "City",
             list(names),

@@ -89,6 +89,8 @@ def _imagery(city: City, chips: int) -> Step:
         f"{chips:,} of {count:,} stations have a satellite image." if chips else "No station has a satellite image yet."
     )
     needs = "" if city.has_places else "known places of the stations"
+    if outside := city.chips_outside():
+        told += f" {len(outside):,} are links that lead out of the city's folder, and do not count."
     return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told, needs)
 
 

@@ -653,7 +653,11 @@ def _read(folder: Path) -> Surges | None:
         sources = [source_of(table.schema.metadata) for table in (events, scores)]
         if not sources[0] or sources[0] != sources[1] or not set(COLUMNS) <= set(events.column_names):
             raise KeyError("events and scores do not belong together")
-        return Surges(_frame(events), scores.to_pandas(), sources[0])
+        frame = _frame(events)
+        told = {name for names in frame["stations"] for name in names} | set(frame["station_id"])
+        if not told <= set(scores.column_names):
+            raise KeyError("events are of stations without scores")
+        return Surges(frame, scores.to_pandas(), sources[0])
     except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file
         raise UserError(
             f"{files[0]}: damaged or not a table of surges ({error}); make it anew with `lecdiff surges`"

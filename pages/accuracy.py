@@ -21,7 +21,7 @@ from lecdiff_core.results import (
     Model,
     SamplerStudy,
 )
-from pages.parts import accuracy_charts, cities, findings, imagery, measured, missing, session, views
+from pages.parts import accuracy_charts, findings, imagery, measured, missing, session, views
 from pages.parts import map as station_map
 from pages.parts.charts import CONFIG
 from pages.parts.cities import Place
@@ -36,7 +36,7 @@ T = TypeVar("T")
 def main() -> None:
     """The page, from top to bottom."""
     place = session.place()
-    city = cities.open_city(place.path)
+    city = session.city()
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
     introduce()

@@ -35,7 +35,7 @@ CARD = "data_step"  # the step that a link asks for
 def main() -> None:
     """The page, from top to bottom."""
     place = session.place()
-    city = cities.open_city(place.path)
+    city = session.city()
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
     wanted = st.query_params.get("step")

@@ -10,7 +10,6 @@ from lecdiff_core.environment.clusters import Clusters
 from lecdiff_core.errors import UserError
 from pages.parts import (
     charts,
-    cities,
     description,
     imagery,
     likeness,
@@ -41,7 +40,7 @@ Links = tuple[pd.DataFrame, pd.DataFrame]  # lookalikes, nearest on the ground
 def main() -> None:
     """The page, from top to bottom."""
     place = session.place()
-    city = cities.open_city(place.path)
+    city = session.city()
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
     chosen = session.station()

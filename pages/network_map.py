@@ -9,7 +9,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import alive_map, cities, comparison, forecasts, loads, panel, session
+from pages.parts import alive_map, comparison, forecasts, loads, panel, session
 from pages.parts.cities import Place
 from pages.parts.following import following
 from pages.parts.formats import literal, moment
@@ -21,7 +21,7 @@ COMPARE_SWITCH = "compare_switch"
 def main() -> None:
     """The page, from top to bottom."""
     place = session.place()
-    city = cities.open_city(place.path)
+    city = session.city()
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
     map_side, panel_side = st.columns(panel.SIDES, gap="medium")

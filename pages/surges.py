@@ -10,7 +10,6 @@ from lecdiff_core.surges import LEADS, Surges, are_current, circumstances
 from lecdiff_core.tables import csv_text
 from pages.parts import (
     charts,
-    cities,
     congested,
     description,
     detection,
@@ -42,7 +41,7 @@ NEAR_ROWS = 16
 def main() -> None:
     """The page, from top to bottom."""
     place = session.place()
-    city = cities.open_city(place.path)
+    city = session.city()
     read_link(place)
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
@@ -126,6 +125,9 @@ def show_events(place: Place, city: City) -> None:
         surges = None
     if surges is None:
         offer(city, "Surges have not been looked for in this city yet.")
+        return
+    if set(surges.scores.columns) != set(city.station_ids):
+        offer(city, "The surges that were found are of other stations than the city has now. To look again:")
         return
     if are_current(city, surges.source) is False:
         offer(city, "These surges are of older data or of an older model. To look again:")

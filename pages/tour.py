@@ -60,7 +60,7 @@ def main() -> None:
         elsewhere()
         session.write_link(place)
         return
-    city = cities.open_city(place.path)
+    city = session.city()
     number = arrive(city)
     stop = STOPS[number - 1]
     words, shown = st.columns(SIDES, gap="large")

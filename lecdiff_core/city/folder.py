@@ -190,9 +190,26 @@ class City:
         return digest.hexdigest()
 
     def chip(self, station_id: str) -> Path | None:
-        """The satellite chip of a station, or None where the folder has none."""
-        candidates = [below(self.path / CHIPS_FOLDER, station_id + suffix) for suffix in CHIP_SUFFIXES]
-        return next((file for file in candidates if file.is_file()), None)
+        """The satellite chip of a station, or None where the folder has none; a link that leads out of it is none."""
+        return next((file for file in self._chips_named(station_id) if self._lies_inside(file)), None)
+
+    def chips_outside(self) -> list[str]:
+        """Stations whose chip is a link that leads out of the folder, and therefore none."""
+        return [
+            station
+            for station in self.station_ids
+            if self.chip(station) is None and any(file.is_symlink() for file in self._chips_named(station))
+        ]
+
+    def _chips_named(self, station_id: str) -> list[Path]:
+        return [self._chips_root / f"{station_id}{suffix}" for suffix in CHIP_SUFFIXES]
+
+    def _lies_inside(self, chip: Path) -> bool:
+        return chip.is_file() and chip.resolve().is_relative_to(self._chips_root)
+
+    @cached_property
+    def _chips_root(self) -> Path:
+        return (self.path / CHIPS_FOLDER).resolve()
 
     @property
     def has_tiles(self) -> bool:

@@ -29,11 +29,12 @@ Stamp = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Place:
-    """A city folder that can be chosen: its key, its name for people, and where it lies."""
+    """A city folder that can be chosen: its key, its name for people, where it lies, and what is wrong with it, in a line."""
 
     key: str
     name: str
     path: Path
+    trouble: str = ""
 
 
 def roots() -> list[Path]:
@@ -65,15 +66,20 @@ def _scan(folders: tuple[Path, ...], deep: Path) -> list[Place]:
         for file in sorted(file for depth in depths for file in root.glob(f"{depth}/{META_FILE}")):
             inside = file.parent.relative_to(root)
             if inside.as_posix() not in found and not any(part.startswith(".") for part in inside.parts):
-                found[inside.as_posix()] = Place(inside.as_posix(), _name(file.parent), file.parent)
+                found[inside.as_posix()] = _place(inside.as_posix(), file.parent)
     return list(found.values())
 
 
-def _name(folder: Path) -> str:
+def _place(key: str, folder: Path) -> Place:
+    """What the list says of a folder; whatever is wrong with it is told there, and is nobody else's trouble."""
     try:
-        return read_meta(folder).name
-    except UserError:
-        return folder.name
+        name = read_meta(folder).name
+        lacking = [file for file in (STATIONS_FILE, TRAFFIC_FILE) if not (folder / file).is_file()]
+    except UserError as error:
+        return Place(key, folder.name, folder, str(error).removeprefix(f"{folder}/"))
+    except OSError as error:
+        return Place(key, folder.name, folder, f"it cannot be read: {error.strerror}")
+    return Place(key, name, folder, f"{lacking[0]} is missing" if lacking else "")
 
 
 def places() -> list[Place]:

@@ -19,6 +19,7 @@ CITY_WANTED, PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
     "map_turn",
     "focus",
 )
+ENTERED = "entered"
 COMPARED, VIEW, AHEAD, PLAYING = "compared", "view", "ahead", "playing"
 CITY_BOX, SEARCH_BOX, DAY_BOX, CLOCK_BOX = "city_box", "search_box", "day_box", "clock_box"  # keys of widgets
 MOST_COMPARED = 4
@@ -43,7 +44,7 @@ def choose_city(key: str) -> None:
 def enter(place: Place, city: City) -> None:
     """Set station and time: for the first city of the session by the link, for a city chosen later afresh."""
     state = st.session_state
-    state[PLACE] = place
+    state[PLACE], state[ENTERED] = place, city
     if state.get(OPENED) == place.key:
         _leave_what_is_gone(city)
         return
@@ -117,6 +118,11 @@ def _notice(text: str) -> None:
 def place() -> Place:
     """The city that is shown, as it is listed."""
     return st.session_state[PLACE]
+
+
+def city() -> City:
+    """The same opened: one for the whole run, whatever is imported meanwhile, so that station and time are its own."""
+    return st.session_state[ENTERED]
 
 
 def station() -> str | None:
