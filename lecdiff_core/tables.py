@@ -1,7 +1,7 @@
 """Tables as files for people and their programs: the one form of CSV and of Parquet in which results leave.
 
-CSV is UTF-8 with commas; times are ISO 8601 with their offset, numbers have all their digits, and a text that a spreadsheet would
-run as a formula has an apostrophe before it. Parquet keeps every value as it is.
+CSV is UTF-8 with commas; times are written as in RFC 3339, after a space and with their offset, numbers have all their digits, and
+a text that a spreadsheet would run as a formula has an apostrophe before it. Parquet keeps every value as it is.
 """
 
 from datetime import datetime
@@ -67,7 +67,7 @@ def write_table(table: pd.DataFrame, path: Path, what: str, source: Source | Non
 def _written(column: pd.Series) -> pd.Series:
     """A column as its cells are to be read."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        return column.map({time: time.isoformat() for time in column.dropna().unique()})
+        return column.map({time: time.isoformat(" ") for time in column.dropna().unique()})
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
     return column.map(_cell)
@@ -78,5 +78,5 @@ def _cell(value: object) -> object:
     if isinstance(value, list | tuple):
         return ";".join(str(_cell(item)) for item in value)
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat(" ")
     return defused(value) if isinstance(value, str) else value
