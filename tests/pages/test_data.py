@@ -197,6 +197,18 @@ def test_a_malformed_file_is_told_and_nothing_becomes_of_it(open_page, root):
     assert not (root / "bad").exists()
 
 
+def test_a_job_that_made_nothing_says_so_and_offers_to_go_on(open_page, root):
+    city = City.open(root / "little")
+    for station in city.station_ids[:4]:
+        city.chip(station).unlink()
+    job = background.start(city.path, "describe", ["--provider=offline"])
+    app = open_page()
+    until(app, "failed", city.path)
+    assert "Nothing made" in text_of(app)
+    assert any("stations are not described" in error.value.replace("\\", "") for error in app.error)
+    assert app.button(key=f"resume-{job.id}").label == "Resume"
+
+
 def replace_traffic(open_page, traffic: bytes) -> AppTest:
     app = upload(open_page(), ("t.csv", traffic))
     app.selectbox(key="import_interval").select("1h")
