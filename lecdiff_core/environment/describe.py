@@ -33,7 +33,7 @@ from lecdiff_core.environment.evidence import Evidence, measure
 from lecdiff_core.environment.imagery import chip_metres, read_chip_records
 from lecdiff_core.environment.images import MIME_TYPES, ImageError, read_image, read_unchanged
 from lecdiff_core.environment.instruction import Instruction, load_instruction
-from lecdiff_core.environment.jsonl import append_record
+from lecdiff_core.environment.jsonl import Room, append_record
 from lecdiff_core.environment.llm import AS_JSON, ChatModel, FailedError, Reply, StopError, UnusableError
 from lecdiff_core.environment.offline import OFFLINE_MODEL, describe_offline
 from lecdiff_core.environment.refine import default_rules, refine_with
@@ -167,7 +167,11 @@ def describe_city(
                 mistaken = _run(
                     city, plan, partial(_ask_model, chat, plan.instruction), purse, result, concurrency, report
                 )
-        _refine(city, False, report)
+        try:
+            _refine(city, False, report)
+        except UserError:
+            if not result.stopped:
+                raise
     if mistaken and not result.made:
         raise UserError(f"{result.stopped}; {result.missing}")
     return result
@@ -386,8 +390,9 @@ class _Purse:
 class _Desk:
     """Takes one job at a time from the question to the disk; thread-safe."""
 
-    def __init__(self, city: City, describer: Callable[[_Job], Reply], purse: _Purse) -> None:
-        self._folder, self._describer, self._purse = city.path, describer, purse
+    def __init__(self, city: City, describer: Callable[[_Job], Reply], purse: _Purse, room: Room) -> None:
+        self._folder, self._describer, self._purse, self._room = city.path, describer, purse, room
+        self.full = ""  # why no more can be written
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -428,15 +433,24 @@ class _Desk:
         sentences = [Sentence(text=text) for text in split_sentences(reply.text)]
         with self._lock:
             for key in job.keys:
-                append_description(
-                    self._folder / DESCRIPTIONS_FILE, Description(**key._asdict(), text=reply.text, sentences=sentences)
-                )
+                self._append(DESCRIPTIONS_FILE, Description(**key._asdict(), text=reply.text, sentences=sentences))
 
     def _reject(self, job: _Job, error: UnusableError) -> None:
         with self._lock:
-            append_record(
-                self._folder / REJECTED_FILE, Rejected(**job.key._asdict(), text=error.reply.text, reason=str(error))
-            )
+            self._append(REJECTED_FILE, Rejected(**job.key._asdict(), text=error.reply.text, reason=str(error)))
+
+    def _append(self, name: str, record: BaseModel) -> None:
+        """Keep a record. Where the disk is full, nothing more is asked, and what is kept goes into the room held for it."""
+        try:
+            append_record(self._folder / name, record)
+        except UserError as error:
+            self.full = str(error)
+            self.close()
+            self._room.give_way()
+            try:
+                append_record(self._folder / name, record)
+            except UserError:
+                raise StopError(f"{error}; an answer that was paid for could not be kept", asked=True) from None
 
 
 def _fail(result: DescriptionReport, plan: _Plan, job: _Job, error: Exception) -> None:
@@ -455,7 +469,8 @@ def _run(
     report: Report,
 ) -> bool:
     """Work through the jobs; what came of them goes into `result`. Whether a mistake of the user's stopped them."""
-    desk = _Desk(city, describer, purse)
+    room = Room(city.path / DESCRIPTIONS_FILE, concurrency + 1)
+    desk = _Desk(city, describer, purse, room)
     settled: set[_Job] = set()
     in_a_row, mistaken = 0, False
     executor = ThreadPoolExecutor(concurrency)
@@ -488,7 +503,9 @@ def _run(
     finally:
         desk.close()
         executor.shutdown(wait=True, cancel_futures=True)
+        room.give_way()
         result.tokens_in, result.tokens_out, result.cost = purse.tokens_in, purse.tokens_out, purse.cost
+    result.stopped = result.stopped or desk.full or None
     result.failed = {station: result.failed[station] for station in city.station_ids if station in result.failed}
     result.undone = list(dict.fromkeys(key.station_id for job in plan.jobs if job not in settled for key in job.keys))
     return mistaken

@@ -5,15 +5,18 @@ skipped when reading and removed by the next append.
 """
 
 import os
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from lecdiff_core.bounded import read_bytes
+from lecdiff_core.city.storage import disk_reason
 from lecdiff_core.errors import UserError
 
 LARGEST_FILE, LONGEST_LINE = 2**30, 2**20  # bytes
+ROOM_FOR_A_RECORD = 2**16  # bytes
 Record = TypeVar("Record", bound=BaseModel)
 
 
@@ -46,13 +49,40 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
 
 
 def append_record(path: Path, record: BaseModel) -> None:
-    """Add one line and force it to disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        _mend_tail(file, type(record))
-        file.write(record.model_dump_json().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Add one line and force it to disk. Raises UserError where the disk refuses; a torn line is removed by the next append."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            _mend_tail(file, type(record))
+            file.write(record.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {disk_reason(error)}") from error
+
+
+class Room:
+    """Room on the disk for records to come, held by a file beside `path` that gives way once the disk is full.
+
+    So what was under way when it filled can still be appended. Raises UserError where there is no such room, or `path` cannot
+    be appended to.
+    """
+
+    def __init__(self, path: Path, records: int) -> None:
+        self._file = path.with_name(f".{path.stem}.room")
+        try:
+            with path.open("ab") if path.exists() else nullcontext(), self._file.open("wb") as file:
+                file.write(os.urandom(records * ROOM_FOR_A_RECORD))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.give_way()
+            raise UserError(f"cannot write {path}: {disk_reason(error)}") from error
+
+    def give_way(self) -> None:
+        """Let the room go."""
+        with suppress(OSError):
+            self._file.unlink()
 
 
 def _mend_tail(file: IO[bytes], kind: type[BaseModel]) -> None:

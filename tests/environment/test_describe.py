@@ -1,13 +1,17 @@
 import base64
+import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
 import time
 import traceback
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from chat_server import SENTENCES, ChatServer, as_json, completion, failure
@@ -177,6 +181,59 @@ def test_a_run_that_is_killed_keeps_what_was_paid(city, server):
     report = describe_city(city)
     assert (report.kept, report.made) == (2, 3)
     assert len(stored(city)) == 5 and all(one.image_score is not None for one in stored(city))
+
+
+class Disk:
+    """A disk that fills up: opening for writing fails from one of the appends on, until what held its room is gone, or for ever."""
+
+    def __init__(self, monkeypatch, folder, full_at, for_ever):
+        self.appends, real = 0, Path.open
+
+        def opened(path, mode="r", *args, **options):
+            if path.name == "descriptions.jsonl" and mode == "a+b":
+                self.appends += 1
+                if self.appends >= full_at and (for_ever or (folder / ".descriptions.room").exists()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(path, mode, *args, **options)
+
+        monkeypatch.setattr(Path, "open", opened)
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_keeps_what_was_paid(city, server, monkeypatch):
+    Disk(monkeypatch, city.path, full_at=2, for_ever=False)
+    report = describe_city(city, concurrency=1)
+    assert "descriptions.jsonl: the disk is full" in report.stopped
+    assert (report.made, len(server.bodies), len(stored(city))) == (2, 2, 2) and len(report.undone) == 3
+    assert not (city.path / ".descriptions.room").exists()
+    monkeypatch.undo()
+    assert describe_city(city, base_url=server.url, api_key="sk-1").made == 3
+    assert len(server.bodies) == 5
+
+
+def test_a_disk_that_is_full_for_good_costs_one_answer(city, server, monkeypatch):
+    Disk(monkeypatch, city.path, full_at=2, for_ever=True)
+    report = describe_city(city, concurrency=1)
+    assert report.stopped.endswith("the disk is full; an answer that was paid for could not be kept")
+    assert (report.made, len(server.bodies), len(stored(city))) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_full_disk_is_noticed_before_a_question_is_paid_for(city, server, monkeypatch, call):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    real = Path.open
+    if call == "fsync":
+        monkeypatch.setattr("lecdiff_core.environment.jsonl.os.fsync", lambda _: full())
+        monkeypatch.setattr("lecdiff_core.city.locks.replacing", lambda file: contextlib.nullcontext(file))
+    else:
+        monkeypatch.setattr(
+            Path, "open", lambda path, *how, **more: full() if path.suffix == ".room" else real(path, *how, **more)
+        )
+    with pytest.raises(UserError, match=r"cannot write .*descriptions\.jsonl: the disk is full"):
+        describe_city(city)
+    assert server.bodies == []
+    assert not (city.path / ".descriptions.room").exists()
 
 
 def test_two_runs_at_a_time_are_refused(city, server):
