@@ -46,6 +46,8 @@ DAY = pd.Timedelta("24h")
 SHOWN = 3
 LONGEST_ID = 120
 LARGEST_META = MIB
+SCALES = (100_000, 1_000_000, 10_000_000)  # by which degrees are multiplied to be kept as whole numbers
+LEAST_METRES, LARGEST_METRES = 1_000, 20_100_000  # of coordinates in metres; the greatest are those of Web Mercator
 # Whether places are real, made up so that only who is next to whom is real, or not known at all.
 Coordinates = Literal["true", "nominal", "none"]
 
@@ -360,10 +362,29 @@ def check_coordinates(lon: np.ndarray, lat: np.ndarray, source: str, first: int 
     if not outside.any():
         return
     row = int(np.argmax(outside))
-    swapped = bool(outside.mean() > 0.5 and np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90))
-    advice = "lon and lat look swapped" if swapped else "give degrees, lon within ±180 and lat within ±90"
+    advice = "give degrees, lon within ±180 and lat within ±90"
+    if outside.mean() > 0.5:
+        advice = _whole_file_advice(lon, lat) or advice
     place = f"({lon[row]:g}, {lat[row]:g})"
     raise UserError(f"{source}, row {first + row + 1}, columns lon and lat: {place} is not on Earth; {advice}")
+
+
+def _whole_file_advice(lon: np.ndarray, lat: np.ndarray) -> str:
+    """What coordinates may be that are mostly no degrees; empty where nothing fits."""
+    if np.all(np.abs(lat) <= 180) and np.all(np.abs(lon) <= 90):
+        return "lon and lat look swapped"
+    largest = np.nan_to_num(np.abs([lon, lat])).max()
+    whole = bool(np.all(np.mod(lon, 1) == 0) and np.all(np.mod(lat, 1) == 0))
+    factors = [f for f in SCALES if np.all(np.abs(lon) <= 180 * f) and np.all(np.abs(lat) <= 90 * f)]
+    scaled = (
+        f"degrees times {' or '.join(f'{factor:,}' for factor in factors)}: divide them" if factors and whole else ""
+    )
+    if largest > LARGEST_METRES:
+        return f"they look like {scaled}" if scaled else ""
+    if largest < LEAST_METRES:
+        return ""
+    metres = "they look like metres: say with --crs in which system, such as EPSG:32632 (UTM zone 32 north)"
+    return f"{metres}; or like {scaled}" if scaled else metres
 
 
 def validate_traffic(traffic: pd.DataFrame, station_ids: Sequence[str], meta: CityMeta, source: str) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 Areas (the cells of a grid) become their centre of gravity, found in metres.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
+from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from lecdiff_core.city.folder import WGS84, Coordinates, check_coordinates, validate_stations
@@ -26,6 +28,7 @@ from lecdiff_core.city.importers.ids import as_texts
 from lecdiff_core.city.importers.tables import Batch, Columns, read_batches
 from lecdiff_core.errors import UserError
 
+GEOJSON_SUFFIXES = {".geojson", ".json"}
 DEGREES = {WGS84, *FORWARD}
 PLACE = ("lon", "lat")
 SHAPE_SUFFIXES = {".shp", ".geojson", ".gpkg", ".kml"}
@@ -148,7 +151,7 @@ def without_places(stations: pd.DataFrame) -> geopandas.GeoDataFrame:
 def in_wgs84(stations: geopandas.GeoDataFrame, crs: str, source: str) -> tuple[geopandas.GeoDataFrame, list[str]]:
     """Points turned from `crs` into EPSG:4326, and notices. `source` names the table in messages."""
     if crs not in FORWARD:
-        return stations.to_crs(WGS84), []
+        return _turned(stations, source), []
     lon, lat = stations.geometry.x.to_numpy(), stations.geometry.y.to_numpy()
     check_coordinates(lon, lat, source)
     points = geopandas.points_from_xy(*to_wgs84(lon, lat, crs), crs=WGS84)
@@ -159,11 +162,43 @@ def in_wgs84(stations: geopandas.GeoDataFrame, crs: str, source: str) -> tuple[g
     return stations.set_geometry(points, crs=WGS84), [notice] if outside else []
 
 
+def _turned(stations: geopandas.GeoDataFrame, source: str) -> geopandas.GeoDataFrame:
+    shapes, system = stations.geometry, stations.crs
+    turned = stations.to_crs(WGS84)
+    if (shapes.dropna().geom_type != "Point").any():
+        return turned  # told when stations are validated
+    if system.is_geographic:
+        located = shapes[shapes.notna()]
+        check_coordinates(located.x.to_numpy(), located.y.to_numpy(), source)
+    lost = shapes.notna() & ~shapes.is_empty & ~np.isfinite(turned.geometry.x + turned.geometry.y)
+    if lost.any():
+        row = int(np.argmax(lost))
+        place = f"({shapes.iloc[row].x:g}, {shapes.iloc[row].y:g})"
+        raise UserError(
+            f"{source}, row {row + 1}: {place} is no place in {system.name}; check the coordinates and --crs"
+        )
+    return turned
+
+
 def points(table: pd.DataFrame, lon: np.ndarray, lat: np.ndarray, crs: str) -> geopandas.GeoDataFrame:
     """Stations at lon and lat, which are in `crs`; gcj02 and bd09 are kept as degrees of EPSG:4326 for now."""
-    known = WGS84 if crs in FORWARD else crs
+    return _with_crs(geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(lon, lat)), crs)
+
+
+def _with_crs(stations: geopandas.GeoDataFrame, crs: str) -> geopandas.GeoDataFrame:
+    """Stations whose coordinates are in `crs`. Raises UserError for degrees in a system of metres."""
+    system = _system(crs)
+    if system.is_projected and bool(np.all(np.abs(stations.total_bounds) <= [180, 90, 180, 90])):
+        raise UserError(
+            f"--crs {crs} is in metres, but all coordinates lie within ±180 and ±90 and look like degrees; leave --crs out, "
+            "or name the system that they are in"
+        )
+    return stations.set_crs(system, allow_override=True)
+
+
+def _system(crs: str) -> CRS:
     try:
-        return geopandas.GeoDataFrame(table, geometry=geopandas.points_from_xy(lon, lat), crs=known)
+        return CRS.from_user_input(WGS84 if crs in FORWARD else crs)
     except CRSError as error:
         raise UserError(
             f"--crs {crs} is not a coordinate system; use EPSG:4326, gcj02, bd09 or another EPSG code"
@@ -276,7 +311,7 @@ def _of_frame(source: StationsSource, columns: Columns) -> geopandas.GeoDataFram
         stations["capacity"] = _capacities(stations["capacity"], file, display(columns["capacity"]))
     if source.coordinates == "none":
         return without_places(stations)
-    return _as_points(_in_crs(stations, source.crs))
+    return _as_points(_in_crs(stations, source.crs, file), str(file))
 
 
 def _capacities(values: pd.Series, file: Path, name: str) -> pd.Series:
@@ -291,16 +326,37 @@ def _capacities(values: pd.Series, file: Path, name: str) -> pd.Series:
     return numbers
 
 
-def _in_crs(stations: geopandas.GeoDataFrame, crs: str) -> geopandas.GeoDataFrame:
-    if stations.crs is not None:
-        return stations
-    return points(stations.drop(columns=stations.geometry.name), stations.geometry.x, stations.geometry.y, crs)
+def _in_crs(stations: geopandas.GeoDataFrame, crs: str, file: Path) -> geopandas.GeoDataFrame:
+    """Stations in the system that their file names, or else in `crs`. Raises UserError where the two contradict each other."""
+    own = stations.crs if _names_its_system(file) else None
+    if own is None:
+        return _with_crs(stations, crs)
+    if crs != WGS84 and not own.equals(_system(crs), ignore_axis_order=True):
+        raise UserError(
+            f"{file}: the file says that its coordinates are in {own.name}, --crs says {crs}; leave --crs out, or take the system "
+            "out of the file where that is wrong"
+        )
+    return stations
 
 
-def _as_points(stations: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+def _names_its_system(file: Path) -> bool:
+    """Whether a file says itself which system its coordinates are in; GeoJSON that does not is read as WGS 84 nevertheless."""
+    if file.suffix.lower() not in GEOJSON_SUFFIXES:
+        return True
+    try:
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError):  # not JSON at all: whoever read it knows
+        return True
+    return isinstance(document, dict) and document.get("crs") is not None
+
+
+def _as_points(stations: geopandas.GeoDataFrame, source: str) -> geopandas.GeoDataFrame:
     """Areas and lines replaced by their centre of gravity, in the metric projection of their UTM zone."""
     shapes = stations.geometry
     if shapes.isna().any() or shapes.is_empty.any() or (shapes.geom_type == "Point").all():
         return stations
+    if stations.crs.is_geographic:
+        for lon, lat in (("minx", "miny"), ("maxx", "maxy")):
+            check_coordinates(shapes.bounds[lon].to_numpy(), shapes.bounds[lat].to_numpy(), source)
     metric = stations.estimate_utm_crs()
     return stations.set_geometry(shapes.to_crs(metric).centroid.to_crs(stations.crs))
