@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,3 +74,58 @@ def test_coordinates_that_are_not_what_they_are_said_to_be_are_refused(
     pattern = re.escape(message).replace(r"\.\*", ".*")
     with pytest.raises(UserError, match=pattern):
         import_city(city, write("t.csv", LONG), write(name, text), interval="1h", crs=crs)
+
+
+def test_degrees_in_the_forms_that_people_write_are_read(city: Path, write: Write) -> None:
+    stations = write("s.csv", "Zelle;Länge;Breite\na;9°11'24\"E;45°27'36\"N\nb;9,20E;45,50 N\n")
+    import_city(city, write("t.csv", LONG), stations, interval="1h")
+    assert [(round(point.x, 9), round(point.y, 9)) for point in City.open(city).stations.geometry] == [
+        (9.19, 45.46),
+        (9.2, 45.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,9°E,45°N\nb,45°N,45°N\n", "row 2, column lon: '45°N' is no longitude; lon and lat look swapped"),
+        ("a,9°E,45°N\nb,9°E,45°72'N\n", 'row 2, column lat: "45°72\'N" is not a number'),
+    ],
+)
+def test_degrees_that_cannot_be_are_refused_by_row(city: Path, write: Write, rows: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        import_city(city, write("t.csv", LONG), write("s.csv", HEAD + rows), interval="1h")
+
+
+@pytest.mark.parametrize(
+    ("crs", "one", "other"),
+    [
+        ("EPSG:32632", "514854.6,5034070.19", "522600,5040100"),
+        ("EPSG:4326", "9°11'24\"E,45°27'36\"N", "9.2°,45.5°"),
+    ],
+)
+def test_sessions_may_carry_places_in_any_form(city: Path, write: Write, crs: str, one: str, other: str) -> None:
+    rows = f"2024-03-01 00:00,{one},5\n2024-03-01 00:40,{other},7\n2024-03-01 01:40,{one},7\n".replace('"', "″")
+    import_city(city, write("t.csv", "start,lon,lat,bytes\n" + rows), layout="sessions", interval="1h", crs=crs)
+    places = City.open(city).stations.geometry
+    assert len(places) == 2
+    assert (places[0].x, places[0].y) == (pytest.approx(9.19, abs=2e-6), pytest.approx(45.46, abs=2e-6))
+
+
+def test_sessions_whose_places_are_not_known_do_without_their_columns(city: Path, write: Write) -> None:
+    rows = "2024-03-01 00:00,a,?,?,5\n2024-03-01 00:40,b,9,500,7\n"
+    import_city(city, write("t.csv", "start,station_id,lon,lat,bytes\n" + rows), layout="sessions", coordinates="none")
+    assert City.open(city).station_ids == ("a", "b")
+
+
+@pytest.mark.parametrize("system", [None, "urn:ogc:def:crs:EPSG::32633"])
+def test_geojson_in_a_zip_is_no_exception(city: Path, write: Write, tmp_path: Path, system: str | None) -> None:
+    packed = tmp_path / "s.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("s.geojson", geojson(UTM, system))
+    if system:
+        with pytest.raises(UserError, match="--crs says EPSG:32632"):
+            import_city(city, write("t.csv", LONG), packed, interval="1h", crs="EPSG:32632")
+    else:
+        import_city(city, write("t.csv", LONG), packed, interval="1h", crs="EPSG:32632")
+        assert City.open(city).stations.geometry[0].x == pytest.approx(9.19, abs=1e-6)

@@ -34,8 +34,10 @@ from lecdiff_core.city.importers.resample import Resampled, resample
 from lecdiff_core.city.importers.sense import remarks, without_partial_sums
 from lecdiff_core.city.importers.stamps import check_format
 from lecdiff_core.city.importers.stations import (
+    PLACE,
     StationsSource,
     in_wgs84,
+    is_geographic,
     open_stations,
     points,
     read_stations,
@@ -263,6 +265,9 @@ def import_city(
     with wrong.of("date format"):
         if date_format is not None:
             check_format(date_format)
+    metres = False
+    with wrong.of("crs"):
+        metres = not is_geographic(crs)
     with wrong.of("decimal"):
         if decimal not in (None, ".", ","):
             raise UserError(f"--decimal {decimal}: it must be . or ,")
@@ -290,7 +295,7 @@ def import_city(
         readings = LAYOUTS[layout].read(
             Source(
                 opened.tables,
-                opened.columns,
+                [_without_places(columns) if coordinates == "none" else columns for columns in opened.columns],
                 meta.timezone if meta else "UTC",
                 on_duplicate,
                 report,
@@ -299,6 +304,7 @@ def import_city(
                 na,
                 wrong,
                 opened.by_file,
+                metres,
             )
         )
     wrong.settle()
@@ -334,6 +340,11 @@ def import_city(
     report(len(opened.tables), len(opened.tables), "looking over the city" if dry_run else "writing the city folder")
     city = (check_city if dry_run else write_city)(path, meta, stations, resampled.traffic)
     return _report(city, dry_run, layout, opened, readings, resampled, unknown, notices)
+
+
+def _without_places(columns: Columns) -> Columns:
+    """The columns of sessions without their places, where something else tells stations apart."""
+    return {role: names for role, names in columns.items() if role not in PLACE or "station_id" not in columns}
 
 
 def _open(

@@ -29,7 +29,8 @@ class Source:
     columns: of each table, the columns by role.  timezone: of times without an offset.  date_format: how times are written
     (strptime), where their looks do not say it.  decimal: the mark of decimals, where it is given.  missing: texts that mean a
     missing value, beside the usual ones.  complaints: what is wrong in the rows, which every layout settles once it has read
-    them.  by_file: whether a table holds the one station that it is named after.
+    them.  by_file: whether a table holds the one station that it is named after.  metres: whether places are in metres, else in
+    degrees.
     """
 
     files: Sequence[Table]
@@ -42,6 +43,7 @@ class Source:
     missing: Sequence[str] = ()
     complaints: Complaints = field(default_factory=Complaints)
     by_file: bool = False
+    metres: bool = False
 
     def progress(self, number: int, batch: Batch) -> None:
         """Report that file `number` has been read up to the end of `batch`."""

@@ -9,6 +9,7 @@ import polars as pl
 
 from lecdiff_core.city.folder import check_coordinates
 from lecdiff_core.city.importers.amounts import Amounts
+from lecdiff_core.city.importers.degrees import plain
 from lecdiff_core.city.importers.readings import Finder, Readings, Source, finder, repeats
 from lecdiff_core.city.importers.stamps import NONE
 from lecdiff_core.city.importers.tables import Batch, Codes, read_batches
@@ -17,7 +18,9 @@ from lecdiff_core.errors import UserError
 
 OPTIONAL = ("device", "end", "station_id")
 COLUMNS = {role: role for role in ("device", "start", "end", "station_id", "lon", "lat", "bytes")}
-MICRODEGREES = 1_000_000  # places are told apart to a millionth of a degree (0.1 m)
+# Places are told apart to 0.1 m: parts of a degree or of a metre, the greatest coordinate, and its digits; by whether in metres.
+PARTS_OF = {False: (1_000_000, 180), True: (10, 20_100_000)}
+DIGITS = {False: 6, True: 1}
 # What is kept of a file: the role that says it, and its kind.
 PARTS = {
     "bytes": ("bytes", np.float64),
@@ -32,7 +35,7 @@ Columns = dict[str, np.ndarray]
 def read(source: Source) -> Readings:
     """Read the sessions of all files. Raises UserError that names file, row and column."""
     codes, notices = Codes(), []
-    amounts, degrees = source.amounts(["bytes"]), source.amounts(["lon", "lat"], degrees=True)
+    amounts, degrees = source.amounts(["bytes"]), source.amounts(["lon", "lat"], not source.metres)
     read = [_read_file(source, number, codes, amounts, degrees) for number in range(len(source.files))]
     files = [parts for parts, _, _ in read]
     for parts, start, end in read:
@@ -41,7 +44,7 @@ def read(source: Source) -> Readings:
     columns = {name: np.concatenate([part[name] for part in files]) for name in files[0]}
     where = finder([(file, len(part["start"]), 1) for file, part in zip(source.files, files, strict=True)])
     _refuse_backwards(columns, where)
-    station_ids, station, places = _stations(columns, codes)
+    station_ids, station, places = _stations(columns, codes, source.metres)
     duplicates, chosen = 0, np.ones(len(station), bool)
     if "device" in columns:
         keys = {"device": columns["device"], "station": station, "start": columns["start"]}
@@ -81,7 +84,7 @@ def _read_file(
                     end.add(batch, "end", may_be_empty=True)
             if "lon" in roles:
                 with wrong.of(file, "place"):
-                    parts["place"].append(_places(batch, degrees))
+                    parts["place"].append(_places(batch, degrees, source.metres))
             if "station_id" in roles:
                 with wrong.of(file, "station_id"):
                     parts["station"].append(codes.add(batch, "station_id"))
@@ -106,14 +109,22 @@ def _put_on_utc(columns: Columns, start: Times, end: Times | None, source: Sourc
     return notices
 
 
-def _places(batch: Batch, degrees: Amounts) -> np.ndarray:
-    """(R,) int64, one number a place: longitude and latitude in millionths of a degree."""
+def _places(batch: Batch, numbers: Amounts, metres: bool) -> np.ndarray:
+    """(R,) int64, one number a place: both coordinates in whole parts, counted from the least there can be."""
     for role in ("lon", "lat"):
         batch.refuse_empty(role)
-    lon, lat = degrees.read(batch, "lon", least=None), degrees.read(batch, "lat", least=None)
-    check_coordinates(lon, lat, str(batch.file), batch.first)
-    east, north = np.round(lon * MICRODEGREES).astype(np.int64), np.round(lat * MICRODEGREES).astype(np.int64)
-    return (east + 180 * MICRODEGREES << 32) + north + 90 * MICRODEGREES
+    lon, lat = (numbers.read(batch if metres else plain(batch, role), role, least=None) for role in ("lon", "lat"))
+    if not metres:
+        check_coordinates(lon, lat, str(batch.file), batch.first)
+    parts, farthest = PARTS_OF[metres]
+    beyond = ~(np.maximum(np.abs(lon), np.abs(lat)) <= farthest)
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise UserError(
+            f"{batch.where(row, 'lon')}: ({lon[row]:g}, {lat[row]:g}) is not on Earth, in metres; check --crs"
+        )
+    east, north = (np.round(axis * parts).astype(np.int64) + farthest * parts for axis in (lon, lat))
+    return (east << 32) + north
 
 
 def _device_hashes(batch: Batch) -> np.ndarray:
@@ -131,20 +142,20 @@ def _refuse_backwards(columns: Columns, where: Finder) -> None:
         raise UserError(f"{where(int(np.argmax(backwards)))}: the session ends before it starts; correct the times")
 
 
-def _stations(columns: Columns, codes: Codes) -> tuple[list[str], np.ndarray, np.ndarray | None]:
-    """Ids of N stations, (R,) int32 station of each session, and (N, 2) lon and lat where they are known."""
+def _stations(columns: Columns, codes: Codes, metres: bool) -> tuple[list[str], np.ndarray, np.ndarray | None]:
+    """Ids of N stations, (R,) int32 station of each session, and (N, 2) coordinates where they are known."""
     if "station" in columns:
         station, ids = columns["station"], codes.texts
         if "place" not in columns:
             return ids, station, None
         _, first = np.unique(station, return_index=True)
-        return ids, station, _degrees(columns["place"][first])
+        return ids, station, _coordinates(columns["place"][first], metres)
     distinct, station = np.unique(columns["place"], return_inverse=True)
-    places = _degrees(distinct)
-    return [f"{lat:.6f}_{lon:.6f}" for lon, lat in places], station.astype(np.int32), places
+    places, digits = _coordinates(distinct, metres), DIGITS[metres]
+    return [f"{lat:.{digits}f}_{lon:.{digits}f}" for lon, lat in places], station.astype(np.int32), places
 
 
-def _degrees(places: np.ndarray) -> np.ndarray:
-    lon = (places >> 32) / MICRODEGREES - 180
-    lat = (places & 0xFFFFFFFF) / MICRODEGREES - 90
-    return np.round(np.stack([lon, lat], axis=1), 6)
+def _coordinates(places: np.ndarray, metres: bool) -> np.ndarray:
+    parts, farthest = PARTS_OF[metres]
+    lon, lat = (places >> 32) / parts - farthest, (places & 0xFFFFFFFF) / parts - farthest
+    return np.round(np.stack([lon, lat], axis=1), DIGITS[metres])

@@ -4,6 +4,7 @@ Areas (the cells of a grid) become their centre of gravity, found in metres.
 """
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +20,17 @@ from pyproj.exceptions import CRSError
 
 from lecdiff_core.city.folder import WGS84, Coordinates, check_coordinates, validate_stations
 from lecdiff_core.city.importers.amounts import Amounts
-from lecdiff_core.city.importers.archives import names
+from lecdiff_core.city.importers.archives import ON_DISK, Budget, names
 from lecdiff_core.city.importers.columns import Column, Wish, candidates, display, fold
 from lecdiff_core.city.importers.complaints import Complaints
 from lecdiff_core.city.importers.coordinates import FORWARD, in_china, to_wgs84
+from lecdiff_core.city.importers.degrees import plain
 from lecdiff_core.city.importers.forms import TABLE_SUFFIXES, Table, open_tables, read_troubles
 from lecdiff_core.city.importers.ids import as_texts
 from lecdiff_core.city.importers.tables import Batch, Columns, read_batches
 from lecdiff_core.errors import UserError
 
 GEOJSON_SUFFIXES = {".geojson", ".json"}
-DEGREES = {WGS84, *FORWARD}
 PLACE = ("lon", "lat")
 SHAPE_SUFFIXES = {".shp", ".geojson", ".gpkg", ".kml"}
 
@@ -188,12 +189,17 @@ def points(table: pd.DataFrame, lon: np.ndarray, lat: np.ndarray, crs: str) -> g
 def _with_crs(stations: geopandas.GeoDataFrame, crs: str) -> geopandas.GeoDataFrame:
     """Stations whose coordinates are in `crs`. Raises UserError for degrees in a system of metres."""
     system = _system(crs)
-    if system.is_projected and bool(np.all(np.abs(stations.total_bounds) <= [180, 90, 180, 90])):
+    if not is_geographic(crs) and bool(np.all(np.abs(stations.total_bounds) <= [180, 90, 180, 90])):
         raise UserError(
             f"--crs {crs} is in metres, but all coordinates lie within ±180 and ±90 and look like degrees; leave --crs out, "
             "or name the system that they are in"
         )
     return stations.set_crs(system, allow_override=True)
+
+
+def is_geographic(crs: str) -> bool:
+    """Whether coordinates in `crs` are degrees. Raises UserError for a system that is not known."""
+    return _system(crs).is_geographic
 
 
 def _system(crs: str) -> CRS:
@@ -239,11 +245,11 @@ def _of_table(
     lon = lat = np.empty(0)
     with complaints.of(table, "lon"):
         batch.refuse_empty("lon")
-        lon = degrees.read(batch, "lon", least=None)
+        lon = degrees.read(plain(batch, "lon") if is_geographic(source.crs) else batch, "lon", least=None)
     with complaints.of(table, "lat"):
         batch.refuse_empty("lat")
-        lat = degrees.read(batch, "lat", least=None)
-    if source.crs in DEGREES and len(lon) == len(lat):
+        lat = degrees.read(plain(batch, "lat") if is_geographic(source.crs) else batch, "lat", least=None)
+    if is_geographic(source.crs) and len(lon) == len(lat):
         with complaints.of(table, "place"):
             check_coordinates(lon, lat, where)
     if len(complaints.told) > wrong:
@@ -253,7 +259,7 @@ def _of_table(
 
 def _amounts(source: StationsSource, table: Table, columns: Columns, roles: Sequence[str]) -> Amounts:
     chosen = {role: columns[role] for role in roles}
-    return Amounts([(table, chosen)], source.decimal, source.missing, "lon" in roles and source.crs in DEGREES)
+    return Amounts([(table, chosen)], source.decimal, source.missing, "lon" in roles and is_geographic(source.crs))
 
 
 def _rows(table: Table, columns: Columns) -> tuple[Batch, pd.DataFrame]:
@@ -341,13 +347,24 @@ def _in_crs(stations: geopandas.GeoDataFrame, crs: str, file: Path) -> geopandas
 
 def _names_its_system(file: Path) -> bool:
     """Whether a file says itself which system its coordinates are in; GeoJSON that does not is read as WGS 84 nevertheless."""
-    if file.suffix.lower() not in GEOJSON_SUFFIXES:
-        return True
     try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError):  # not JSON at all: whoever read it knows
+        document = json.loads(_geojson(file) or "null")
+    except (ValueError, RecursionError):  # not JSON after all: whoever read it knows
         return True
-    return isinstance(document, dict) and document.get("crs") is not None
+    return document is None or (isinstance(document, dict) and document.get("crs") is not None)
+
+
+def _geojson(file: Path) -> str:
+    """The text of a GeoJSON file, which may lie in a zip; empty for other files."""
+    if file.suffix.lower() in GEOJSON_SUFFIXES:
+        return file.read_text(encoding="utf-8-sig")
+    if not zipfile.is_zipfile(file):
+        return ""
+    inside = [name for name in names(file, str(file)) if Path(name).suffix.lower() in GEOJSON_SUFFIXES]
+    if len(inside) != 1:
+        return ""
+    with zipfile.ZipFile(file) as archive, archive.open(inside[0]) as packed:
+        return b"".join(Budget(str(file), file.stat().st_size, ON_DISK).pieces(packed)).decode("utf-8-sig")
 
 
 def _as_points(stations: geopandas.GeoDataFrame, source: str) -> geopandas.GeoDataFrame:
