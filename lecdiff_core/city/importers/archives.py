@@ -108,7 +108,9 @@ def _troubles(name: str) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise UserError(f"{name} is not an archive that can be unpacked; pack it again as a plain zip") from error
+        raise UserError(
+            f"{name} is not an archive that can be unpacked, or damaged; save it again, or pack it as a plain zip"
+        ) from error
 
 
 def gunzip(file: Path, name: str, limits: Limits) -> Iterator[bytes]:

@@ -22,7 +22,15 @@ DAY = re.compile(r"^\D*\d+\D+\d+\D+\d+\D*$|^\d{8}$")
 CLOCK = re.compile(r"^\d{1,2}([:.h]\d{2}([:.m]\d{2}.*)?)?\s*([ap]\.?m\.?|h|uhr)?$", re.IGNORECASE)
 GENERAL = 2  # last tiers of station_id, whose names may mean anything
 JOINED = "timestamp"
-NOT_LED = ("station_id", "timestamp", "date", "time", "traffic")  # roles whose names are not shortened by a noun
+SAME_AS = {"bytes": "traffic"}
+NOT_LED = (
+    "station_id",
+    "timestamp",
+    "date",
+    "time",
+    "traffic",
+    "bytes",
+)  # roles whose names are not shortened by a noun
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ def _lexicon() -> dict[str, list]:
 
 @cache
 def _tiers(role: str) -> list[set[str]]:
-    return [{_joined(_tokens(alias)) for alias in tier} for tier in _lexicon().get(role, [])]
+    return [{_joined(_tokens(alias)) for alias in tier} for tier in _lexicon().get(SAME_AS.get(role, role), [])]
 
 
 @cache
@@ -155,6 +163,7 @@ def find_columns(
                 found.columns[wish.role] = likely
             elif not wish.optional:
                 lacking.append((wish, likely))
+    found.columns = {wish.role: found.columns[wish.role] for wish in wishes if wish.role in found.columns}
     found.problems += _complaints(header, lacking, option)
     return found
 
@@ -174,7 +183,9 @@ def _plain(name: str) -> str:
 
 def _likely(left: list[str], wish: Wish, cells: Cells, shared: set[str]) -> Column | list[str]:
     """The column that is meant, or the candidates where there is not exactly one."""
-    tiers = candidates(left, wish.role)[: None if wish.loosely else -GENERAL]
+    tiers = candidates(left, wish.role)
+    if wish.role == "station_id" and not wish.loosely:
+        tiers = tiers[:-GENERAL]
     if wish.role == "station_id":
         both = [[name for name in tier if fold(name) in shared] for tier in tiers]
         tiers = both if any(both) else tiers

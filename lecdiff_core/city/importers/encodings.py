@@ -22,7 +22,7 @@ MARKS = {
 }
 GUESSES = {"gb18030": "Chinese (GB 18030)", "cp1251": "Cyrillic (Windows-1251)", "cp1252": "Western (Windows-1252)"}
 LOOKED_AT = 4096
-ZEROS = 0.2  # of the bytes at even or odd places, at least, in UTF-16
+ZEROS = 0.3  # of the bytes at even or odd places, at least, in UTF-16
 JUDGED = 1 << 16  # bytes
 EVERYDAY = 0.9
 ADJACENT = 2 / 3

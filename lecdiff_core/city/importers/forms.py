@@ -5,6 +5,7 @@ What a file is, its content says, not its name. What cannot be read in place is 
 
 import gzip
 import io
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import glob
@@ -98,7 +99,7 @@ def open_tables(
     room: a folder for what must be unpacked.  wishes: the columns looked for, which tell headers from titles and sheets from
     each other.  header: names of the columns of text files without a header line. Raises UserError that names the file.
     """
-    numbers = count()
+    numbers, room = count(), Path(tempfile.mkdtemp(dir=room))
     opener = _Opener(room, lambda cells: recognised(cells, wishes), header, numbers.__next__)
     found = []
     for file in files_of(path):

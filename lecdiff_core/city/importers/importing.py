@@ -290,7 +290,7 @@ def import_city(
                 if stations is not None:
                     stations, more = validated(stations, str(stations_file), coordinates)
                     notices += more
-        if meta is None or not opened.columns:
+        if not opened.columns:
             wrong.settle()
         readings = LAYOUTS[layout].read(
             Source(
@@ -442,8 +442,8 @@ def _of_headings(opened: Opened, unit: str, layout: Layout) -> list[str]:
     found = unit_in(heading) if heading else None
     if found and is_rate(found):
         notices.append(
-            f"{opened.tables[0]}: column {heading!r} is a rate, {found}, whose values are summed as if they were amounts; give "
-            "amounts, or the mean rate is not what the city shows"
+            f"{opened.tables[0]}: column {heading!r} is a rate, {found}, and its values are summed into intervals like amounts; "
+            "give amounts instead, such as MB"
         )
     elif found and found.casefold() != unit.casefold():
         said = f"--unit says {unit}" if unit else "no --unit was given"

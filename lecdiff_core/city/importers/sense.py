@@ -67,8 +67,8 @@ def _stand_ins(readings: Readings, rows: np.ndarray, values: np.ndarray) -> list
     if top not in STAND_INS or not len(rest) or rest.max() * 2 > top:
         return []
     return [
-        f"{readings.where(int(rows[at[0]]))}: {top:.0f}, there {len(at)} times, often stands for a missing value; if it does, "
-        f"say --na {top:.0f}"
+        f"{readings.where(int(rows[at[0]]))}: {top:.0f}, which {len(at)} readings have, often stands for a missing value; "
+        f"if it does, say --na {top:.0f}"
     ]
 
 
