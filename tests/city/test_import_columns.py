@@ -101,9 +101,13 @@ def test_all_that_is_wrong_is_said_at_once(read) -> None:
         read(f"station_id,timestamp,traffic\n{rows}", stations, timezone="Rome", decimal="x")
     message = str(error.value)
     for told in (
-        "timezone: 'Rome' is not", "--decimal x: it must be", "s.csv: there is no column 'lon'", "row 1, column traffic: the value is negative (-2)",
-        "row 2, column traffic: 'many' is not a number", "row 6, column timestamp: 'soon' is not a time",
-    ):  # fmt: skip
+        "timezone: 'Rome' is not",
+        "--decimal x: it must be",
+        "s.csv: there is no column 'lon'",
+        "row 1, column traffic: the value is negative (-2)",
+        "row 2, column traffic: 'many' is not a number",
+        "row 6, column timestamp: 'soon' is not a time",
+    ):
         assert told in message
     assert "\n" not in message
 

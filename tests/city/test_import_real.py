@@ -67,3 +67,41 @@ def test_nanjing_is_hourly_with_nominal_coordinates(real_data: Path, tmp_path: P
     assert city.traffic.index[0] == pd.Timestamp("2021-02-01", tz="Asia/Shanghai")
     total = pd.read_parquet(folder / "traffic.parquet")["traffic"].astype(float).sum()
     assert report.total == pytest.approx(total, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "timezone", "stations"),
+    [
+        ("hangzhou", "1h", "Asia/Shanghai", 127),
+        ("nanchang", "30min", "Asia/Shanghai", 307),
+        ("beijing-5g", "1h", "Asia/Shanghai", 960),
+        ("lte-year", "1h", "UTC", 9),
+        ("rangpur", "24h", "Asia/Dhaka", 636),
+        ("milan-grid400", "1h", "Europe/Rome", 400),
+    ],
+)
+def test_sets_without_places(
+    real_data: Path, tmp_path: Path, name: str, interval: str, timezone: str, stations: int
+) -> None:
+    source = real_data / name / "traffic.parquet"
+    options = {"interval": interval, "timezone": timezone, "unit": "MB", "coordinates": "none"}
+    report = import_city(tmp_path / "city", source, dry_run=True, **options)
+    assert report.stations == stations and not report.notices
+    total = pd.read_parquet(source)["traffic"].astype(float).sum()
+    assert report.total == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "told"),
+    [("ireland_base_stations_2g3g", "bs_id", None), ("milan_lte_sites", "station_id", "28 stations have several rows")],
+)
+def test_site_lists_are_read_without_an_option(
+    real_data: Path, tmp_path: Path, name: str, identity: str, told: str | None
+) -> None:
+    sites = pd.read_csv(real_data / "sites" / f"{name}.csv", dtype=str)
+    rows = [(site, hour, 1.5) for site in sites[identity].unique() for hour in ("2024-03-04 00:00", "2024-03-04 01:00")]
+    pd.DataFrame(rows, columns=["site", "time", "volume"]).to_csv(tmp_path / "traffic.csv", index=False)
+    list_of_sites = real_data / "sites" / f"{name}.csv"
+    report = import_city(tmp_path / "city", tmp_path / "traffic.csv", list_of_sites, interval="1h", dry_run=True)
+    assert report.stations == sites[identity].nunique()
+    assert any(told in notice for notice in report.notices) if told else True

@@ -270,7 +270,8 @@ def import_city(
         metres = not is_geographic(crs)
     with wrong.of("decimal"):
         if decimal not in (None, ".", ","):
-            raise UserError(f"--decimal {decimal}: it must be . or ,")
+            asked, decimal = decimal, None
+            raise UserError(f"--decimal {asked}: it must be . or ,")
     with tempfile.TemporaryDirectory(prefix="lecdiff-import-") as room:
         source = None
         if stations_file is not None:
