@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
@@ -333,3 +334,41 @@ def test_a_generated_town_is_a_city(lecdiff: Lecdiff, tmp_path: Path) -> None:
     summary = json.loads(lecdiff("info", "town", "--json").stdout)
     assert (summary["stations"], summary["steps"]) == (5, 14 * 48)
     assert summary["generator"]
+
+
+def test_a_german_export_is_imported_without_a_word_of_its_columns(lecdiff: Lecdiff, tmp_path: Path) -> None:
+    rows = [
+        f"{cell};{day:02}.03.2024 {hour:02}:00;1.{hour:03},5" for cell in "AB" for day in (30, 31) for hour in range(24)
+    ]
+    kept = [row for row in rows if "31.03.2024 02:00" not in row]  # which the clocks skip
+    (tmp_path / "Verkehr.csv").write_text("\n".join(["Zelle;Zeit;Verkehr (MB)", *kept]), encoding="cp1252")
+    sites = "Zelle;Standort;Länge;Breite;Kapazität\nA;Süd;11,57;48,13;1.500,5\nB;Nord;11,58;48,14;\n"
+    (tmp_path / "Standorte.csv").write_text(sites, encoding="utf-16")
+    done = lecdiff(
+        *("import", "city", "--traffic", "Verkehr.csv", "--stations", "Standorte.csv"),
+        *("--interval", "1h", "--timezone", "Europe/Berlin", "--unit", "MB"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        "columns of the traffic: station_id is 'Zelle', timestamp is 'Zeit', traffic is 'Verkehr (MB)'" in done.stdout
+    )
+    stations = geopandas.read_parquet(tmp_path / "city" / "stations.parquet")
+    assert stations[["station_id", "name"]].to_numpy().tolist() == [["A", "Süd"], ["B", "Nord"]]
+    assert stations["capacity"].iloc[0] == 1500.5 and stations.geometry.x.tolist() == [11.57, 11.58]
+    assert pd.read_parquet(tmp_path / "city" / "traffic.parquet")["A"].iloc[1] == 1001.5
+
+
+def test_columns_of_both_files_missing_values_and_decimals_are_options(lecdiff: Lecdiff, tmp_path: Path) -> None:
+    hours = [f"2024-03-01 {hour:02}:00" for hour in range(6)]
+    values = ["1.662", "off", "-1", "987", "12", "13"]
+    rows = "".join(f"x;{hour};{value}\n" for hour, value in zip(hours, values, strict=True))
+    (tmp_path / "t.csv").write_text(f"this;timestamp;that\n{rows}")
+    (tmp_path / "s.csv").write_text("here,lon,lat\nx,9,45\n")
+    done = lecdiff(
+        *("import", "city", "--traffic", "t.csv", "--stations", "s.csv", "--interval", "1h", "--decimal", ","),
+        *("--column", "traffic:station_id=this", "--column", "stations:station_id=here", "--column", "traffic=that"),
+        *("--na", "off", "--na", "-1"),
+    )
+    assert done.returncode == 0, done.stderr
+    column = pd.read_parquet(tmp_path / "city" / "traffic.parquet")["x"]
+    assert column.dropna().tolist() == [1662, 987, 12, 13] and column.isna().sum() == 2

@@ -13,7 +13,7 @@ from lecdiff_core.city.importers.readings import Readings
 # What programs write for a value that they do not have: the largest number of a kind, and nines.
 STAND_INS = (32767.0, 65535.0, 99999.0, 999999.0, 9999999.0, 2147483647.0, 4294967295.0, 1e9 - 1, 1e10 - 1)
 MOST_PARTS = 0.9  # of a station's times that have as many parts as most, where one with fewer lacks some
-RISING, STEPS_JUDGED = 0.95, 12
+RISING, STEPS_JUDGED, STATIONS_JUDGED = 0.95, 12, 200
 FAR = 1e6  # times the middle value
 FAR_SHARE = 0.001
 
@@ -87,6 +87,7 @@ def _far(readings: Readings, rows: np.ndarray, values: np.ndarray) -> list[str]:
 
 def _running(readings: Readings, rows: np.ndarray) -> list[str]:
     """Whether the values of a station go on rising from reading to reading, as those of a counter that is never set back."""
+    rows = rows[readings.station[rows] < STATIONS_JUDGED]
     order = rows[np.lexsort((readings.time[rows], readings.station[rows]))]
     station, value = readings.station[order], readings.value[order]
     same = station[1:] == station[:-1]
