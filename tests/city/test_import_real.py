@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lecdiff_core import jobs
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.importing import import_city
 
@@ -105,3 +106,50 @@ def test_site_lists_are_read_without_an_option(
     report = import_city(tmp_path / "city", tmp_path / "traffic.csv", list_of_sites, interval="1h", dry_run=True)
     assert report.stations == sites[identity].nunique()
     assert any(told in notice for notice in report.notices) if told else True
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "timezone", "shape"),
+    [
+        ("hangzhou", "1h", "Asia/Shanghai", (127, 1406)),
+        ("nanchang", "30min", "Asia/Shanghai", (307, 735)),
+        ("beijing-5g", "1h", "Asia/Shanghai", (960, 168)),
+        ("lte-year", "1h", "UTC", (9, 8760)),
+        ("rangpur", "24h", "Asia/Dhaka", (636, 137)),
+    ],
+)
+def test_sets_without_places_are_imported_and_forecast(
+    real_data: Path, tmp_path: Path, name: str, interval: str, timezone: str, shape: tuple[int, int]
+) -> None:
+    file = real_data / name / "traffic.parquet"
+    report = import_city(tmp_path / name, file, interval=interval, timezone=timezone, unit="MB", coordinates="none")
+    assert (report.stations, report.steps, report.extent) == (*shape, None)
+    assert report.total == pytest.approx(pd.read_parquet(file)["traffic"].sum(), rel=1e-4)
+    city = City.open(tmp_path / name)
+    jobs.train(city, "adaptive-climatology", device="cpu")
+    chosen = [city.station_ids[0], city.station_ids[-1]]
+    forecast = jobs.forecast(city, "adaptive-climatology", stations=chosen, device="cpu")
+    assert forecast.samples.shape == (100, len(forecast.station_ids), city.steps_per_day)
+    assert len(forecast.station_ids) and np.isfinite(forecast.samples).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "timezone", "stations", "box"),
+    [
+        ("ireland_base_stations_2g3g", "Europe/Dublin", 5274, (-10.462, 51.455, -6.0255, 55.325)),
+        ("milan_lte_sites", "Europe/Rome", 5812, (9.0116, 45.3564, 9.3125, 45.5679)),
+    ],
+)
+def test_lists_of_sites_are_read_without_an_option(
+    real_data: Path, tmp_path: Path, name: str, timezone: str, stations: int, box: tuple[float, ...]
+) -> None:
+    file = real_data / "sites" / f"{name}.csv"
+    ids = pd.read_csv(file, dtype=str).iloc[:, 0].unique()
+    hours = pd.date_range("2024-03-01", periods=3, freq="1h").strftime("%Y-%m-%d %H:%M")
+    traffic = pd.DataFrame({"station_id": np.repeat(ids, 3), "timestamp": np.tile(hours, len(ids)), "traffic": 1.0})
+    traffic.to_csv(tmp_path / "traffic.csv", index=False)
+    report = import_city(tmp_path / name, tmp_path / "traffic.csv", file, interval="1h", timezone=timezone)
+    assert report.stations == stations and report.extent is not None
+    extent = report.extent
+    assert (extent.west, extent.south, extent.east, extent.north) == pytest.approx(box, abs=1e-3)
+    assert not any("far from all others" in notice or "time zone" in notice for notice in report.notices)

@@ -186,6 +186,18 @@ def test_a_german_export_is_imported_as_it_is(open_page, root):
     assert city.stations["name"].tolist() == ["Am Bach", "Am See"] and city.stations["capacity"].iloc[0] == 900
 
 
+def test_traffic_of_which_no_place_is_known_needs_no_list_of_places(open_page, root):
+    app = open_page()
+    app.file_uploader(key="import_traffic").upload("t.csv", ROWS)
+    app.text_input(key="import_name").set_value("Nirgends").run()
+    assert "the places of the stations" in app.button(key="import_start").help
+    app.selectbox(key="import_coordinates").select("none").run()
+    assert not app.button(key="import_start").disabled
+    app.button(key="import_start").click().run()
+    until(app, "done", root / "nirgends")
+    assert not City.open(root / "nirgends").has_places
+
+
 def test_a_malformed_file_is_told_and_nothing_becomes_of_it(open_page, root):
     app = upload(open_page(), ("t.csv", ROWS.replace(b",2\n", b",-2\n")))
     app.text_input(key="import_name").set_value("Bad").run()
