@@ -36,7 +36,8 @@ from lecdiff_core.processes import Process
 from lecdiff_core.progress import Report
 
 STEPS = ("import", "imagery", "describe", "embed", "train", "forecast", "benchmark", "surges")
-INPUT = "input"  # files that were given to a job; removed when it is done
+INPUT = "input"  # files that were given to a job; removed when it is done, but kept by a look before an import
+LOOK = "--dry-run"
 ORDER_FILE, PROCESS_FILE, PROGRESS_FILE, OUTCOME_FILE = "job.json", "process.json", "progress.json", "outcome.json"
 STARTER_FILE = "starter.json"  # the process that is just starting the job's own
 LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
@@ -60,6 +61,11 @@ class Order(BaseModel):
     step: str
     options: list[str]
     asked_at: datetime
+
+    @property
+    def is_look(self) -> bool:
+        """Whether nothing is to be written but the report, so that the same input is imported afterwards."""
+        return self.step == "import" and LOOK in self.options
 
 
 class Progress(BaseModel):
@@ -109,6 +115,11 @@ class Job:
     def step(self) -> str:
         """The command."""
         return self.order.step
+
+    @property
+    def is_look(self) -> bool:
+        """Whether it only looks at what an import would make."""
+        return self.order.is_look
 
     @property
     def made_nothing(self) -> bool:
@@ -360,7 +371,8 @@ def is_job() -> bool:
 def end(folder: Path, status: int) -> None:
     """Write down how a job ended; what was given to it is no longer needed once it is done."""
     _write(folder / OUTCOME_FILE, Outcome(status=status, at=datetime.now(UTC)))
-    if status == 0:
+    order = _read(folder / ORDER_FILE, Order)
+    if status == 0 and not (order is not None and order.is_look):
         shutil.rmtree(folder / INPUT, ignore_errors=True)
 
 

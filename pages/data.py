@@ -8,7 +8,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import copy_demo_city, demo_city
 from lecdiff_core.errors import UserError
 from lecdiff_core.steps import SavedModel, Step
-from pages.parts import cities, city_settings, formats, holdings, importing, jobs, session, settings, tables
+from pages.parts import cities, city_settings, drafts, formats, holdings, importing, jobs, session, settings, tables
 from pages.parts.formats import escaped, literal
 
 BADGES = {
@@ -29,7 +29,6 @@ MEANINGS = {
     "surges": "Times at which traffic left what the forecast, made before, held likely.",
 }
 TOLD_ELSEWHERE = ("satellite chips", "descriptions", "embeddings", "a trained model")  # by the steps
-CARD = "data_step"  # the step that a link asks for
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
     wanted = st.query_params.get("step")
-    st.session_state[CARD] = wanted or st.session_state.get(CARD)
+    st.session_state[drafts.CARD] = wanted or st.session_state.get(drafts.CARD)
     work, watch = st.columns([7, 4], gap="large")
     with watch, st.container(key="watch"):
         st.html('<h2 class="lec-part">Jobs</h2>')
@@ -64,8 +63,9 @@ def show_cities(city: City) -> None:
     )
     if not cities.editable(city.path):
         offer_copy(city)
+    key = f"import-{drafts.turn()}"
     with st.expander(
-        "Import a city from files", icon=":material/upload_file:", key="import", expanded=_asked("import", False)
+        "Import a city from files", icon=":material/upload_file:", key=key, expanded=_asked("import", False)
     ):
         importing.form(city)
 
@@ -167,7 +167,7 @@ SETTINGS: dict[str, Callable[[City, list[SavedModel], str], None]] = {
 
 
 def _asked(step: str, otherwise: bool) -> bool:
-    wanted = st.session_state.get(CARD)
+    wanted = st.session_state.get(drafts.CARD)
     return wanted == step if wanted else otherwise
 
 

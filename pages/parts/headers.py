@@ -51,8 +51,9 @@ class SecurityHeaders:
 
 @st.cache_resource(ttl=10, show_spinner=False)
 def policy() -> str:
-    """The content security policy: this server, and the tile servers of the cities that can be chosen."""
-    tiles = sorted({origin for place in cities.places() for origin in _origins(place.path)})
+    """The content security policy: this server, and the tile servers of the cities there are, and of those that come in."""
+    templates = {imagery.arcgis(), *(imagery.template_of(place.path) for place in cities.places())}
+    tiles = sorted({origin for template in templates for origin in _origins(template)})
     rules = {
         "default-src": ["'self'"],
         "script-src": ["'self'", "blob:", "'wasm-unsafe-eval'", *_inline_scripts()],
@@ -70,9 +71,8 @@ def policy() -> str:
     return "; ".join(f"{name} {' '.join(sources)}" for name, sources in rules.items())
 
 
-def _origins(folder: Path) -> list[str]:
-    """The tile server of a city, as an origin; none where it has none or cannot be read."""
-    template = imagery.template_of(folder)
+def _origins(template: str | None) -> list[str]:
+    """The tile server of an address template, as an origin; none where it has none."""
     host = host_of(template or "")
     if not template or not host:
         return []

@@ -27,6 +27,7 @@ TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; 
 BACKGROUND = "#1b2a33"
 DEEPEST = 19
 MEAN_TILES, SHADE = 16, 0.6  # tiles whose mean colour the ground around them has, and how dark it is beside theirs
+ESRI_CREDIT = f"{POWERED_BY_ESRI} · Source: {ESRI_SOURCES}"
 
 PROBED_ZOOM = 12
 # Asked for in the browser, since that is where the tiles are fetched.
@@ -74,8 +75,11 @@ def _remote(meta: CityMeta) -> str | None:
         return None
     if meta.imagery != "arcgis":
         return meta.imagery if AllowedHosts.here().in_browser(meta.imagery) else None
-    if meta.coordinates != "true":  # satellite images are not shown at places that are not real
-        return None
+    return arcgis() if meta.coordinates == "true" else None  # not at places that are not real
+
+
+def arcgis() -> str | None:
+    """Address template of ArcGIS World Imagery, or of what stands in for it; None where that is switched off."""
     return os.environ.get(TILE_VARIABLE, xyzservices.providers.Esri.WorldImagery.build_url()) or None
 
 
@@ -128,7 +132,16 @@ def style(city: City, key: str, tiles: Bundle | None) -> str:
     template = remote(city)
     if template:
         sources["remote"] = {"type": "raster", "tiles": [template], "tileSize": 256, "maxzoom": DEEPEST}
-    ground = tiles.ground if tiles and not template else BACKGROUND
+    return _style(sources, tiles.ground if tiles and not template else BACKGROUND)
+
+
+def style_over(template: str | None) -> str:
+    """The style of a map that is no city's yet: remote tiles, where there are such, above the background."""
+    tiles = {"type": "raster", "tiles": [template], "tileSize": 256, "maxzoom": DEEPEST}
+    return _style({"remote": tiles} if template else {}, BACKGROUND)
+
+
+def _style(sources: dict[str, dict], ground: str) -> str:
     layers: list[dict] = [{"id": "background", "type": "background", "paint": {"background-color": ground}}]
     layers += [{"id": name, "type": "raster", "source": name} for name in sources]
     document = json.dumps({"version": 8, "sources": sources, "layers": layers})
@@ -142,17 +155,26 @@ def chip_address(place: Place, station_id: str) -> str:
 
 def attribution(city: City) -> str:
     """Whose imagery is shown, as HTML, with the link that Esri asks for, and what must be said of places that are not real."""
-    words = escaped(" ".join(part for part in (places.told(city), credit(city)) if part))
-    if _shows_esri(city):
-        words = words.replace("Esri", '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>', 1)
-    return f'<div class="lec-attribution">{words}</div>'
+    return _attribution(" ".join(part for part in (places.told(city), credit(city)) if part), _shows_esri(city))
+
+
+def esri_attribution() -> str:
+    """The same where tiles of ArcGIS World Imagery are shown and there is no city yet."""
+    return _attribution(ESRI_CREDIT, True)
+
+
+def _attribution(words: str, esri: bool) -> str:
+    told = escaped(words)
+    if esri:
+        told = told.replace("Esri", '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>', 1)
+    return f'<div class="lec-attribution">{told}</div>'
 
 
 def credit(city: City) -> str:
     """Whose imagery is shown, in words: as the service itself said when chips were fetched, else as it is known to say."""
     own = city.meta.attribution
     if _shows_esri(city) and POWERED_BY_ESRI not in own:
-        own = f"{POWERED_BY_ESRI} · Source: {ESRI_SOURCES}" + (f" · {own}" if own else "")
+        own = ESRI_CREDIT + (f" · {own}" if own else "")
     return own
 
 

@@ -1,20 +1,28 @@
-"""The form that makes a city from uploaded files: what they hold, which column is what, and the job that reads them."""
+"""The form that makes a city from files: what they hold, which column is what, a look before anything is written, the import.
+
+The files are uploaded once. A look, and an import that failed, keep them (`drafts`), so that one choice is corrected and the
+same files are tried again.
+"""
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import available_timezones
 
 import streamlit as st
 
 from lecdiff_core import background
+from lecdiff_core.background import Job
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers import sessions
 from lecdiff_core.city.importers.columns import display
 from lecdiff_core.city.importers.importing import LAYOUTS, Layout, likely_columns
 from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
-from pages.parts import cities, formats, jobs, uploads
+from pages.parts import cities, drafts, formats, imported, jobs, uploads
+from pages.parts.cities import Stamp
+from pages.parts.drafts import STATIONS, TRAFFIC, Side
 from pages.parts.formats import literal
 from pages.parts.uploads import Sample
 
@@ -25,21 +33,28 @@ LAYOUT_NAMES: dict[Layout, str] = {
     "telecom-italia": "Telecom Italia (Milan, Trentino)",
     "c2tm": "City Cellular Traffic Map (C2TM)",
 }
-ROLE_NAMES = {
-    "station_id": "Station",
-    "timestamp": "Time",
-    "traffic": "Traffic",
-    "start": "Start of the session",
-    "end": "End of the session",
-    "device": "Device",
-    "lon": "Longitude",
-    "lat": "Latitude",
-    "bytes": "Traffic",
-    "country": "Country",
-    "name": "Name",
-    "capacity": "Capacity",
+INTERVALS = {
+    "5min": "5 minutes",
+    "10min": "10 minutes",
+    "15min": "15 minutes",
+    "30min": "30 minutes",
+    "1h": "1 hour",
+    "2h": "2 hours",
+    "3h": "3 hours",
+    "4h": "4 hours",
+    "6h": "6 hours",
+    "8h": "8 hours",
+    "12h": "12 hours",
+    "24h": "1 day",
 }
-INTERVALS = {"10min": "10 minutes", "15min": "15 minutes", "30min": "30 minutes", "1h": "1 hour"}
+USUAL_INTERVAL = "30min"
+DATES = {
+    "": "As they look",
+    "%d/%m/%Y %H:%M": "31/12/2024 23:45 (day first)",
+    "%m/%d/%Y %H:%M": "12/31/2024 23:45 (month first)",
+    "%d.%m.%Y %H:%M": "31.12.2024 23:45",
+    "%Y%m%d%H%M": "202412312345",
+}
 SYSTEMS = {"EPSG:4326": "WGS 84 (GPS)", "gcj02": "GCJ-02 (Amap, Tencent)", "bd09": "BD-09 (Baidu)"}
 COORDINATES = {
     "true": "As they are",
@@ -49,61 +64,112 @@ COORDINATES = {
 NO_PLACES = "--coordinates=none"
 DUPLICATES = {"error": "Stop and tell me", "sum": "Add them up", "last": "Keep the last"}
 UNKNOWN = {"error": "Stop and tell me", "drop": "Leave them out"}
+DECIMALS = {"": "As they look", ".": "Point: 1,234.5", ",": "Comma: 1.234,5"}
 ABSENT = "(none)"
 OF_FILE = "(the name of the file)"
-TRAFFIC, STATIONS = "traffic", "stations"  # folders of a job's input
+EMPTIED = "import_emptied"  # how often the boxes for uploads were emptied
+WORDS_OF_FILES = (f"--{TRAFFIC}=", f"--{STATIONS}=")
 Columns = dict[str, str | None]  # role: name of the column
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where the city goes: into a folder that is a city, or into a new one of this name."""
+
+    folder: Path | None
+    name: str
+
+
 def form(city: City) -> None:
-    """The form, from the files to the button."""
-    given, placed = _files()
+    """The form, from the files to what a look found in them."""
+    draft = drafts.chosen()
+    if draft is not None and drafts.key("layout") not in st.session_state:
+        drafts.recall(draft, city.path)
+    traffic, of_traffic, places, of_places = _files(draft)
     layout: Layout = st.selectbox(
-        "Layout of the traffic", list(LAYOUT_NAMES), format_func=LAYOUT_NAMES.__getitem__, key="import_layout"
+        "Layout of the traffic", list(LAYOUT_NAMES), format_func=LAYOUT_NAMES.__getitem__, key=drafts.key("layout")
     )
-    traffic, stations = _look(given, uploads.TRAFFIC), _look(placed, uploads.STATIONS)
-    columns = {**_columns_of_traffic(layout, traffic, len(given) > 1), **_columns_of_stations(stations)}
-    options = [f"--layout={layout}", *_meaning(), *_strictness()]
+    several = len(traffic.uploaded or traffic.kept) > 1
+    columns = {**_columns_of_traffic(layout, of_traffic, several), **_columns_of_stations(of_places)}
+    options = [f"--layout={layout}", *_meaning(), *_more()]
     placeless = NO_PLACES in options
     if placeless:
         columns = {role: name for role, name in columns.items() if name or role not in ("stations:lon", "stations:lat")}
-    options += column_words(columns, traffic.columns if traffic else [])
+    options += column_words(columns, of_traffic.columns if of_traffic else [])
+    target = _target(city)
+    if target.folder and city.meta.unit and not any(word.startswith("--unit=") for word in options):
+        options.append(f"--unit={city.meta.unit}")
+    options += [f"--name={target.name}"] if target.name else []
     lacking = [
-        *([] if traffic else ["the traffic"]),
-        *([] if stations or layout == "sessions" or placeless else ["the places of the stations"]),
+        *([] if of_traffic else ["the traffic"]),
+        *([] if of_places or layout == "sessions" or placeless else ["the places of the stations"]),
         *(["which column is which"] if None in columns.values() else []),
+        *([] if target.folder or target.name else ["a name"]),
     ]
-    _begin(city, given, placed, lacking, options)
+    _begin(target, draft, [traffic, places], options, lacking)
 
 
-def _files() -> tuple[list, list]:
+# ---- the files
+
+
+def _files(draft: Job | None) -> tuple[Side, Sample | None, Side, Sample | None]:
+    """The boxes for both kinds of files, with the first rows of each."""
     left, right = st.columns(2, gap="medium")
+    emptied = st.session_state.setdefault(EMPTIED, 0)
     with left:
+        kept = _kept("Traffic", TRAFFIC, draft)
         given = st.file_uploader(
-            "Traffic",
+            "Take other files instead" if kept else "Traffic",
             type=list(uploads.TRAFFIC),
             accept_multiple_files=True,
-            key="import_traffic",
+            key=f"import_traffic-{emptied}",
             max_upload_size=uploads.LARGEST_MB,
             help="CSV (also gzipped), Parquet, Excel, or a zip of several such files.",
         )
+        traffic = drafts.side(TRAFFIC, list(given), draft)
+        of_traffic = _look(traffic)
     with right:
+        kept = _kept("Places", STATIONS, draft)
         placed = st.file_uploader(
-            "Places of the stations",
+            "Take another file instead" if kept else "Places of the stations",
             type=list(uploads.STATIONS),
-            key="import_stations",
+            key=f"import_stations-{emptied}",
             max_upload_size=uploads.LARGEST_MB,
             help="CSV, Excel or Parquet with longitude and latitude, or GeoJSON. Session records may carry their own places.",
         )
-    return list(given), [placed] if placed else []
+        places = drafts.side(STATIONS, [placed] if placed else [], draft)
+        return traffic, of_traffic, places, _look(places)
 
 
-def _look(given: list, allowed: Sequence[str]) -> Sample | None:
+def _kept(title: str, kind: str, draft: Job | None) -> bool:
+    """Name the files that need not be uploaded again, beside a button that lets them go; whether there are such."""
+    files = drafts.side(kind, [], draft).kept
+    if draft is None or not files:
+        return False
+    told, button = st.columns([7, 3], gap="small", vertical_alignment="center")
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    size = formats.amount(sum(file.stat().st_size for file in files), "B")
+    told.markdown(f"{title}: **{literal(formats.shortened(files[0].name, 24))}**{more}, {literal(size)}")
+    button.button(
+        "Remove",
+        key=f"import_remove-{kind}",
+        disabled=draft.state == "running",
+        on_click=drafts.remove,
+        args=(draft, kind),
+        width="stretch",
+    )
+    return True
+
+
+def _look(side: Side) -> Sample | None:
     """The first rows of the first file, or why it cannot be used."""
-    if not given:
+    if not side:
         return None
     try:
-        found = _sample(given, tuple(one.file_id for one in given), tuple(allowed))
+        if side.uploaded:
+            found = _sample(side.uploaded, tuple(one.file_id for one in side.uploaded), drafts.ALLOWED[side.kind])
+        else:
+            found = _kept_sample(side.kept[0], cities.stamp(side.kept[0]))
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return None
@@ -118,6 +184,14 @@ def _look(given: list, allowed: Sequence[str]) -> Sample | None:
 def _sample(_given: list, files: tuple[str, ...], allowed: tuple[str, ...]) -> Sample:  # noqa: ARG001 (the key)
     with tempfile.TemporaryDirectory() as folder:
         return uploads.sample(uploads.lay(_given, Path(folder), allowed)[0])
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking into the files")
+def _kept_sample(file: Path, changed: Stamp) -> Sample:  # noqa: ARG001 (part of the key)
+    return uploads.sample(file)
+
+
+# ---- which column is what
 
 
 def _columns_of_traffic(layout: Layout, found: Sample | None, several: bool) -> Columns:
@@ -151,13 +225,15 @@ def _chosen(
     """A box for each role, with the likely column chosen."""
     st.caption(title)
     chosen: Columns = {}
+    recalled = st.session_state.get(drafts.COLUMNS, {})
     sides = st.columns(max(3, min(len(choices), 5)), gap="small")
     for number, (role, names) in enumerate(choices.items()):
+        best = next((one for one in (recalled.get(f"{which}{role}"), likely.get(role)) if one in names), None)
         with sides[number % len(sides)]:
             picked = st.selectbox(
-                ROLE_NAMES[role],
+                imported.ROLES[role],
                 names,
-                index=names.index(likely[role]) if likely.get(role) in names else (0 if ABSENT in names else None),
+                index=names.index(best) if best else (0 if ABSENT in names else None),
                 key=f"{title}-{role}-{'|'.join(header)[:200]}",
                 placeholder="Choose a column",
             )
@@ -166,15 +242,18 @@ def _chosen(
     return chosen
 
 
+# ---- what it means
+
+
 def _meaning() -> list[str]:
     """What the numbers, times and coordinates mean."""
     first, second, third, fourth = st.columns(4, gap="small")
     interval = first.selectbox(
         "Interval",
         list(INTERVALS),
-        index=2,
+        index=list(INTERVALS).index(USUAL_INTERVAL),
         format_func=INTERVALS.__getitem__,
-        key="import_interval",
+        key=drafts.key("interval"),
         help="Values are summed into intervals of this length.",
     )
     zones = sorted(available_timezones())
@@ -183,96 +262,145 @@ def _meaning() -> list[str]:
         "Time zone of the city",
         zones,
         index=zones.index(here if here in zones else "UTC"),
-        key="import_timezone",
+        key=drafts.key("timezone"),
         help="Times without an offset are taken as local times of this zone.",
     )
-    unit = third.text_input("Unit", key="import_unit", placeholder="MB", max_chars=20)
-    system = fourth.selectbox(
-        "Coordinates",
-        list(SYSTEMS),
-        format_func=lambda code: SYSTEMS.get(code, code),
-        key="import_crs",
-        accept_new_options=True,
-        help="Maps made in China are offset by some hundred metres. Any other EPSG code can be typed.",
-    )
-    coordinates = st.selectbox(
+    unit = third.text_input("Unit", key=drafts.key("unit"), placeholder="MB", max_chars=20).strip()
+    coordinates = fourth.selectbox(
         "Places",
         list(COORDINATES),
         format_func=COORDINATES.__getitem__,
-        key="import_coordinates",
+        key=drafts.key("coordinates"),
         help="Of anonymised data, places are often made up, or not known at all.",
     )
-    words = {"interval": interval, "timezone": zone, "crs": system} | ({"unit": unit.strip()} if unit.strip() else {})
-    return [
-        *(f"--{name}={value}" for name, value in words.items()),
-        f"--coordinates={coordinates}",
-    ]
+    words = {"interval": interval, "timezone": zone, "coordinates": coordinates} | ({"unit": unit} if unit else {})
+    return [f"--{name}={value}" for name, value in words.items()]
 
 
-def _strictness() -> list[str]:
-    left, right = st.columns(2, gap="small")
-    duplicate = left.selectbox(
-        "Two values of one station and time",
-        list(DUPLICATES),
-        format_func=DUPLICATES.__getitem__,
-        key="import_duplicate",
-    )
-    unknown = right.selectbox(
-        "Stations without traffic, traffic without a station",
-        list(UNKNOWN),
-        format_func=UNKNOWN.__getitem__,
-        key="import_unknown",
-    )
-    return [f"--on-duplicate={duplicate}", f"--on-unknown={unknown}"]
+def _more() -> list[str]:
+    """What is seldom needed."""
+    with st.expander("More options", key="import_more"):
+        first, second, third = st.columns(3, gap="small")
+        system = first.selectbox(
+            "Coordinates",
+            list(SYSTEMS),
+            format_func=lambda code: SYSTEMS.get(code, code),
+            key=drafts.key("crs"),
+            accept_new_options=True,
+            help="Maps made in China are offset by some hundred metres. Any other EPSG code can be typed.",
+        )
+        duplicate = second.selectbox(
+            "Two values of one station and time",
+            list(DUPLICATES),
+            format_func=DUPLICATES.__getitem__,
+            key=drafts.key("on-duplicate"),
+        )
+        unknown = third.selectbox(
+            "Traffic or station without the other",
+            list(UNKNOWN),
+            format_func=UNKNOWN.__getitem__,
+            key=drafts.key("on-unknown"),
+            help="Stations without traffic, and traffic without a station.",
+        )
+        fourth, fifth, sixth = st.columns(3, gap="small")
+        dates = fourth.selectbox(
+            "How times are written",
+            list(DATES),
+            format_func=lambda code: DATES.get(code, code),
+            key=drafts.key("date-format"),
+            accept_new_options=True,
+            help="Where their looks do not say it. Any other form can be typed: %Y year, %m month, %d day, %H hour, "
+            "%M minute, %S second.",
+        )
+        decimal = fifth.selectbox(
+            "Decimals",
+            list(DECIMALS),
+            format_func=DECIMALS.__getitem__,
+            key=drafts.key("decimal"),
+            help="Where the numbers do not tell: 1.234 is a thousand in one country, and one and a bit in another.",
+        )
+        missing: list[str] = sixth.multiselect(
+            "Texts for a missing value",
+            st.session_state.get(drafts.key("na"), []),
+            key=drafts.key("na"),
+            accept_new_options=True,
+            placeholder="such as -999",
+            help="Beside empty cells, NA, NaN, null and their like.",
+        )
+    words = {"crs": system, "on-duplicate": duplicate, "on-unknown": unknown, "date-format": dates, "decimal": decimal}
+    return [*(f"--{name}={value}" for name, value in words.items() if value), *(f"--na={text}" for text in missing)]
 
 
-def _begin(city: City, given: list, placed: list, lacking: list[str], options: list[str]) -> None:
-    """Where the city goes, and the button."""
-    into, button = st.columns([5, 2], gap="medium", vertical_alignment="bottom")
-    with into:
-        replacing = cities.editable(city.path) and city.meta.generator is None
-        target = "new"
-        if replacing:
-            names = {"new": "A new city", "this": f"Replace the traffic of {literal(city.meta.name)}"}
-            target = st.radio("Into", list(names), format_func=names.__getitem__, horizontal=True, key="import_into")
-        name = ""
-        if target == "new":
-            name = st.text_input("Name of the city", key="import_name", max_chars=80, placeholder="Milan").strip()
-    lacking = [*lacking, *([] if name or target == "this" else ["a name"])]
-    if target == "this" and city.meta.unit and not any(option.startswith("--unit=") for option in options):
-        options = [*options, f"--unit={city.meta.unit}"]
-    clicked = button.button(
-        "Import",
-        icon=":material/upload:",
-        type="primary",
-        disabled=bool(lacking),
-        help=f"Still to be given: {', '.join(lacking)}." if lacking else None,
-        width="stretch",
-        key="import_start",
-    )
-    if clicked:
-        _start(city.path if target == "this" else None, name, given, placed, options)
+# ---- the buttons, and what came of them
 
 
-def _start(folder: Path | None, name: str, given: list, placed: list, options: list[str]) -> None:
-    """Lay the files into the folder of a job and start it."""
-    laid: Path | None = None
+def _target(city: City) -> Target:
+    """Where the city goes."""
+    if cities.editable(city.path) and city.meta.generator is None:
+        names = {"new": "A new city", "this": f"Replace the traffic of {literal(city.meta.name)}"}
+        into = st.radio("Into", list(names), format_func=names.__getitem__, horizontal=True, key=drafts.key("into"))
+        if into == "this":
+            return Target(city.path.resolve(), "")
+    name = st.text_input("Name of the city", key=drafts.key("name"), max_chars=80, placeholder="Milan")
+    return Target(None, name.strip())
+
+
+def _begin(target: Target, draft: Job | None, sides: list[Side], words: list[str], lacking: list[str]) -> None:
+    busy = draft is not None and draft.state == "running"
+    why = "It is at work on these files." if busy else f"Still to be given: {', '.join(lacking)}." if lacking else None
+    with st.container(horizontal=True, gap="small"):
+        look = st.button(
+            "Look before importing",
+            icon=":material/visibility:",
+            disabled=bool(why),
+            help=why or "Reads all of it and says what would be imported. Nothing is written.",
+            key="import_look",
+        )
+        act = st.button(
+            "Import", icon=":material/upload:", type="primary", disabled=bool(why), help=why, key="import_start"
+        )
+    if look or act:
+        _start(target, draft, sides, [*words, *([background.LOOK] if look else [])])
+    if draft is not None:
+        _outcome(draft, sides, words)
+
+
+def _start(target: Target, draft: Job | None, sides: list[Side], words: list[str]) -> None:
+    """Give the files to a new job and start it; where that is refused, they stay where they were."""
     try:
-        words = list(options)
-        city = folder or cities.new_folder(name)
-        laid = background.new_folder(city)
-        uploads.lay(given, laid / background.INPUT / TRAFFIC, uploads.TRAFFIC)
-        words.append(f"--traffic={background.INPUT}/{TRAFFIC}")
-        for file in uploads.lay(placed, laid / background.INPUT / STATIONS, uploads.STATIONS):
-            words.append(f"--stations={file.relative_to(laid)}")
+        folder = target.folder or cities.new_folder(target.name)
+        laid = drafts.carry(folder, draft, sides)
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
-        if laid is not None:
-            background.discard(laid)
         return
-    if jobs.start(city, "import", [*words, *([f"--name={name}"] if name else [])], laid) is None:
-        background.discard(laid)
+    given = laid / background.INPUT
+    files = [f"--{TRAFFIC}={background.INPUT}/{TRAFFIC}"]
+    files += [f"--{STATIONS}={file.relative_to(laid)}" for file in given.glob(f"{STATIONS}/*")]
+    if jobs.start(folder, "import", [*words, *files], laid) is None:
+        drafts.give_back(laid, draft, sides)
+    else:
+        drafts.follow(laid, draft)
+        st.session_state[EMPTIED] += 1
     st.rerun()
+
+
+def _outcome(draft: Job, sides: list[Side], words: list[str]) -> None:
+    """What came of the last try with these files."""
+    if draft.state == "running":
+        st.info("The files are being read; how far that is stands under Jobs.", icon=":material/autorenew:")
+    elif draft.state == "failed":
+        st.error(literal(jobs.problem(draft)), icon=":material/error:")
+        st.caption("Nothing was written. The files are kept: change what is wrong above, and try again.")
+    elif draft.is_look and draft.state == "done" and (report := imported.report_of(draft)):
+        st.html('<h3 class="lec-part">What would be imported</h3>')
+        last = {word for word in draft.order.options if not word.startswith(WORDS_OF_FILES)}
+        if last - {background.LOOK} != set(words) or any(side.uploaded for side in sides):
+            st.warning(
+                "Choices have changed since this look. Look again to see what they change.", icon=":material/history:"
+            )
+        imported.show(report, draft.id)
+    elif draft.state in ("stopped", "died"):
+        st.caption("Nothing was written. The files are kept: try again when you like.")
 
 
 def column_words(columns: Columns, header: Sequence[str]) -> list[str]:

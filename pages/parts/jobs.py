@@ -3,18 +3,17 @@
 Nothing of them is kept in a session: what is shown is what the city folders tell.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from lecdiff_core import background
 from lecdiff_core.background import Job
-from lecdiff_core.city.importers.importing import ImportReport
 from lecdiff_core.errors import UserError
-from pages.parts import cities, formats, session, tables
+from pages.parts import cities, drafts, formats, imported, session, tables
 from pages.parts.formats import literal
 
 TITLES = {
@@ -27,9 +26,11 @@ TITLES = {
     "benchmark": "Measurement",
     "surges": "Surges",
 }
+LOOK = "Look before importing"
 STATES = {
     "running": (":blue-badge[:material/autorenew: Running]", ""),
     "done": (":green-badge[:material/check: Done]", ""),
+    "looked": (":green-badge[:material/check: Done]", "Nothing is written yet. The form says what would be imported."),
     "stopped": (":gray-badge[:material/pause: Stopped]", "What was finished is kept; resume goes on from there."),
     "failed": (":red-badge[:material/error: Failed]", ""),
     "nothing": (":orange-badge[:material/block: Nothing made]", "What was there before is kept; resume tries again."),
@@ -42,6 +43,12 @@ STATES = {
 ON_THE_PAGE = {
     f"{background.INPUT}/traffic/": "",
     f"{background.INPUT}/stations/": "",
+    "--stations FILE": "a file of places",
+    "--coordinates none": "Places “Not known”",
+    "--date-format": "“How times are written”",
+    "--decimal .": "Decimals “Point”",
+    "--decimal ,": "Decimals “Comma”",
+    "--na": "“Texts for a missing value”",
     "--interval": "the Interval",
     "--timezone": "time zone",
     "--on-unknown drop": "“Leave them out”",
@@ -51,6 +58,7 @@ ON_THE_PAGE = {
     "--device": "Compute on",
 }
 A_BUG = "The program ended with an error of its own. The log says where; resume tries again."
+COLUMN = re.compile(r"--column (?:traffic:|stations:)?(\w+)=('[^']*'|[^\s;,]+)")
 OFTEN, SELDOM = 1.0, 8.0  # seconds between two looks, while something runs and while nothing does
 LOG_LINES = 120
 SHOWN_FAILURES = 5
@@ -116,16 +124,16 @@ def _snapshot(jobs: list[Job]) -> list[tuple[str, str]]:
 
 
 def _show(job: Job, city: Path) -> None:
-    badge, told = STATES["nothing" if job.made_nothing else job.state]
+    badge, told = STATES[_state(job)]
     elsewhere = "" if job.city == city.resolve() else f" · {literal(job.city.name)}"
-    st.markdown(f"**{TITLES[job.step]}**{elsewhere} {badge}")
+    st.markdown(f"**{LOOK if job.is_look else TITLES[job.step]}**{elsewhere} {badge}")
     if job.state == "running":
         progress(job)
     elif job.state == "failed":
         st.error(literal(problem(job)), icon=":material/error:")
     if told:
         st.html(f'<p class="lec-sub">{told}</p>')
-    if job.state == "done" or job.made_nothing:
+    if (job.state == "done" and not job.is_look) or job.made_nothing:
         st.html(result(job) or "<p></p>")
     _buttons(job, city)
     with st.expander("Log and command", key=f"log-{job.id}"):
@@ -133,12 +141,18 @@ def _show(job: Job, city: Path) -> None:
         st.code(job.log(LOG_LINES) or "Nothing was said yet.", language=None, height=220)
 
 
+def _state(job: Job) -> str:
+    if job.made_nothing:
+        return "nothing"
+    return "looked" if job.is_look and job.state == "done" else job.state
+
+
 def problem(job: Job) -> str:
     """Why a job failed, with the page's words for options of the command line."""
     told = job.problem() or A_BUG
     for option, name in ON_THE_PAGE.items():
         told = told.replace(option, name)
-    return told
+    return COLUMN.sub(lambda option: f"the box “{imported.ROLES.get(option[1], option[1])}”", told)
 
 
 def progress(job: Job) -> None:
@@ -167,10 +181,19 @@ def _buttons(job: Job, city: Path) -> None:
         if job.state == "running":
             _button("Cancel", ":material/stop_circle:", job, background.cancel)
             return
-        if job.state != "done":
+        kept = drafts.can_go_on(job)
+        if job.state != "done" and not (kept and job.state == "failed"):
             _button("Resume", ":material/play_arrow:", job, background.resume)
-        imported = job.state == "done" and job.step == "import" and job.city != city.resolve()
-        if imported and st.button(
+        if kept and st.button(
+            "Correct and retry" if job.state == "failed" else "Go on in the form",
+            icon=":material/edit:",
+            key=f"correct-{job.id}",
+            on_click=drafts.choose,
+            args=(job, city),
+        ):
+            st.rerun()
+        new = job.state == "done" and job.step == "import" and not job.is_look and job.city != city.resolve()
+        if new and st.button(
             "Open the city", key=f"open-{job.id}", on_click=open_city, args=(job.city,), type="primary"
         ):
             st.rerun()
@@ -194,43 +217,14 @@ def open_city(folder: Path) -> None:
 
 def result(job: Job) -> str:
     """What came of a job that is done, as HTML; empty where it said nothing."""
+    if job.step == "import":
+        report = imported.report_of(job)
+        return imported.brief(report) if report else ""
     told = job.result()
     try:
-        if not told:
-            return ""
-        return _imported(told) if job.step == "import" else tables.items(RESULTS[job.step](told))
+        return tables.items(RESULTS[job.step](told)) if told else ""
     except (KeyError, TypeError, ValueError):  # a result of another version of the program
         return ""
-
-
-def _imported(told: dict) -> str:
-    """What was read, what is missing, and what was left out."""
-    report = ImportReport.model_validate(told)
-    facts = {
-        "Stations": f"{report.stations:,}",
-        "Intervals": f"{report.steps:,} of {report.interval}",
-        "From": formats.day(pd.Timestamp(report.start)),
-        "Until": formats.day(pd.Timestamp(report.end)),
-        "Rows read": f"{report.rows:,}",
-        "Intervals missing": formats.share(report.missing_share),
-        "Incomplete, so missing": f"{report.incomplete:,}",
-        "Duplicates resolved": f"{report.duplicates:,}",
-        "Stations left out": f"{report.stations_without_traffic.count:,}",
-        "Rows left out": f"{report.rows_dropped:,}",
-        "Traffic in all": formats.amount(report.total, report.unit),
-    }
-    if report.extent:
-        place = report.extent
-        facts["Centre"] = formats.position(place.lon, place.lat)
-        facts["Extent"] = " × ".join(formats.distance(1000 * km) for km in (place.width_km, place.height_km))
-    left_out = {
-        "Stations without traffic": report.stations_without_traffic,
-        "Traffic without a station": report.traffic_without_station,
-        "Stations that share their place": report.sharing_a_place,
-    }
-    lines = [f"{what}: {named}" for what, named in left_out.items() if named.count]
-    notices = tables.items([*lines, *report.notices]) if lines or report.notices else ""
-    return f"{tables.facts(facts)}{notices}"
 
 
 def _imagery(told: dict) -> list[str]:

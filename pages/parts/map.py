@@ -185,20 +185,21 @@ def view_of(
     city: City, focus: tuple[float, float] | None, pixels: tuple[float, float] = SMALLEST_VIEW
 ) -> dict[str, float]:
     """Where the map looks: at the whole city, or closely at `focus` (longitude, latitude)."""
-    west, south, east, north = places.bounds(city)
+    whole = view_over(places.bounds(city), pixels)
+    if not focus:
+        return whole
+    zoom = min(max(whole["zoom"] + 0.8, CLOSE_ZOOM), NEAR_ZOOM)
+    return whole | {"longitude": focus[0], "latitude": focus[1], "zoom": zoom}
+
+
+def view_over(bounds: Sequence[float], pixels: tuple[float, float] = SMALLEST_VIEW) -> dict[str, float]:
+    """Where the map looks to show all between west, south, east and north on so many pixels."""
+    west, south, east, north = bounds
     wide = max((east - west) / 360, 1e-6)
     high = max(mercator(north) - mercator(south), 1e-6)
     whole = min(math.log2(WHOLE_MARGIN * size / WORLD / part) for size, part in zip(pixels, (wide, high), strict=True))
-    zoom = min(max(whole, 1.0), NEAR_ZOOM)
-    if focus:
-        return {
-            "longitude": focus[0],
-            "latitude": focus[1],
-            "zoom": min(max(zoom + 0.8, CLOSE_ZOOM), NEAR_ZOOM),
-            "pitch": 0,
-            "bearing": 0,
-        }
     middle = _latitude((mercator(north) + mercator(south)) / 2)
+    zoom = min(max(whole, 1.0), NEAR_ZOOM)
     return {"longitude": (west + east) / 2, "latitude": middle, "zoom": zoom, "pitch": 0, "bearing": 0}
 
 

@@ -126,8 +126,9 @@ def test_every_step_says_what_there_is_and_what_it_needs(open_page, root):
 
 
 def upload(app: AppTest, traffic: tuple[str, bytes], places: bytes = PLACES) -> AppTest:
-    app.file_uploader(key="import_traffic").upload(*traffic)
-    app.file_uploader(key="import_stations").upload("places.csv", places)
+    boxes = {box.key.partition("-")[0]: box for box in app.file_uploader if "import_" in (box.key or "")}
+    boxes["import_traffic"].upload(*traffic)
+    boxes["import_stations"].upload("places.csv", places)
     return app.run()
 
 
@@ -249,6 +250,110 @@ def test_traffic_that_is_refused_leaves_the_old_as_it_was(open_page, root):
     assert any("the value is negative" in error.value.replace("\\", "") for error in app.error)
     assert City.open(root / "little").data_hash == before.data_hash
     assert "<dt>Stations</dt><dd>12</dd>" in text_of(app)
+
+
+GOOD = TRAFFIC.replace(b"site,time,volume", b"station_id,timestamp,traffic")
+
+
+def press(app: AppTest, key: str, state: str, folder: Path) -> Job:
+    """Press a button of the form and wait for the job that it starts."""
+    app.button(key=key).click().run()
+    assert not app.exception
+    return until(app, state, folder)
+
+
+def named(app: AppTest, name: str) -> AppTest:
+    app.selectbox(key="import_timezone").select("Europe/Rome")
+    app.radio(key="import_into").set_value("new")
+    app.text_input(key="import_name").set_value(name).run()
+    return app
+
+
+def complaints(app: AppTest) -> str:
+    return "\n".join(error.value for error in app.error).replace("\\", "")
+
+
+def nothing_uploaded(app: AppTest) -> bool:
+    return not any(box.value for box in app.file_uploader if (box.key or "").startswith("import_"))
+
+
+def test_a_look_says_what_would_be_imported_and_the_same_upload_is_imported(open_page, root):
+    app = named(upload(open_page(), ("t.csv", GOOD)), "Looked")
+    app.selectbox(key="import_interval").select("1h").run()
+    look = press(app, "import_look", "done", root / "looked")
+    assert [path.name for path in (root / "looked").iterdir()] == ["jobs"]
+    told = text_of(app)
+    for name, value in {
+        "Stations": "2",
+        "Intervals": "576 of 1h",
+        "From": "1 Jan 2024, 00:00",
+        "Until": "25 Jan 2024, 00:00",
+        "Time zone": "Europe/Rome",
+        "Unit": "none given",
+        "Intervals missing": "0\N{NARROW NO-BREAK SPACE}%",
+    }.items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in told
+    (drawn,) = app.get("deck_gl_json_chart")
+    assert "9.12" in drawn.proto.json and nothing_uploaded(app)
+    assert not any("have changed" in warning.value for warning in app.warning)
+    app.text_input(key="import_unit").set_value("MB").run()
+    assert any("have changed" in warning.value for warning in app.warning)
+    press(app, "import_start", "done", root / "looked")
+    city = City.open(root / "looked")
+    assert city.meta.unit == "MB" and city.meta.name == "Looked" and not look.folder.exists()
+    assert not any((job.folder / "input").exists() for job in background.jobs(city.path))
+    assert "import_remove-traffic" not in {button.key for button in app.button}
+
+
+@pytest.mark.parametrize("first", ["import_look", "import_start"])
+def test_a_wrong_choice_is_corrected_with_the_same_upload(open_page, root, first):
+    app = named(upload(open_page(), ("t.csv", GOOD)), "Twice")
+    press(app, first, "failed", root / "twice")
+    assert "use the Interval 1h" in complaints(app) and nothing_uploaded(app)
+    assert app.text_input(key="import_name").value == "Twice"
+    assert app.selectbox(key="import_timezone").value == "Europe/Rome"
+    app.selectbox(key="import_interval").select("1h").run()
+    press(app, "import_start", "done", root / "twice")
+    assert City.open(root / "twice").meta.timezone == "Europe/Rome"
+
+
+def test_a_failed_import_is_gone_on_with_in_another_tab_with_its_files_and_choices(open_page, root):
+    job = press(named(upload(open_page(), ("t.csv", GOOD)), "Later"), "import_start", "failed", root / "later")
+    app = open_page()
+    assert app.button(key="import_start").disabled
+    app.button(key=f"correct-{job.id}").click().run()
+    assert not app.exception and not app.button(key="import_start").disabled
+    assert app.selectbox(key="import_timezone").value == "Europe/Rome" and app.radio(key="import_into").value == "new"
+    app.selectbox(key="import_interval").select("1h")
+    app.text_input(key="import_name").set_value("Sooner").run()
+    press(app, "import_start", "done", root / "sooner")
+    assert City.open(root / "sooner").station_ids == ("a", "b") and not (root / "later").exists()
+
+
+def test_other_files_take_the_place_of_kept_ones_one_by_one_and_what_is_removed_is_gone(open_page, root):
+    app = named(upload(open_page(), ("t.csv", GOOD.replace(b"\na,", b"\nc,"))), "Swap")
+    app.selectbox(key="import_interval").select("1h").run()
+    job = press(app, "import_look", "failed", root / "swap")
+    assert "traffic of 1 ids has no station: c" in complaints(app)
+    box = next(box for box in app.file_uploader if (box.key or "").startswith("import_stations"))
+    box.upload("other.csv", b"station_id,lon,lat\nb,9.1,45.4\nc,9.2,45.4\n").run()
+    job = press(app, "import_look", "done", root / "swap")
+    assert sorted(file.name for file in (job.folder / "input").glob("*/*")) == ["other.csv", "t.csv"]
+    app.button(key="import_remove-stations").click().run()
+    assert app.button(key="import_look").disabled
+    app.button(key="import_remove-traffic").click().run()
+    assert not app.exception and not (root / "swap").exists()
+
+
+def test_a_start_that_is_refused_keeps_the_files_where_they_were(open_page, root, slow):
+    app = upload(open_page(), ("t.csv", GOOD))
+    app.radio(key="import_into").set_value("this").run()
+    app.button(key="start-train").click().run()
+    until(app, "running", root / "little")
+    app.button(key="import_look").click().run()
+    assert not app.exception and any("train is running" in told.value for told in app.warning)
+    assert [job.step for job in background.jobs(root / "little")] == ["train"]
+    assert len(list((root / "little" / "jobs").glob("[!.]*"))) == 1 and not app.button(key="import_look").disabled
 
 
 def settings_of(app: AppTest) -> dict:

@@ -78,17 +78,62 @@ def test_from_a_csv_to_a_training_that_survives_a_reload(chromium, served, files
     assert visitor.errors == []
 
 
-def import_a_city(page, files) -> None:
+def test_a_look_is_corrected_after_a_reload_and_imported_with_the_same_upload(chromium, served, files):
+    address, root = served
+    visitor = Visitor(chromium, address, 1280, 900, "light")
+    page = visitor.page
+    page.goto(f"{address}/data?step=import", wait_until="commit")
+    upload(page, files)
+    name_it(page)
+    page.get_by_role("button", name="Look before importing").click()
+    retry = page.get_by_role("button", name="Correct and retry")
+    retry.wait_for()
+    assert page.get_by_text("use the Interval 1h").count() == 2  # in the form, and under Jobs
+    uploads = uploaded(visitor)
+    page.reload()
+    retry.click()
+    page.get_by_text("First rows of traffic.csv").wait_for()
+    assert page.get_by_role("textbox", name="Name of the city").input_value() == "Little Harbour"
+    choose(page, "import_interval", "1 hour")
+    page.get_by_role("button", name="Look before importing").click()
+    page.get_by_role("heading", name="What would be imported").scroll_into_view_if_needed()
+    page.locator("[data-testid=stDeckGlJsonChart]").wait_for()
+    assert_nothing_is_cut_off(page)
+    visitor.shoot("data-look")
+    assert not (root / "little-harbour" / "city.toml").exists()
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_role("button", name="Open the city").wait_for()
+    assert City.open(root / "little-harbour").station_ids == STATIONS and uploaded(visitor) == uploads
+    page.get_by_text("Places of the stations").wait_for()
+    assert page.get_by_text("What would be imported").count() == 0
+    page.close()
+    assert visitor.errors == []
+
+
+def uploaded(visitor) -> int:
+    """Requests that carried a file to the server."""
+    return sum("upload_file" in url for url in visitor.asked)
+
+
+def upload(page, files) -> None:
     inputs = page.locator("[data-testid=stFileUploaderDropzoneInput]")
     inputs.nth(0).set_input_files(files[0])
     page.get_by_text("First rows of traffic.csv").wait_for()
     inputs.nth(1).set_input_files(files[1])
     page.get_by_text("First rows of places.csv").wait_for()
-    choose(page, "import_interval", "1 hour")
-    page.get_by_role("textbox", name="Unit").fill("MB")
+
+
+def name_it(page) -> None:
     name = page.get_by_role("textbox", name="Name of the city")
     name.fill("Little Harbour")
     name.press("Enter")
+
+
+def import_a_city(page, files) -> None:
+    upload(page, files)
+    choose(page, "import_interval", "1 hour")
+    page.get_by_role("textbox", name="Unit").fill("MB")
+    name_it(page)
     start = page.get_by_role("button", name="Import", exact=True)
     start.click()  # waits until it can be clicked
     page.get_by_role("button", name="Open the city").wait_for()

@@ -48,3 +48,10 @@ def test_the_policy_names_the_tile_servers_that_are_allowed(client, monkeypatch)
     monkeypatch.setenv("LECDIFF_ALLOWED_HOSTS", "10.0.0.0/8")
     policy = client.get("/").headers["Content-Security-Policy"]
     assert "http://10.0.0.5" in policy and "tiles.example.org" not in policy
+
+
+def test_the_policy_allows_the_imagery_of_a_city_that_comes_in_while_the_page_is_open(client, monkeypatch):
+    for template, allowed in (("http://127.0.0.1:5/{z}/{x}/{y}", True), ("", False)):
+        headers.policy.clear()
+        monkeypatch.setenv("LECDIFF_TILE_URL", template)
+        assert ("http://127.0.0.1:5" in client.get("/").headers["Content-Security-Policy"]) == allowed
