@@ -9,7 +9,7 @@ from visitor import APP, offered, select_on_map, text_of
 from lecdiff_core import jobs
 from lecdiff_core.city.folder import City
 from pages.parts import drawing, imagery, loads, places
-from pages.parts.routes import ROUTES
+from pages.parts.routes import routes
 from tests.conftest import make_city
 
 PAGES = ["network_map", "surges", "environment", "accuracy", "data", "tour"]
@@ -80,7 +80,7 @@ def test_stations_of_a_grid_stand_in_order_and_apart(root, monkeypatch):
     assert len({tuple(place) for place in stand.round(9).tolist()}) == STATIONS
     assert stand[0, 0] < stand[1, 0] and stand[0, 1] == stand[1, 1] and stand[0, 1] > stand[-1, 1]
     at = loads.origins(city)[-1].isoformat()
-    rows = TestClient(Starlette(routes=ROUTES)).get("/city/none/stations.json", params={"at": at}).json()
+    rows = TestClient(Starlette(routes=routes())).get("/city/none/stations.json", params={"at": at}).json()
     assert [row["position"] for row in rows] == stand.round(6).tolist()
 
 
