@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ ABANDONED_SECONDS = 3600
 PATIENCE_SECONDS = 60.0  # for another process that puts a change in place
 TURNS = 20  # how often a folder that keeps changing is read again
 TURN_SECONDS = 0.05
+TURNS_BESIDE_WRITERS = 3
 LONGEST_PID = 10  # digits
 DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full",
@@ -200,24 +201,34 @@ Found = TypeVar("Found")
 def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) -> Found:
     """What `read` makes of the files `names` of `folder`, which it reads all of one change.
 
-    Where they change meanwhile it reads anew, whatever came of it. Raises what `read` raises, and UserError where they never
-    rest.
+    Where they change meanwhile it reads anew, whatever came of it, and where they do so again and again it lets writers wait.
+    Raises what `read` raises, and UserError where they never rest in a folder that cannot be written.
     """
     for turn in range(TURNS):
         recover(folder)
-        before = _identities(folder, names)
-        try:
-            found = read()
-        except Exception:
-            if _at_rest(folder, names, before):
-                raise
-        else:
-            if _at_rest(folder, names, before):
-                return found
+        with ExitStack() as held:
+            if turn >= TURNS_BESIDE_WRITERS:
+                with suppress(OSError):  # where this process may not write it goes on as before
+                    held.enter_context(_alone(folder))
+                    _put_in_place(folder)
+            before = _identities(folder, names)
+            try:
+                found = read()
+            except Exception:
+                if _at_rest(folder, names, before):
+                    raise
+            else:
+                if _at_rest(folder, names, before):
+                    return found
         time.sleep(turn * TURN_SECONDS)
     raise UserError(
         f"{folder}: its files keep changing while they are read; try again when whoever writes them is done"
     )
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether a folder is empty, but for what a change left in it that never was complete."""
+    return all(entry.name.startswith(f"{CHANGE}.") for entry in folder.iterdir())
 
 
 def below(root: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.layout import LAND_USE_FILE, TRUE_EVENTS_FILE
-from lecdiff_core.city.storage import Change, changing, recover
+from lecdiff_core.city.storage import Change, changing, holds_nothing, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
 
@@ -127,5 +127,5 @@ def _write_truth(change: Change, events: list[dict], ids: list[str], use: np.nda
 
 def _must_be_free(path: Path) -> None:
     recover(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and holds_nothing(path)):
         raise UserError(f"{path} already holds something; name a new folder for the town")

@@ -267,6 +267,40 @@ def test_a_reader_sees_the_files_of_one_change(tmp_path: Path) -> None:
     assert reads == 2
 
 
+def test_a_reader_lets_writers_wait_who_never_rest(tmp_path: Path) -> None:
+    folder = before(tmp_path / "folder")
+    writer = subprocess.Popen([sys.executable, "-c", RESTLESS, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+
+        def read() -> list[str]:
+            first = (folder / "a.txt").read_text()
+            time.sleep(0.05)  # longer than a change takes
+            return [first, (folder / "sub" / "b.txt").read_text()]
+
+        for _ in range(3):
+            assert len(set(read_whole(folder, ("a.txt", "sub/b.txt"), read))) == 1
+    finally:
+        writer.kill()
+        writer.wait()
+
+
+RESTLESS = """
+import sys
+from pathlib import Path
+from lecdiff_core.city.storage import changing
+number = 0
+while True:
+    number += 1
+    with changing(Path(sys.argv[1])) as change:
+        for name in ("a.txt", "sub/b.txt"):
+            change.file(name).write_text(str(number))
+    if number == 3:
+        print("writing", flush=True)
+"""
+
+
 def test_a_reader_passes_on_what_is_wrong_with_files_at_rest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_whole(tmp_path, ("a.txt",), (tmp_path / "a.txt").read_text)
