@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 LARGEST = 64 * MIB  # bytes of a file of records: results, a model's config with its station ids
 DEEPEST = 32  # objects and lists within each other
-LARGEST_WHOLE = 2**63
+LARGEST_WHOLE = 2**128  # the state of a random generator is as large, and a float holds it
 BYTES_A_VALUE = 8  # of a table in memory, with what reading it takes beside the values
 
 
