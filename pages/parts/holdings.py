@@ -10,25 +10,26 @@ from pages.parts import cities
 from pages.parts.cities import Stamp
 
 
-def _stamp(city: City) -> Stamp:
-    return cities.stamp(*steps.sources(city.path))
+def _key(city: City) -> tuple[str, Stamp, str, str]:
+    """What is looked up hangs on the folder as it is now and on the city as it was opened, which may be before that."""
+    return str(city.path), cities.stamp(*steps.sources(city.path)), city.data_hash, city.meta.model_dump_json()
 
 
 def summary(city: City) -> CitySummary:
     """What `lecdiff info` says of the city."""
-    return _summary(str(city.path), _stamp(city), city)
+    return _summary(_key(city), city)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
-def _summary(folder: str, changed: Stamp, _city: City) -> CitySummary:  # noqa: ARG001 (the key)
+def _summary(key: tuple, _city: City) -> CitySummary:  # noqa: ARG001
     return summarise(_city)
 
 
 def known(city: City) -> tuple[dict[str, Step], list[SavedModel]]:
     """Every step with its state, and the saved models."""
-    return _known(str(city.path), _stamp(city), city)
+    return _known(_key(city), city)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
-def _known(folder: str, changed: Stamp, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001 (the key)
+def _known(key: tuple, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
     return steps.steps(_city), steps.saved_models(_city)
