@@ -15,6 +15,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lecdiff_core import background
 from lecdiff_core.background import INPUT, Job
+from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.city.storage import disk_reason
 from lecdiff_core.errors import UserError
 from pages.parts import uploads
@@ -55,9 +56,10 @@ def chosen() -> Job | None:
     return job
 
 
-def can_go_on(job: Job) -> bool:
-    """Whether the form can take up a job: an import with files that nobody works on."""
-    return job.step == "import" and job.state != "running" and (job.folder / INPUT).is_dir()
+def can_go_on(job: Job, city: Path) -> bool:
+    """Whether the form of a city can take up a job: an import into it, or into no city yet, with files that nobody works on."""
+    here = job.city == city.resolve() or not (job.city / META_FILE).exists()
+    return here and job.step == "import" and job.state != "running" and (job.folder / INPUT).is_dir()
 
 
 def turn() -> int:

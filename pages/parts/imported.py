@@ -8,24 +8,11 @@ import streamlit as st
 from pydantic import ValidationError
 
 from lecdiff_core.background import Job
+from lecdiff_core.city.extent import Extent
 from lecdiff_core.city.importers.importing import ImportReport
-from pages.parts import colours, formats, imagery, map, places, tables
+from pages.parts import colours, formats, imagery, map, places, tables, wording
 
 MAP = (540, 300)  # pixels across that it has at least, and in height
-ROLES = {
-    "station_id": "Station",
-    "timestamp": "Time",
-    "traffic": "Traffic",
-    "start": "Start of the session",
-    "end": "End of the session",
-    "device": "Device",
-    "lon": "Longitude",
-    "lat": "Latitude",
-    "bytes": "Traffic",
-    "country": "Country",
-    "name": "Name",
-    "capacity": "Capacity",
-}
 LEFT_OUT = {
     "stations_without_traffic": "Stations without traffic",
     "traffic_without_station": "Traffic without a station",
@@ -43,13 +30,15 @@ def report_of(job: Job) -> ImportReport | None:
 
 def brief(report: ImportReport) -> str:
     """Figures and notices as HTML."""
-    notices = _notices(report)
-    return f"{tables.facts(_figures(report))}{tables.items(notices) if notices else ''}"
+    notices, where = _notices(report), {"Places": _where(report.extent)} if report.extent else {}
+    return f"{tables.facts(_figures(report) | where)}{tables.items(notices) if notices else ''}"
 
 
 def show(report: ImportReport, key: str) -> None:
     """All of it, as wide as there is room."""
     st.html(tables.facts(_figures(report)))
+    if notices := _notices(report):
+        st.html(f'<p class="lec-sub">To be known</p>{tables.items(notices)}')
     if len(report.cadences) > 1:
         st.html(f'<p class="lec-sub">Readings are of several lengths</p>{_lengths(report)}')
     if report.columns:
@@ -58,9 +47,6 @@ def show(report: ImportReport, key: str) -> None:
         _map(report, key)
     elif report.coordinates == "none":
         st.html('<p class="lec-sub">Nothing is known of places: there is no map.</p>')
-    notices = _notices(report)
-    if notices:
-        st.html(f'<p class="lec-sub">To be known</p>{tables.items(notices)}')
 
 
 def _figures(report: ImportReport) -> dict[str, str]:
@@ -81,10 +67,6 @@ def _figures(report: ImportReport) -> dict[str, str]:
         "Least": formats.amount(totals.least, report.unit),
         "Most": formats.amount(totals.most, report.unit),
     }
-    if report.extent:
-        place = report.extent
-        figures["Centre"] = formats.position(place.lon, place.lat)
-        figures["Extent"] = " × ".join(formats.distance(1000 * km) for km in (place.width_km, place.height_km))
     rare = {
         "Incomplete, so missing": report.incomplete,
         "Duplicates resolved": report.duplicates,
@@ -93,35 +75,33 @@ def _figures(report: ImportReport) -> dict[str, str]:
     return figures | {name: f"{count:,}" for name, count in rare.items() if count}
 
 
+def _where(extent: Extent) -> str:
+    width, height = (formats.distance(1000 * km) for km in (extent.width_km, extent.height_km))
+    return f"{width} × {height} around {formats.position(extent.lon, extent.lat)}"
+
+
 def _moment(time: datetime) -> str:
     return f"{formats.day(pd.Timestamp(time))}, {time:%H:%M}"
 
 
 def _lengths(report: ImportReport) -> str:
     """The groups of stations by the length of their readings."""
-    rows = [
-        (
-            one.interval,
-            str(one.stations),
-            _moment(one.start),
-            _moment(one.end),
-        )
-        for one in report.cadences
-    ]
+    rows = [(one.interval, str(one.stations), _moment(one.start), _moment(one.end)) for one in report.cadences]
     return tables.table(("A reading every", "Stations", "From", "Until"), rows)
 
 
 def _columns(report: ImportReport) -> str:
     """Which column was taken for which role, in both files."""
-    traffic, places = (report.columns.get(which, {}) for which in ("traffic", "stations"))
-    roles = dict.fromkeys([*traffic, *places])
-    rows = [(ROLES.get(role, role), traffic.get(role, "–"), places.get(role, "–")) for role in roles]
+    traffic, stations = (report.columns.get(which, {}) for which in ("traffic", "stations"))
+    roles = dict.fromkeys([*traffic, *stations])
+    rows = [(wording.ROLES.get(role, role), traffic.get(role, "–"), stations.get(role, "–")) for role in roles]
     return tables.table(("Taken as", "Column of the traffic", "Column of the places"), rows)
 
 
 def _notices(report: ImportReport) -> list[str]:
     named = {what: getattr(report, field) for field, what in LEFT_OUT.items()}
-    return [*(f"{what}: {some}" for what, some in named.items() if some.count), *report.notices]
+    left_out = [f"{what}: {some}" for what, some in named.items() if some.count]
+    return [*left_out, *(wording.on_the_page(notice) for notice in report.notices)]
 
 
 def _map(report: ImportReport, key: str) -> None:
@@ -154,7 +134,8 @@ def _map(report: ImportReport, key: str) -> None:
         key=f"places-{key}",
         alt=f"Map of {len(lon)} stations",
     )
-    told = [f"{len(lon):,} of {report.stations:,} stations are drawn."] if len(lon) < report.stations else []
+    told = [f"{_where(report.extent)}."] if report.extent else []
+    told += [f"{len(lon):,} of {report.stations:,} stations are drawn."] if len(lon) < report.stations else []
     told += [places.TOLD[report.coordinates]] if report.coordinates in places.TOLD else []
     words = f'<p class="lec-sub">{" ".join(told)}</p>' if told else ""
     credit = imagery.esri_attribution() if template else ""

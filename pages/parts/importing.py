@@ -20,7 +20,7 @@ from lecdiff_core.city.importers.columns import display
 from lecdiff_core.city.importers.importing import LAYOUTS, Layout, likely_columns
 from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
-from pages.parts import cities, drafts, formats, imported, jobs, uploads
+from pages.parts import cities, drafts, formats, imported, jobs, uploads, wording
 from pages.parts.cities import Stamp
 from pages.parts.drafts import STATIONS, TRAFFIC, Side
 from pages.parts.formats import literal
@@ -65,6 +65,7 @@ NO_PLACES = "--coordinates=none"
 DUPLICATES = {"error": "Stop and tell me", "sum": "Add them up", "last": "Keep the last"}
 UNKNOWN = {"error": "Stop and tell me", "drop": "Leave them out"}
 DECIMALS = {"": "As they look", ".": "Point: 1,234.5", ",": "Comma: 1.234,5"}
+MISSING = ("-1", "-999", "-9999")  # the most usual texts, besides those that every import takes so
 ABSENT = "(none)"
 OF_FILE = "(the name of the file)"
 EMPTIED = "import_emptied"  # how often the boxes for uploads were emptied
@@ -231,7 +232,7 @@ def _chosen(
         best = next((one for one in (recalled.get(f"{which}{role}"), likely.get(role)) if one in names), None)
         with sides[number % len(sides)]:
             picked = st.selectbox(
-                imported.ROLES[role],
+                wording.ROLES[role],
                 names,
                 index=names.index(best) if best else (0 if ABSENT in names else None),
                 key=f"{title}-{role}-{'|'.join(header)[:200]}",
@@ -321,8 +322,8 @@ def _more() -> list[str]:
         )
         missing: list[str] = sixth.multiselect(
             "Texts for a missing value",
-            st.session_state.get(drafts.key("na"), []),
-            key=drafts.key("na"),
+            MISSING,
+            key=drafts.key(drafts.MISSING),
             accept_new_options=True,
             placeholder="such as -999",
             help="Beside empty cells, NA, NaN, null and their like.",

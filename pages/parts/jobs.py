@@ -3,7 +3,6 @@
 Nothing of them is kept in a session: what is shown is what the city folders tell.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import streamlit as st
 from lecdiff_core import background
 from lecdiff_core.background import Job
 from lecdiff_core.errors import UserError
-from pages.parts import cities, drafts, formats, imported, session, tables
+from pages.parts import cities, drafts, formats, imported, session, tables, wording
 from pages.parts.formats import literal
 
 TITLES = {
@@ -39,26 +38,7 @@ STATES = {
         "Its process was killed: the machine was restarted or ran out of memory. What was finished is kept.",
     ),
 }
-# What a step says of files and options, and what they are called in its form.
-ON_THE_PAGE = {
-    f"{background.INPUT}/traffic/": "",
-    f"{background.INPUT}/stations/": "",
-    "--stations FILE": "a file of places",
-    "--coordinates none": "Places “Not known”",
-    "--date-format": "“How times are written”",
-    "--decimal .": "Decimals “Point”",
-    "--decimal ,": "Decimals “Comma”",
-    "--na": "“Texts for a missing value”",
-    "--interval": "the Interval",
-    "--timezone": "time zone",
-    "--on-unknown drop": "“Leave them out”",
-    "--on-duplicate sum or last": "“Add them up” or “Keep the last”",
-    "--crs": "Coordinates",
-    "--layout": "Layout",
-    "--device": "Compute on",
-}
 A_BUG = "The program ended with an error of its own. The log says where; resume tries again."
-COLUMN = re.compile(r"--column (?:traffic:|stations:)?(\w+)=('[^']*'|[^\s;,]+)")
 OFTEN, SELDOM = 1.0, 8.0  # seconds between two looks, while something runs and while nothing does
 LOG_LINES = 120
 SHOWN_FAILURES = 5
@@ -149,10 +129,7 @@ def _state(job: Job) -> str:
 
 def problem(job: Job) -> str:
     """Why a job failed, with the page's words for options of the command line."""
-    told = job.problem() or A_BUG
-    for option, name in ON_THE_PAGE.items():
-        told = told.replace(option, name)
-    return COLUMN.sub(lambda option: f"the box “{imported.ROLES.get(option[1], option[1])}”", told)
+    return wording.on_the_page(job.problem() or A_BUG)
 
 
 def progress(job: Job) -> None:
@@ -181,7 +158,7 @@ def _buttons(job: Job, city: Path) -> None:
         if job.state == "running":
             _button("Cancel", ":material/stop_circle:", job, background.cancel)
             return
-        kept = drafts.can_go_on(job)
+        kept = drafts.can_go_on(job, city)
         if job.state != "done" and not (kept and job.state == "failed"):
             _button("Resume", ":material/play_arrow:", job, background.resume)
         if kept and st.button(

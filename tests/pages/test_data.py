@@ -1,5 +1,6 @@
 """The Data page as a visitor meets it, run without a browser; the jobs it starts are real processes."""
 
+import errno
 import os
 import signal
 import time
@@ -125,10 +126,14 @@ def test_every_step_says_what_there_is_and_what_it_needs(open_page, root):
     assert not app.button(key="start-train").disabled and link_of(app, "step") is None
 
 
+def box_for(app: AppTest, kind: str):
+    """The box for uploads of a kind: after a job was started it is another one."""
+    return next(box for box in app.file_uploader if (box.key or "").startswith(f"import_{kind}"))
+
+
 def upload(app: AppTest, traffic: tuple[str, bytes], places: bytes = PLACES) -> AppTest:
-    boxes = {box.key.partition("-")[0]: box for box in app.file_uploader if "import_" in (box.key or "")}
-    boxes["import_traffic"].upload(*traffic)
-    boxes["import_stations"].upload("places.csv", places)
+    box_for(app, "traffic").upload(*traffic)
+    box_for(app, "stations").upload("places.csv", places)
     return app.run()
 
 
@@ -189,7 +194,7 @@ def test_a_german_export_is_imported_as_it_is(open_page, root):
 
 def test_traffic_of_which_no_place_is_known_needs_no_list_of_places(open_page, root):
     app = open_page()
-    app.file_uploader(key="import_traffic").upload("t.csv", ROWS)
+    box_for(app, "traffic").upload("t.csv", ROWS)
     app.text_input(key="import_name").set_value("Nirgends").run()
     assert "the places of the stations" in app.button(key="import_start").help
     app.selectbox(key="import_coordinates").select("none").run()
@@ -305,6 +310,48 @@ def test_a_look_says_what_would_be_imported_and_the_same_upload_is_imported(open
     assert "import_remove-traffic" not in {button.key for button in app.button}
 
 
+def test_an_export_in_german_is_looked_at_and_imported_as_it_is(open_page, root):
+    rows = [
+        f"Z{1 + i % 2};{day:02d}.03.2024 {hour:02d}:00;1.23{i % 2},5"
+        for day in (4, 5)
+        for hour in range(24)
+        for i in (0, 1)
+    ]
+    traffic = "Zelle;Zeit;Volumen (MB)\n" + "\n".join(rows)
+    places = "Zelle;Standort;Länge;Breite;Kapazität\nZ1;Hafen;9,10;45,40;900\nZ2;Markt;9,12;45,41;800\n"
+    app = named(upload(open_page(), ("export.csv", traffic.encode()), places.encode()), "Hafen")
+    app.selectbox(key="import_interval").select("1h").run()
+    press(app, "import_look", "done", root / "hafen")
+    told = text_of(app)
+    for cells in (("Station", "Zelle", "Zelle"), ("Longitude", "–", "Länge"), ("Capacity", "–", "Kapazität")):
+        assert f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" in told
+    assert "says MB" in told and "--unit" not in told and "45.4" in told
+    press(app, "import_start", "done", root / "hafen")
+    city = City.open(root / "hafen")
+    assert city.traffic.iloc[0].tolist() == [1230.5, 1231.5] and city.stations["capacity"].tolist() == [900, 800]
+    assert city.traffic.index[0].isoformat() == "2024-03-04T00:00:00+01:00"
+
+
+def test_a_look_at_traffic_without_places_shows_no_map_and_other_choices_are_taken_along(open_page, root):
+    content = GOOD.replace(b",18\n", b",-999\n")
+    app = open_page()
+    box_for(app, "traffic").upload("t.csv", content)
+    app.selectbox(key="import_interval").select("1h")
+    app.selectbox(key="import_coordinates").select("none")
+    named(app, "Nowhere")
+    press(app, "import_look", "failed", root / "nowhere")
+    assert "“Texts for a missing value”" in complaints(app)
+    app.multiselect(key="import_na").set_value(["-999"])
+    app.selectbox(key="import_decimal").select(".").run()
+    job = press(app, "import_look", "done", root / "nowhere")
+    assert {"--na=-999", "--decimal=."} <= set(job.order.options)
+    assert "there is no map" in text_of(app) and not app.get("deck_gl_json_chart")
+    other = open_page()
+    other.button(key=f"correct-{job.id}").click().run()
+    assert other.multiselect(key="import_na").value == ["-999"] and "What would be imported" in text_of(other)
+    assert not any("have changed" in warning.value for warning in other.warning)
+
+
 @pytest.mark.parametrize("first", ["import_look", "import_start"])
 def test_a_wrong_choice_is_corrected_with_the_same_upload(open_page, root, first):
     app = named(upload(open_page(), ("t.csv", GOOD)), "Twice")
@@ -335,14 +382,26 @@ def test_other_files_take_the_place_of_kept_ones_one_by_one_and_what_is_removed_
     app.selectbox(key="import_interval").select("1h").run()
     job = press(app, "import_look", "failed", root / "swap")
     assert "traffic of 1 ids has no station: c" in complaints(app)
-    box = next(box for box in app.file_uploader if (box.key or "").startswith("import_stations"))
-    box.upload("other.csv", b"station_id,lon,lat\nb,9.1,45.4\nc,9.2,45.4\n").run()
+    box_for(app, "stations").upload("other.csv", b"station_id,lon,lat\nb,9.1,45.4\nc,9.2,45.4\n").run()
     job = press(app, "import_look", "done", root / "swap")
     assert sorted(file.name for file in (job.folder / "input").glob("*/*")) == ["other.csv", "t.csv"]
     app.button(key="import_remove-stations").click().run()
     assert app.button(key="import_look").disabled
     app.button(key="import_remove-traffic").click().run()
     assert not app.exception and not (root / "swap").exists()
+
+
+def test_a_disk_that_refuses_an_upload_is_told_in_one_line_and_leaves_nothing(open_page, root, monkeypatch):
+    def refuse(uploads: list, folder: Path, allowed: tuple) -> None:
+        folder.mkdir(parents=True)
+        (folder / "half.csv").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    app = named(upload(open_page(), ("t.csv", GOOD)), "Full")
+    monkeypatch.setattr("pages.parts.uploads.lay", refuse)
+    app.button(key="import_start").click().run()
+    assert not app.exception and "cannot keep the files: the disk is full" in complaints(app)
+    assert not (root / "full").exists() and not app.button(key="import_start").disabled
 
 
 def test_a_start_that_is_refused_keeps_the_files_where_they_were(open_page, root, slow):
