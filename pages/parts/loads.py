@@ -47,13 +47,17 @@ def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
     """The time the page opens at.
 
     Data that reach to the present open at their end. An archive opens at the city's busiest time of the last day that
-    has a whole day after it, so that a forecast can be compared with what came.
+    has a whole day after it, so that a forecast can be compared with what came; where nothing was observed on that day, at the
+    last time before it at which something was.
     """
     times, day = origins(city), city.steps_per_day
     if now - times[-1] < pd.Timedelta("2D") or len(times) < 2 * day + 1:
         return times[-1]
-    past = city.traffic.iloc[-2 * day : -day]
-    return times[-2 * day : -day][int(np.nanargmax(past.sum(axis=1).to_numpy()))]
+    past = city.traffic.iloc[:-day].sum(axis=1, min_count=1).to_numpy()
+    if np.isfinite(past[-day:]).any():
+        return times[-2 * day : -day][int(np.nanargmax(past[-day:]))]
+    observed = np.flatnonzero(np.isfinite(past))
+    return times[observed[-1]] if len(observed) else times[-1]
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from visitor import small_city
 
+from lecdiff_core.city.folder import City
 from pages.parts import colours, loads
 
 FLAT = {"name": "Flat", "timezone": "UTC", "unit": "MB"}
@@ -30,6 +31,15 @@ def test_an_archive_opens_where_a_whole_day_follows_and_live_data_at_their_end(c
     assert opening in loads.origins(city)
     assert end - pd.Timedelta("2D") < opening <= end - pd.Timedelta("1D")
     assert loads.opening_time(city, end + pd.Timedelta("1h")) == end
+
+
+def test_an_archive_never_opens_at_a_time_without_any_reading(city):
+    day = city.steps_per_day
+    traffic = city.traffic.copy()
+    traffic.iloc[-3 * day : -day // 2] = np.nan
+    broken = City(city.path, city.meta, city.stations, traffic, (b"", b""))
+    opening = loads.opening_time(broken, loads.origins(city)[-1] + pd.Timedelta("30D"))
+    assert np.isfinite(loads.at(broken, opening)).any() and opening == city.traffic.index[-3 * day]
 
 
 def test_the_load_at_a_time_is_that_of_the_interval_before(city):
