@@ -130,7 +130,8 @@ def check_opens(step: str, city: Path) -> None:
 def check(step: str, city: Path, old: dict[str, str], new: dict[str, str]) -> None:
     """Wholly old or wholly new; of descriptions, whose file grows by whole answers, each is there or not; a search may be kept
     before its report is written."""
-    recover(city)
+    for change in [city / ".change", *city.rglob(".change")]:
+        recover(change.parent)  # as whoever reads what lies there does
     found = held(city)
     if step == "describe":
         assert {name: found[name] for name in old if name != "descriptions.jsonl"}.items() <= old.items()

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from io import BytesIO
@@ -34,7 +35,7 @@ from lecdiff_core.city.layout import (
     TILES_FOLDER,
     TRAFFIC_FILE,
 )
-from lecdiff_core.city.storage import below, changing, read_whole, recover, replacing
+from lecdiff_core.city.storage import CHANGE, below, changing, read_whole, recover, replacing
 from lecdiff_core.city.timeline import Timeline
 from lecdiff_core.errors import UserError
 
@@ -228,6 +229,9 @@ class City:
 
     def models(self) -> list[str]:
         """Names of the models saved in the folder, sorted."""
+        for change in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CHANGE}"):
+            with suppress(UserError):  # told by whoever reads that model
+                recover(change.parent)
         return sorted(config.parent.name for config in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
 
 

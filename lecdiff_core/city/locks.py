@@ -76,10 +76,12 @@ def _lock(folder: Path, name: str, holder: Holder) -> Iterator[None]:
             unfinished.write_text(holder.model_dump_json(), encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):
-            _note(folder, name).unlink()
-            file.unlink()
-        lock.release()
+        try:
+            with suppress(OSError):
+                _note(folder, name).unlink()
+                file.unlink()
+        finally:
+            lock.release()
 
 
 def _note(folder: Path, name: str) -> Path:

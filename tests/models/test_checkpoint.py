@@ -39,6 +39,15 @@ def test_round_trip(trained: City) -> None:
     assert not model.training
 
 
+def test_a_model_whose_change_is_not_yet_in_place_is_there(trained: City) -> None:
+    pending = folder(trained) / ".change" / "new"
+    pending.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "metrics.json"):
+        (folder(trained) / name).rename(pending / name)
+    assert trained.models() == [MODEL]
+    load_model(folder(trained))
+
+
 def test_a_model_never_trained_is_missed_by_name(little_city: City) -> None:
     with pytest.raises(UserError, match="lecdiff train"):
         Forecaster.load(little_city)
