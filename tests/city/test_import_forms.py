@@ -117,14 +117,15 @@ SHEET = [["station_id", "timestamp", "traffic"], *ROWS]
     [
         ("t.zip", zipped({**HALVES, "readme.md": b"hello", "__MACOSX/x/._a.csv": b"\0"})),
         ("t.zip", zipped({"t.parquet": parquet()})),
-        ("t.csv.gz", gzip.compress(LONG.encode("utf-16"))),
-        ("t.csv", gzip.compress(LONG.encode())),
-        ("t.parquet.gz", gzip.compress(parquet())),
+        ("t.csv.gz", gzip.compress(LONG.encode("utf-16"), mtime=0)),
+        ("t.csv", gzip.compress(LONG.encode(), mtime=0)),
+        ("t.parquet.gz", gzip.compress(parquet(), mtime=0)),
         ("t.pq", parquet()),
         ("t.xlsx", workbook({"About": [["made by X"]], "Data": [["Report"], [], *SHEET]})),
         ("t.xlsx", workbook({"March": SHEET[:4], "April": [SHEET[0], *SHEET[4:]]})),
         ("t.xlsx", workbook({"Sites": [["Site", "Longitude"], ["B", 9]], "Traffic": SHEET})),
     ],
+    ids=lambda value: "file" if isinstance(value, bytes) else value,
 )
 def test_packed_tables_and_workbooks(read: Read, tmp_path: Path, name: str, content: bytes) -> None:
     read(content, name)
@@ -186,8 +187,8 @@ def test_one_file_a_station(read: Read, tmp_path: Path) -> None:
         ("t.zip", zipped(HALVES)[:-40], "t.zip is not an archive that can be unpacked, or damaged"),
         ("t.zip", zipped({"../t.csv": LONG.encode()}), "leads out of the archive"),
         ("t.zip", zipped({"t.csv": b"0,\n" * (24 << 20)}), "unpacks to over 200 times its size"),
-        ("t.csv.gz", gzip.compress(b"0,\n" * (24 << 20)), "unpacks to over 200 times its size"),
-        ("t.csv.gz", gzip.compress(LONG.encode())[:-9], "t.csv.gz cannot be read: it is damaged"),
+        ("t.csv.gz", gzip.compress(b"0,\n" * (24 << 20), mtime=0), "unpacks to over 200 times its size"),
+        ("t.csv.gz", gzip.compress(LONG.encode(), mtime=0)[:-9], "t.csv.gz cannot be read: it is damaged"),
         ("t.csv.gz", LONG.encode(), "t.csv.gz cannot be read: it is no .gz file, or damaged"),
         ("t.xlsx", LONG.encode(), "t.xlsx cannot be read: it is no .xlsx file, or damaged"),
         ("t.xlsx", zipped({"xl/workbook.xml": b"<"}), "t.xlsx is not a workbook, or damaged"),
@@ -196,6 +197,7 @@ def test_one_file_a_station(read: Read, tmp_path: Path) -> None:
         ("t.parquet", parquet()[:-20], "t.parquet cannot be read: it is damaged"),
         ("t.csv", LONG.replace("B,", '"B,', 1).encode(), "t.csv, row 4: it has 1 cells"),
     ],
+    ids=lambda value: "file" if isinstance(value, bytes) else value,
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_by_name(read: Read, name: str, content: bytes, told: str) -> None:
     with pytest.raises(UserError) as error:
