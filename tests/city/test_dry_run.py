@@ -1,6 +1,8 @@
 """A look before the import: the report of the import itself, and not a file, folder or lock more than before."""
 
 import json
+import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,7 +75,7 @@ def test_the_text_says_what_is_in_the_files_and_that_nothing_was_written(lecdiff
     assert status == 0
     assert lines[0] == "city: 2 stations × 4 intervals of 1h from readings of 1h"
     assert "traffic in all: 20 MB" in lines
-    assert "a station's traffic: 10 at least, 10 in the middle, 10 at most MB" in lines
+    assert "a station's traffic: from 10 MB to 10 MB, median 10 MB" in lines
     assert lines[-1] == "nothing was written; the same command without --dry-run imports it"
 
 
@@ -94,6 +96,20 @@ def test_what_would_not_be_imported_is_refused_alike(
     assert looked[0] == USERS_MISTAKE and told in looked[2] and not looked[1]
     assert looked == lecdiff("import", "new/city", *options)
     assert tree(tmp_path).keys() == before.keys()
+
+
+def test_what_was_unpacked_for_a_look_is_gone(
+    lecdiff: Lecdiff, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = tmp_path_factory.mktemp("room")
+    monkeypatch.setattr(tempfile, "tempdir", str(room))
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.write(tmp_path / "long.csv", "long.csv")
+    before = tree(tmp_path)
+    for interval, status in (("1h", 0), ("30min", USERS_MISTAKE)):
+        words = ("--traffic", "packed.zip", "--stations", "stations.csv", "--interval", interval, "--dry-run")
+        assert lecdiff("import", "city", *words)[0] == status
+    assert tree(tmp_path) == before and not list(room.iterdir())
 
 
 def test_a_city_that_is_there_is_looked_at_and_stays(tmp_path: Path, lecdiff: Lecdiff) -> None:

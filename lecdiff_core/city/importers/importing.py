@@ -178,8 +178,8 @@ class ImportReport(BaseModel):
 
     def _spread(self) -> str:
         told = self.station_totals
-        amounts = f"{told.least:,.6g} at least, {told.median:,.6g} in the middle, {told.most:,.6g} at most"
-        return f"{amounts} {self.unit}".rstrip()
+        least, median, most = (f"{amount:,.6g} {self.unit}".rstrip() for amount in (told.least, told.median, told.most))
+        return f"from {least} to {most}, median {median}"
 
 
 def _taken(columns: Mapping[str, str]) -> str:
