@@ -188,6 +188,14 @@ def visit(chromium, server):
         assert visitor.errors == []
 
 
+def wait_until(page, expression: str) -> None:
+    """Wait until a JavaScript expression is true. Asked from outside: the page's policy lets no text be evaluated in it."""
+    last = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < last, f"never true: {expression}"
+        page.wait_for_timeout(100)
+
+
 def assert_nothing_is_cut_off(page, height=None):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     cut = page.evaluate(

@@ -3,7 +3,7 @@
 import http.client
 from urllib.parse import parse_qs, urlsplit
 
-from browser import NOON, TILES_FAILED, assert_nothing_is_cut_off, in_chromium
+from browser import NOON, TILES_FAILED, assert_nothing_is_cut_off, in_chromium, wait_until
 from visitor import ENCODER, HOSTILE_ID, HOSTILE_NAME, INJECTION, MODEL
 
 from lecdiff_core.city.folder import City
@@ -19,7 +19,7 @@ def test_from_a_click_on_the_map_to_the_forecast_and_on(visit, cities_folder):
     page.get_by_text(f"Model {MODEL}, computed on CPU").wait_for()
     page.locator(".legendtext", has_text="90 % interval").wait_for()
     page.locator(".legendtext", has_text="observed since").wait_for()
-    page.wait_for_function("document.querySelector('.lec-chip img').naturalWidth === 256")
+    wait_until(page, "document.querySelector('.lec-chip img').naturalWidth === 256")
     assert parse_qs(urlsplit(page.url).query)["station"] == ["ST-04"]
     assert any("/city/flatland/tiles/1" in url for url in visitor.asked)
     assert page.get_by_text("Drawn by hand").is_visible()
@@ -46,7 +46,7 @@ def move_the_slider(visitor):
     page.locator("[data-testid=stSlider]").filter(has_text="at (").locator("input").first.focus()
     with page.expect_request(lambda request: "stations.json?at=2025-06-12T12%3A30" in request.url):
         page.keyboard.press("ArrowRight")
-    page.wait_for_function("new URLSearchParams(location.search).get('t').startsWith('2025-06-12T12:30')")
+    wait_until(page, "new URLSearchParams(location.search).get('t').startsWith('2025-06-12T12:30')")
     page.get_by_text("Load 12:00–12:30").wait_for()
 
 
@@ -98,13 +98,13 @@ def test_surroundings_from_the_description_to_a_lookalike_and_to_words(visit):
     assert page.get_by_text(INJECTION.strip()).is_visible()
     alike = page.locator("[class*=st-key-chips-alike]").get_by_role("button", name="ST-05")
     alike.locator("img").wait_for()
-    page.wait_for_function("[...document.querySelectorAll('button img')].every(e => e.naturalWidth === 256)")
+    wait_until(page, "[...document.querySelectorAll('button img')].every(e => e.naturalWidth === 256)")
     assert_nothing_is_cut_off(page)
     visitor.shoot("environment")
     alike.click()
     visitor.heading("ST-05").wait_for()
     page.get_by_text("measured from the image, no language model").wait_for()
-    page.wait_for_function("new URLSearchParams(location.search).get('station') === 'ST-05'")
+    wait_until(page, "new URLSearchParams(location.search).get('station') === 'ST-05'")
     click_a_dot(page)
     if ENCODER.is_dir():
         page.get_by_role("textbox", name="What should stand there").fill("rail yard beside housing")

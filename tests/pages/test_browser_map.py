@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from browser import NOON, assert_nothing_is_cut_off, in_chromium
+from browser import NOON, assert_nothing_is_cut_off, in_chromium, wait_until
 from PIL import Image
 
 pytestmark = in_chromium
@@ -28,7 +28,7 @@ def test_colours_of_the_forecast_play_and_comparing(visit):
     with page.expect_response(lambda answer: "by=risk" in answer.url) as told:
         page.locator(".lec-legend", has_text="Risk in 24").wait_for()
     assert told.value.ok and len(told.value.json()) == 12
-    page.wait_for_function("new URLSearchParams(location.search).get('by') === 'risk'")
+    wait_until(page, "new URLSearchParams(location.search).get('by') === 'risk'")
     visitor.shoot("risk")
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause").wait_for()
@@ -45,7 +45,7 @@ def test_colours_of_the_forecast_play_and_comparing(visit):
     page.keyboard.press("Escape")
     page.get_by_role("heading", name="2 stations").wait_for()
     page.locator(".legendtext", has_text="ST-07").wait_for()
-    page.wait_for_function("new URLSearchParams(location.search).getAll('with').includes('ST-07')")
+    wait_until(page, "new URLSearchParams(location.search).getAll('with').includes('ST-07')")
     assert query_of(page)["station"] == ["ST-04"]
     assert_nothing_is_cut_off(page)
     visitor.shoot("compared")
@@ -87,7 +87,7 @@ def test_the_tour_by_keyboard(visit):
     page = visitor.page
     for number in range(1, 7):
         page.get_by_text(f"Stop {number} of 6").wait_for()
-        page.wait_for_function(f"new URLSearchParams(location.search).get('stop') === '{number}'")
+        wait_until(page, f"new URLSearchParams(location.search).get('stop') === '{number}'")
         if number < 6:
             page.get_by_role("button", name="Next").focus()
             page.keyboard.press("Enter")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Visitor, assert_nothing_is_cut_off, in_chromium, serving
+from browser import Visitor, assert_nothing_is_cut_off, in_chromium, serving, wait_until
 
 from lecdiff_core import background
 from lecdiff_core.city.folder import City
@@ -70,7 +70,7 @@ def test_from_a_csv_to_a_training_that_survives_a_reload(chromium, served, files
     page.get_by_role("button", name="Resume").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(15, 23, 29)'")
+    wait_until(page, "getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(15, 23, 29)'")
     visitor.shoot("data-dark")
     assert page.locator("i", has_text="D4").count() == 0
     page.close()

@@ -1,6 +1,6 @@
 """The Surges page in real Chromium: from the list to an event, and on to congestion."""
 
-from browser import assert_nothing_is_cut_off, in_chromium
+from browser import assert_nothing_is_cut_off, in_chromium, wait_until
 from made_up_surges import made_up
 
 pytestmark = in_chromium
@@ -18,8 +18,8 @@ def test_a_link_opens_an_event_and_the_list_another(flatland, visit):
     grid = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     page.mouse.click(grid["x"] + 18, grid["y"] + 38 + 17)  # the box before the first row
     page.get_by_role("heading", name="Above the forecast at ST-04").wait_for()
-    page.wait_for_function("new URLSearchParams(location.search).get('event').endsWith('ST-04')")
+    wait_until(page, "new URLSearchParams(location.search).get('event').endsWith('ST-04')")
     page.get_by_role("radio", name="Congestion ahead").click()
     page.get_by_role("heading", name="ST-00: forecast and capacity").wait_for()
-    page.wait_for_function("new URLSearchParams(location.search).get('show') === 'congestion'")
+    wait_until(page, "new URLSearchParams(location.search).get('show') === 'congestion'")
     visitor.shoot("congestion")
