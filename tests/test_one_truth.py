@@ -26,6 +26,7 @@ OF_OTHER_THINGS = {  # functions that take quantiles of something else than samp
     ("views.py", "_top_error"),
     ("views.py", "top"),  # of all stations' widths, for the colours
     ("loads.py", "top"),
+    ("imported.py", "_figures"),  # of the traffic of whole stations
 }
 
 
