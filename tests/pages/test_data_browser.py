@@ -93,7 +93,7 @@ def test_a_look_is_corrected_after_a_reload_and_imported_with_the_same_upload(ch
     page.reload()
     retry.click()
     page.get_by_text("First rows of traffic.csv").wait_for()
-    assert page.get_by_role("textbox", name="Name of the city").input_value() == "Little Harbour"
+    wait_until(page, "document.querySelector('input[aria-label=\"Name of the city\"]')?.value === 'Little Harbour'")
     choose(page, "import_interval", "1 hour")
     page.get_by_role("button", name="Look before importing").click()
     page.get_by_role("heading", name="What would be imported").scroll_into_view_if_needed()

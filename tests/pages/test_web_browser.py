@@ -1,9 +1,10 @@
 """Below a path of its own, and under the content security policy, in real Chromium."""
 
+import time
 from contextlib import ExitStack
 
 import pytest
-from browser import Visitor, in_chromium, serving
+from browser import PATIENCE, Visitor, in_chromium, serving
 
 pytestmark = in_chromium
 
@@ -18,6 +19,11 @@ def below_a_path(cities_folder, tiles, tmp_path_factory):
         yield f"{root}/lec"
 
 
+def kinds_of(answers):
+    """The content type of what came of a city, by its kind."""
+    return {url.split("/city/")[1].split("/")[1].partition("?")[0]: kind for url, kind in answers if "/city/" in url}
+
+
 def test_tiles_chips_and_stations_come_below_the_path(chromium, below_a_path):
     visitor = Visitor(chromium, below_a_path, 1100, 800, "light")
     answers = []
@@ -25,9 +31,11 @@ def test_tiles_chips_and_stations_come_below_the_path(chromium, below_a_path):
     visitor.open("environment?city=flatland")
     visitor.page.locator("img[src*='/chips/']").first.wait_for()
     visitor.open("?city=flatland")
-    visitor.page.wait_for_timeout(4000)
-    kinds = {url.split("/city/")[1].split("/")[1].partition("?")[0]: kind for url, kind in answers if "/city/" in url}
-    assert kinds == {"tiles": "image/jpeg", "chips": "image/jpeg", "stations.json": "application/json"}
+    expected = {"tiles": "image/jpeg", "chips": "image/jpeg", "stations.json": "application/json"}
+    last = time.monotonic() + PATIENCE / 1000
+    while kinds_of(answers) != expected and time.monotonic() < last:
+        visitor.page.wait_for_timeout(100)
+    assert kinds_of(answers) == expected
     assert all("/lec/city/" in url for url, _ in answers if "/city/" in url)
     assert visitor.errors == []
     visitor.page.close()
