@@ -221,8 +221,7 @@ def _score(
     measured = _measured(run, len(station))
 
     def forecast(origin: int) -> np.ndarray:
-        labels = (f"{origin}|{name}" for name in panel.station_ids)
-        noise = RowNoise.of(labels, run.seed, device)
+        noise = RowNoise.at([f"{origin}"] * len(station), panel.station_ids, panel.cells, run.seed, device)
         return model.sample(windows.batch(np.array([origin])).to(device), samples, noise)[0].cpu().numpy()
 
     calibration = ConformalScores.empty()

@@ -261,8 +261,7 @@ class Forecaster:
     ) -> np.ndarray:
         """Samples (B, S, asked, H) from a batch over the nodes; the prefixes name the noise of each window."""
         some = None if self.model.hops is None else torch.as_tensor(np.searchsorted(nodes, asked), device=self.device)
-        names = self._names(nodes if some is None else asked)
-        noise = RowNoise.of((f"{prefix}|{name}" for prefix in prefixes for name in names), seed, self.device)
+        noise = self._noise(prefixes, nodes if some is None else asked, seed)
         return self.model.sample(batch.to(self.device), samples, noise, some).cpu().numpy()
 
     def _level(self, step: int) -> Tensor | None:
@@ -280,6 +279,12 @@ class Forecaster:
         return Windows(
             self.panel.select(nodes), graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes]
         )
+
+    def _noise(self, origins: Sequence[str], stations: np.ndarray, seed: int) -> RowNoise:
+        """Streams of all these stations at each of the origins, origin by origin."""
+        names = self._names(stations) * len(origins)
+        cells = None if self.panel.cells is None else np.tile(self.panel.cells[stations], (len(origins), 1))
+        return RowNoise.at(np.repeat(origins, len(stations)).tolist(), names, cells, seed, self.device)
 
 
 @contextmanager

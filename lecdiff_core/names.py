@@ -32,6 +32,7 @@ PREFERRED = OURS  # what is used where no model is named
 NAMES: dict[str, Named] = {
     OURS: Named("LEC-Diff", "form"),
     PAPER: Named("LEC-Diff, the paper's form", "form", slow=True),
+    "lec-diff-joint": Named("LEC-Diff, joint over stations", "form"),
     "drop-sgf": Named("Drop SGF (no graph)", "part changed", "without the graph that ties stations together"),
     "keep-anomalies": Named(
         "Anomalies kept in the history", "part changed", "when anomalous stretches of the past count like all else"

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from lecdiff_core.progress import Report, silent
 
 ORIGINS_A_DAY = 4
 DATES = ("fit_from", "fit_to", "calibration_from", "calibration_to", "surges_from")  # in a model's metrics
+DEPENDENCE_WINDOWS = 100  # at most, of the training part
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,18 @@ class Trainer:
             )
         self.rng = np.random.default_rng(seed)
         self.seed = seed
+        self.model.eval().fit_dependence(self._dependence_batches())
         self.average = copy.deepcopy(self.model).eval()
         self.best: dict[str, Tensor] = {}
         self.log: dict[str, Any] = {"validation_crps": [], "loss": [], "seconds": 0.0}
         self.checkpoint = checkpoint
+
+    def _dependence_batches(self) -> Iterator[Batch]:
+        """Windows of the training part, spread over time and city, from which it is read how stations and steps hang together."""
+        every = max(self.panel.steps_per_day // ORIGINS_A_DAY, len(self.origins) // DEPENDENCE_WINDOWS)
+        for seed in self._spread_stations():
+            windows = self.blocks.around(seed)
+            yield from (batch.to(self.device) for batch in windows.batches(self.origins[::every], 1))
 
     # ---- the loop
 
@@ -291,18 +301,21 @@ class Trainer:
 
     def _validation_batches(self) -> list[Batch]:
         """Windows of the validation part; in a large city, over blocks spread across it."""
-        count = len(self.station)
-        blocks = max(1, self.recipe.validation_stations // self.blocks.size)
-        seeds = np.linspace(0, count - 1, blocks).astype(int) if count > self.recipe.validation_stations else [0]
-        if self.blocks.size < count <= self.recipe.validation_stations:
-            seeds = np.arange(0, count, self.blocks.size)
         batches = []
-        for seed in seeds:
-            windows = self.blocks.around(int(seed))
+        for seed in self._spread_stations():
+            windows = self.blocks.around(seed)
             batches += [
                 batch.to(self.device) for batch in windows.batches(self.validation, self.blocks.windows_a_batch)
             ]
         return batches
+
+    def _spread_stations(self) -> list[int]:
+        """Stations whose blocks are looked at together, in a large city spread across it."""
+        count, size = len(self.station), self.blocks.size
+        if count > self.recipe.validation_stations:
+            blocks = max(1, self.recipe.validation_stations // size)
+            return np.linspace(0, count - 1, blocks).astype(int).tolist()
+        return list(range(0, count, size)) if size < count else [0]
 
     def _validate(self) -> float:
         """CRPS over total traffic on the validation part, of the averaged weights."""

@@ -27,6 +27,9 @@ WEEKDAY, SATURDAY, SUNDAY_OR_HOLIDAY = range(3)
 DAY_TYPES = 3
 LONGEST_FORECAST_DAYS = 14
 CALIBRATION_DAYS = 2  # at least, of a model that is trained for use
+EQUATOR = 40_075_016.7  # metres around it
+CELL_WIDTHS = (18, 6, 2)  # of the cells that stations share noise in, in usual distances of nearest stations
+FINEST_ZOOM = 26
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Panel:
     """A city's traffic on a regular grid of local clock time, with all a model may know of its stations.
 
     values: (N, T) float32, NaN = missing.  clock: (T,) naive local time.  positions: (N, 2) metres,
-    NaN where no place is known.  environment: (N, D) float32 embeddings or None.
+    NaN where no place is known.  environment: (N, D) float32 embeddings or None.  cells: (N, 3) int64, the cells of a global
+    grid that each station lies in, coarse to fine (`grid_cells`); None where no place is known.
 
     Local clock time keeps "the same hour yesterday" true across clock changes: the hour that does not exist in spring is
     missing, the hour that comes twice in autumn is averaged, and an interval that holds less or more real time over a change
@@ -79,6 +83,7 @@ class Panel:
     positions: np.ndarray
     holidays: tuple[date, ...] = ()
     environment: np.ndarray | None = None
+    cells: np.ndarray | None = None
 
     @classmethod
     def of(cls, city: "City", environment: np.ndarray | None = None) -> "Panel":
@@ -89,13 +94,15 @@ class Panel:
             traffic = traffic.div(shares, axis=0)
         if not np.array_equal(slots, np.arange(len(slots))):
             traffic = traffic.groupby(slots).mean().reindex(np.arange(slots.max() + 1))
+        positions = _positions(city)
         return cls(
             values=np.ascontiguousarray(traffic.to_numpy(dtype=np.float32).T),
             clock=timeline.clock(len(traffic)),
             timezone=city.meta.timezone,
             steps_per_day=city.steps_per_day,
             station_ids=city.station_ids,
-            positions=_positions(city),
+            positions=positions,
+            cells=_cells(city, positions),
             holidays=tuple(city.meta.holidays),
             environment=environment,
         )
@@ -112,6 +119,7 @@ class Panel:
             values=self.values[stations],
             station_ids=tuple(self.station_ids[index] for index in stations),
             positions=self.positions[stations],
+            cells=None if self.cells is None else self.cells[stations],
             environment=None if self.environment is None else self.environment[stations],
         )
 
@@ -146,6 +154,13 @@ def _positions(city: "City") -> np.ndarray:
     return metric_positions(city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy())
 
 
+def _cells(city: "City", positions: np.ndarray) -> np.ndarray | None:
+    if not city.has_places:
+        return None
+    lon, lat = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
+    return grid_cells(lon, lat, usual_distance(positions))
+
+
 def metric_positions(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
     """Positions in metres around the stations' centre, (N, 2): azimuthal equidistant projection on WGS 84."""
     from pyproj import Transformer
@@ -155,6 +170,29 @@ def metric_positions(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
     projection = f"+proj=aeqd +lat_0={lat.mean():.6f} +lon_0={centre_lon:.6f} +datum=WGS84 +units=m"
     x, y = Transformer.from_crs("EPSG:4326", projection, always_xy=True).transform(lon, lat)
     return np.stack([x, y], axis=1)
+
+
+def usual_distance(positions: np.ndarray) -> float:
+    """Median distance in metres of a station to its nearest, of those that do not stand on one spot; 1 km where all do."""
+    from scipy.spatial import cKDTree
+
+    distinct = np.unique(positions.round(1), axis=0)
+    if len(distinct) < 2:
+        return 1000.0
+    return float(np.median(cKDTree(distinct).query(distinct, k=2)[0][:, 1]))
+
+
+def grid_cells(lon: np.ndarray, lat: np.ndarray, distance: float) -> np.ndarray:
+    """Cells (N, 3) of the Web-Mercator grid about 18, 6 and 2 times `distance` (metres) wide, each a number: zoom, column, row."""
+    sine = np.sin(np.radians(np.clip(lat, -85.05, 85.05)))
+    column, row = lon / 360 + 0.5, 0.5 - np.arctanh(sine) / (2 * np.pi)
+    width = EQUATOR * np.cos(np.radians(np.median(lat)))
+    cells = []
+    for multiple in CELL_WIDTHS:
+        zoom = int(np.clip(np.round(np.log2(width / (multiple * distance))), 0, FINEST_ZOOM))
+        x, y = (np.floor(part * 2**zoom).astype(np.int64) for part in (column, row))
+        cells.append((np.int64(zoom) << 54) + (x << 27) + y)
+    return np.stack(cells, axis=1)
 
 
 @dataclass(frozen=True)
@@ -203,6 +241,7 @@ class Batch:
     edge_index (2, E), edge_weight (E,): the normalised distance graph over the N stations.
     environment: (N, D) or None.  station: (N,) row of each station in the model's table, 0 = unknown to it.
     level: mean forecast of all stations of the city (models/protocol.py), where these are a part of them; None = they are all.
+    cells: (N, 3) or None, see `Panel`.
     """
 
     past: Tensor
@@ -214,6 +253,7 @@ class Batch:
     environment: Tensor | None
     station: Tensor
     level: Tensor | None = None
+    cells: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on another device."""
@@ -245,6 +285,7 @@ class Windows:
         self.unknown = None if history is None else age > torch.as_tensor(history).reshape(-1, 1)
         self.edge_index, self.edge_weight = edge_index, edge_weight
         self.values = torch.tensor(panel.values)
+        self.cells = None if panel.cells is None else torch.as_tensor(panel.cells)
         self.environment = None if panel.environment is None else torch.as_tensor(panel.environment)
         self.station = torch.zeros(len(panel.station_ids), dtype=torch.long)
         if station is not None:
@@ -277,6 +318,7 @@ class Windows:
             edge_weight=self.edge_weight,
             environment=self.environment,
             station=self.station,
+            cells=self.cells,
         )
 
     def _past(self, origin: int) -> Tensor:

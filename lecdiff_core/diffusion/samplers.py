@@ -73,4 +73,28 @@ def dpm_solver(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
     return x
 
 
-SAMPLERS = {"ancestral": ancestral, "ddim": ddim, "heun": heun, "dpm-solver": dpm_solver}
+def trigonometric(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
+    """The same flow in the angle φ = arctan σ, where x / sqrt(1 + σ²) moves by the velocity alone (TrigFlow, Lu & Song 2025).
+
+    Second-order Adams-Bashforth, one evaluation a level. Data that are standard normal do not move at all, so where whitening has
+    made them nearly so two or three steps are enough, and no step narrows them. https://arxiv.org/abs/2410.11081
+    """
+    angles = torch.atan(levels)
+    x, before = noise(), None
+    for index in range(len(levels) - 1):
+        cosine, step = torch.cos(angles[index]), angles[index] - angles[index + 1]
+        velocity = (denoise(x / cosine, levels[index]) - cosine * x) / torch.sin(angles[index])
+        onward = velocity
+        if before is not None:
+            onward = torch.lerp(velocity, before, -step / (2 * (angles[index - 1] - angles[index])))
+        x, before = x + step * onward, velocity
+    return x
+
+
+SAMPLERS = {
+    "ancestral": ancestral,
+    "ddim": ddim,
+    "heun": heun,
+    "dpm-solver": dpm_solver,
+    "trigonometric": trigonometric,
+}

@@ -21,3 +21,9 @@ def linear_beta_levels(steps: int, first: float = 1e-4, last: float = 0.1) -> Te
     kept = torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), dim=0)
     levels = torch.sqrt((1 - kept) / kept).flip(0)
     return torch.cat([levels, levels.new_zeros(1)]).float()
+
+
+def even_angles(steps: int, largest: float = 1.2) -> Tensor:
+    """`steps` levels whose angles arctan σ fall evenly from `largest` (σ = 2.6), and a final 0: (steps + 1,)."""
+    angles = torch.linspace(largest, 0.0, steps + 1, dtype=torch.float64)
+    return torch.tan(angles).float()

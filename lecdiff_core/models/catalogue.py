@@ -12,6 +12,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.models.joint import JointLecDiff
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
 from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.protocol import ForecastModel
@@ -85,13 +86,25 @@ def _timegrad(panel: Panel) -> LecDiff:
     return LecDiff(timegrad_config(panel.steps_per_day))
 
 
+def _saved(settings: dict[str, Any]) -> LecDiffConfig:
+    return TypeAdapter(LecDiffConfig).validate_python(settings)
+
+
 def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
-    return LecDiff(TypeAdapter(LecDiffConfig).validate_python(settings))
+    return LecDiff(_saved(settings))
 
 
 def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
     """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form."""
     return Entry(lambda panel: LecDiff(replace(_config(panel), **form)), _restore_lec_diff, view, embedding)
+
+
+def _joint() -> Entry:
+    """LEC-Diff whose samples belong together."""
+    form = {"sampler": "trigonometric", "denoising_steps": 3}
+    return Entry(
+        lambda panel: JointLecDiff(replace(_config(panel), **form)), lambda saved: JointLecDiff(_saved(saved)), _whole
+    )
 
 
 def _plain(make: type[ForecastModel], recipe: str = "network", **form: Any) -> Entry:
@@ -116,6 +129,7 @@ def _with_stations(make: type[ForecastModel], recipe: str = "network", **form: A
 
 MODELS: dict[str, Entry] = {
     "lec-diff": _lec_diff(),
+    "lec-diff-joint": _joint(),
     "lec-diff-paper": Entry(_paper, _restore_lec_diff, _whole, recipe="paper"),
     "drop-sgf": _lec_diff(graph_layers=0),
     "drop-gei": _lec_diff(_without_environment),

@@ -13,7 +13,7 @@ paper's, denoises one step at a time and feeds it back into the recurrent encode
 no frame: traffic itself, on the scale of the station's mean, is diffused, as in the paper.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -277,7 +277,7 @@ class LecDiff(ForecastModel):
         observed = future.isfinite()
         mean, spread = encoding.frame
         target = torch.where(observed, future, mean.detach())
-        residual = self._squash((target - mean.detach()) / spread.detach())
+        residual = self.to_diffuse((target - mean.detach()) / spread.detach())
         if self.config.decoder == "joint":
             condition = self._joint_condition(batch, encoding)
             rows = (residual.flatten(0, 1), observed.float().flatten(0, 1), condition)
@@ -353,13 +353,21 @@ class LecDiff(ForecastModel):
             residual = (self.sample(batch, CALIBRATION_SAMPLES, noise) - frame.mean[:, None]) / frame.spread[:, None]
             for row, trust in enumerate(TRUSTS):
                 self.trust.fill_(trust)
-                crps, inside = _at_temperatures(residual, self._scaled_frame(batch), batch.future)
+                crps, inside = _at_temperatures(
+                    residual, self.bounds(residual), self._scaled_frame(batch), batch.future
+                )
                 scores[row] += crps[:, known].sum(1).cpu()
                 covered[row] += inside[:, :, known].sum(2).cpu()
         row = int(scores.amin(1).argmin())
         miss = (covered[row] / max(steps, 1) - torch.tensor(INTERVALS)).abs().sum(1)
         self.trust.fill_(TRUSTS[row])
         self.temperature.fill_(TEMPERATURES[int(miss.argmin())])
+
+    @staticmethod
+    def bounds(residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper bounds of the intervals, (I, B, N, H), of residuals (B, S, N, H)."""
+        widths = residual.new_tensor(INTERVALS)
+        return residual.quantile((1 - widths) / 2, dim=1), residual.quantile((1 + widths) / 2, dim=1)
 
     def _scaled_frame(self, batch: Batch) -> Frame:
         """The frame on the scale of the traffic."""
@@ -387,12 +395,13 @@ class LecDiff(ForecastModel):
     def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Iterator[tuple[slice, Tensor]]:
         """Residuals (S, rows, width) for conditions (M, C) or (S, M, C), a block of rows at a time."""
         sampler = SAMPLERS[self.config.sampler]
+        drawn = self.noise(noise, samples, width)
         size = max(1, BLOCK_ROWS[condition.device.type == "cuda"] // samples)
         for start in range(0, condition.shape[-2], size):
             rows = slice(start, start + size)
             denoise = self.denoiser.conditioned(condition[..., rows, :])
-            draw = partial(noise.rows(rows).normal, samples, width)
-            yield rows, self._unsquash(sampler(denoise, draw, self.levels())).mul_(self.temperature)
+            residual = sampler(denoise, partial(drawn, rows), self.levels())
+            yield rows, self.from_diffused(residual).mul_(self.temperature)
 
     def _joint_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
         """Paths (B, S, N, H) on the scale of the traffic."""
@@ -428,24 +437,30 @@ class LecDiff(ForecastModel):
             _, memory = self.encoder(features, memory)
         return torch.stack(steps, dim=3).transpose(0, 1)
 
-    def _squash(self, residual: Tensor) -> Tensor:
+    def noise(self, noise: RowNoise, samples: int, width: int) -> Callable[[slice], Tensor]:
+        """A function that gives fresh standard normal noise (S, rows, width) for a slice of the rows."""
+        return lambda rows: noise.rows(rows).normal(samples, width)
+
+    def to_diffuse(self, residual: Tensor) -> Tensor:
         """Heavy-tailed residuals to nearly normal ones."""
         return BEND * torch.asinh(residual / BEND) if self.config.season else residual
 
-    def _unsquash(self, squashed: Tensor) -> Tensor:
-        """Inverse of `_squash`, bounded so that a stray sample stays finite."""
+    def from_diffused(self, squashed: Tensor) -> Tensor:
+        """Inverse of `to_diffuse`, bounded so that a stray sample stays finite."""
         return squashed.div(BEND).clamp_(-3, 3).sinh_().mul_(BEND) if self.config.season else squashed
 
 
-def _at_temperatures(residual: Tensor, frame: Frame, future: Tensor) -> tuple[Tensor, Tensor]:
+def _at_temperatures(
+    residual: Tensor, bounds: tuple[Tensor, Tensor], frame: Frame, future: Tensor
+) -> tuple[Tensor, Tensor]:
     """CRPS (T, B, N, H) at T temperatures and whether each of I intervals holds the future (T, I, B, N, H).
 
-    residual: (B, S, N, H) samples in the frame.  frame, future: (B, N, H), on the scale of the traffic.
+    residual: (B, S, N, H) samples in the frame.  bounds: of their intervals, each (I, B, N, H).  frame, future: (B, N, H), on the
+    scale of the traffic.
     """
     error, zero = (future - frame.mean) / frame.spread, -frame.mean / frame.spread
     apart = _mean_difference(residual)
-    widths = residual.new_tensor(INTERVALS)
-    lower, upper = residual.quantile((1 - widths) / 2, dim=1), residual.quantile((1 + widths) / 2, dim=1)
+    lower, upper = bounds
     scores, inside = [], []
     for temperature in TEMPERATURES:
         score = (error[:, None] - temperature * residual).abs().mean(1) - temperature / 2 * apart

@@ -5,7 +5,8 @@ M = B N rows, one a window and station.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,21 +16,61 @@ from torch import Tensor, nn
 from lecdiff_core.city.windows import Batch
 
 
+@dataclass(frozen=True)
+class SharedNoise:
+    """Streams that rows have in common: `streams`, one a cell, and `index` (M,), the cell of each row."""
+
+    streams: "RowNoise"
+    index: Tensor
+
+
 class RowNoise:
     """Random numbers for the M = B N rows of a batch, each row with a stream of its own.
 
     A row's stream depends on its seed alone, so a station gets the same samples in whatever company and order it is forecast.
+    shared: the streams of the places that rows lie in, the whole network first; empty where rows have nothing in common.
     """
 
     def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.device = device
+        self.shared: tuple[SharedNoise, ...] = ()
 
     @classmethod
     def of(cls, labels: Iterable[str], seed: int, device: torch.device | str = "cpu") -> "RowNoise":
         """Streams named by text (origin and station) and a seed."""
         digests = (hashlib.blake2b(f"{seed}|{label}".encode(), digest_size=7).digest() for label in labels)
         return cls((int.from_bytes(digest) for digest in digests), device)
+
+    @classmethod
+    def at(
+        cls,
+        origins: Sequence[str],
+        names: Sequence[str],
+        cells: np.ndarray | None,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> "RowNoise":
+        """Streams of M rows with those of the places they lie in, named by origin and cell.
+
+        origins, names: M texts.  cells: (M, C), the cells of a global grid that each row's station lies in, coarse to fine; None
+        where no place is known: then only the whole network shares a stream.
+        """
+        noise = cls.of((f"{origin}|{name}" for origin, name in zip(origins, names, strict=True)), seed, device)
+        levels = [[f"{origin}|network" for origin in origins]]
+        columns = [] if cells is None else cells.T.tolist()
+        levels += [
+            [f"{origin}|{level}|{cell}" for origin, cell in zip(origins, column, strict=True)]
+            for level, column in enumerate(columns)
+        ]
+        noise.shared = tuple(cls._shared(labels, seed, device) for labels in levels)
+        return noise
+
+    @classmethod
+    def _shared(cls, labels: list[str], seed: int, device: torch.device | str) -> SharedNoise:
+        number: dict[str, int] = {}
+        index = torch.tensor([number.setdefault(label, len(number)) for label in labels])
+        return SharedNoise(cls.of(number, seed, device), index)
 
     def __len__(self) -> int:
         return len(self.generators)
@@ -38,6 +79,7 @@ class RowNoise:
         """The streams of some rows."""
         subset = RowNoise((), self.device)
         subset.generators = self.generators[part]
+        subset.shared = tuple(replace(shared, index=shared.index[part]) for shared in self.shared)
         return subset
 
     def normal(self, samples: int, width: int) -> Tensor:
@@ -73,6 +115,9 @@ class ForecastModel(nn.Module):
 
     def fit_statistics(self, values: Tensor, slot: Tensor) -> None:
         """Set what is a plain statistic of the training part: values (N, T), slot of each step (T,). Default: nothing."""
+
+    def fit_dependence(self, batches: Iterable[Batch]) -> None:
+        """Set how stations and steps hang together, from windows of the training part, before training. Default: nothing."""
 
     def loss(self, batch: Batch) -> Tensor:
         """Training loss of a batch with a future, a scalar."""
