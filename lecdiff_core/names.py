@@ -32,7 +32,6 @@ PREFERRED = OURS  # what is used where no model is named
 NAMES: dict[str, Named] = {
     OURS: Named("LEC-Diff", "form"),
     PAPER: Named("LEC-Diff, the paper's form", "form", slow=True),
-    "lec-diff-joint": Named("LEC-Diff, joint over stations", "form"),
     "drop-sgf": Named("Drop SGF (no graph)", "part changed", "without the graph that ties stations together"),
     "keep-anomalies": Named(
         "Anomalies kept in the history", "part changed", "when anomalous stretches of the past count like all else"
@@ -55,6 +54,7 @@ NAMES: dict[str, Named] = {
     "lec-diff-unified": Named(
         "Image + text embedding", "part changed", "with image and text embedded together", surroundings=True
     ),
+    "lec-diff-independent": Named("Independent noise", "part changed", "when each station draws its own noise"),
     "lec-diff-ar": Named("Autoregressive decoder", "part changed", "when the day is denoised step by step", slow=True),
     "lstm": Named("LSTM", "network"),
     "stgcn": Named("STGCN", "network"),

@@ -67,7 +67,7 @@ class NoiseField(nn.Module):
         self._derive()
 
     def _load_from_state_dict(self, *state: object) -> None:
-        super()._load_from_state_dict(*state)  # type: ignore[arg-type]
+        super()._load_from_state_dict(*state)
         self._derive()
 
     def _derive(self) -> None:

@@ -12,7 +12,6 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
-from lecdiff_core.models.joint import JointLecDiff
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
 from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.protocol import ForecastModel
@@ -35,6 +34,7 @@ class Entry(NamedTuple):
     embedding: which of a city's embeddings the panel is read with (environment/table.py).
     recipe: how it is trained (training.RECIPES).
     least_steps: of a day that it can be built for, as its convolutions shorten the day.
+    trained_as: the model whose trained weights are also this one's; None = its own.
     """
 
     build: Callable[[Panel], ForecastModel]
@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     embedding: str = FORECASTER_INPUT
     recipe: str = "default"
     least_steps: int = 1
+    trained_as: str | None = None
 
 
 def _whole(panel: Panel) -> Panel:
@@ -99,14 +100,6 @@ def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECAST
     return Entry(lambda panel: LecDiff(replace(_config(panel), **form)), _restore_lec_diff, view, embedding)
 
 
-def _joint() -> Entry:
-    """LEC-Diff whose samples belong together."""
-    form = {"sampler": "trigonometric", "denoising_steps": 3}
-    return Entry(
-        lambda panel: JointLecDiff(replace(_config(panel), **form)), lambda saved: JointLecDiff(_saved(saved)), _whole
-    )
-
-
 def _plain(make: type[ForecastModel], recipe: str = "network", **form: Any) -> Entry:
     """A model whose settings are the arguments of its constructor, the steps of a day first."""
     return Entry(
@@ -129,7 +122,7 @@ def _with_stations(make: type[ForecastModel], recipe: str = "network", **form: A
 
 MODELS: dict[str, Entry] = {
     "lec-diff": _lec_diff(),
-    "lec-diff-joint": _joint(),
+    "lec-diff-independent": _lec_diff(noise="independent")._replace(trained_as="lec-diff"),
     "lec-diff-paper": Entry(_paper, _restore_lec_diff, _whole, recipe="paper"),
     "drop-sgf": _lec_diff(graph_layers=0),
     "drop-gei": _lec_diff(_without_environment),
@@ -138,7 +131,9 @@ MODELS: dict[str, Entry] = {
     "lec-diff-text": _lec_diff(_embedded, "text"),
     "lec-diff-unified": _lec_diff(_embedded, "unified"),
     "keep-anomalies": _lec_diff(forget_anomalies=False),
-    "lec-diff-ar": _lec_diff(decoder="autoregressive")._replace(recipe="step by step"),
+    "lec-diff-ar": _lec_diff(decoder="autoregressive", sampler="dpm-solver", denoising_steps=6)._replace(
+        recipe="step by step"
+    ),
     "lstm": _plain(Lstm),
     "lstm+prior": _plain(Lstm, "network+prior", prior=True),
     "stgcn": _plain(Stgcn)._replace(least_steps=Stgcn.LEAST_STEPS),

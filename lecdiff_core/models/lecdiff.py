@@ -8,6 +8,10 @@ The way of a window through the model:
     condition + season ─ frame: mean and spread of each step ahead (fusion/moments.py)
     white noise ─ diffusion under the condition ─ residual paths ─ mean + spread · residual = samples of future traffic
 
+Samples of all stations and steps belong together: the noise that diffusion starts from is shared over places and hangs together
+over the day (diffusion/field.py), and residual paths are whitened by a station's covariance over the day before they are diffused.
+What is left to denoise is nearly standard normal, so the way from noise to data is short.
+
 Two decoders stand behind one sampler interface. `joint` denoises the H steps of a residual path at once; `autoregressive`, the
 paper's, denoises one step at a time and feeds it back into the recurrent encoder. With `season=False` there is no seasonal mean and
 no frame: traffic itself, on the scale of the station's mean, is diffused, as in the paper.
@@ -24,12 +28,14 @@ from torch import Tensor, nn
 
 from lecdiff_core.city.windows import Batch, Calendar
 from lecdiff_core.diffusion.denoisers import Denoiser
+from lecdiff_core.diffusion.field import NoiseField
 from lecdiff_core.diffusion.samplers import SAMPLERS
-from lecdiff_core.diffusion.schedule import karras_levels, linear_beta_levels
+from lecdiff_core.diffusion.schedule import even_angles, karras_levels, linear_beta_levels
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.encoders import GraphFusion, TemporalEncoder
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, Frame, MomentHead, calendar_features, normal_crps
 from lecdiff_core.fusion.season import FLOOR, LevelWindow, Season, SeasonalMean
+from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
 # Rows a sampler works on at once: on a processor few enough to stay in its cache, on a GPU enough to fill it.
@@ -88,8 +94,9 @@ class LecDiffConfig:
     denoiser_width: Width = 128
     denoiser_layers: Layers = 2
     prediction: str = "velocity"  # or "noise"
-    sampler: str = "dpm-solver"
-    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 6
+    sampler: str = "trigonometric"
+    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 3
+    noise: str = "shared"  # over places, or "independent": each station draws its own
     dropout: Share = 0.2
 
 
@@ -137,7 +144,7 @@ class Encoding(NamedTuple):
 class LecDiff(ForecastModel):
     """The three modules together; see the first lines of this file, and `LecDiffConfig`."""
 
-    recipe = 7
+    recipe = 8
     prior_parameters = (
         "season.",
         "moments.gate",
@@ -187,6 +194,9 @@ class LecDiff(ForecastModel):
             layers=config.denoiser_layers,
             prediction=config.prediction,
         )
+        # Only a path that is denoised whole, in a frame, can start from noise that hangs together.
+        framed_paths = config.season and config.decoder == "joint"
+        self.field = NoiseField(self.horizon, 24 / day) if framed_paths else None
         self.hops = reach if config.decoder == "joint" else None
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("trust", torch.ones(()))
@@ -269,6 +279,18 @@ class LecDiff(ForecastModel):
 
     # ---- training
 
+    @torch.no_grad()
+    def fit_dependence(self, batches: Iterable[Batch]) -> None:
+        """Read the shares of the noise off what came in the untrained frame."""
+        if self.field is not None:
+            self.field.fit((self._residuals(batch), batch.cells) for batch in batches)
+
+    def _residuals(self, batch: Batch) -> Tensor:
+        """What came in the frame, tails drawn in: (B, N, H), NaN = missing."""
+        assert batch.future is not None
+        encoding = self.encode(batch)
+        return _drawn_in((batch.future / encoding.scale - encoding.frame.mean) / encoding.frame.spread)
+
     def loss(self, batch: Batch) -> Tensor:
         """Denoising loss of the residual paths, plus the CRPS of a normal in the frame where the frame is learned."""
         assert batch.future is not None
@@ -277,7 +299,7 @@ class LecDiff(ForecastModel):
         observed = future.isfinite()
         mean, spread = encoding.frame
         target = torch.where(observed, future, mean.detach())
-        residual = self.to_diffuse((target - mean.detach()) / spread.detach())
+        residual = self._to_diffuse((target - mean.detach()) / spread.detach())
         if self.config.decoder == "joint":
             condition = self._joint_condition(batch, encoding)
             rows = (residual.flatten(0, 1), observed.float().flatten(0, 1), condition)
@@ -354,7 +376,7 @@ class LecDiff(ForecastModel):
             for row, trust in enumerate(TRUSTS):
                 self.trust.fill_(trust)
                 crps, inside = _at_temperatures(
-                    residual, self.bounds(residual), self._scaled_frame(batch), batch.future
+                    residual, self._bounds(residual), self._scaled_frame(batch), batch.future
                 )
                 scores[row] += crps[:, known].sum(1).cpu()
                 covered[row] += inside[:, :, known].sum(2).cpu()
@@ -364,10 +386,11 @@ class LecDiff(ForecastModel):
         self.temperature.fill_(TEMPERATURES[int(miss.argmin())])
 
     @staticmethod
-    def bounds(residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Lower and upper bounds of the intervals, (I, B, N, H), of residuals (B, S, N, H)."""
-        widths = residual.new_tensor(INTERVALS)
-        return residual.quantile((1 - widths) / 2, dim=1), residual.quantile((1 + widths) / 2, dim=1)
+    def _bounds(residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Lower and upper bounds of the intervals, (I, B, N, H), of residuals (B, S, N, H), as scores count them."""
+        samples = residual.transpose(0, 1).cpu().numpy()
+        lower, upper = (sample_quantiles(samples, [0.5 + side * width / 2 for width in INTERVALS]) for side in (-1, 1))
+        return residual.new_tensor(lower), residual.new_tensor(upper)
 
     def _scaled_frame(self, batch: Batch) -> Frame:
         """The frame on the scale of the traffic."""
@@ -378,6 +401,8 @@ class LecDiff(ForecastModel):
 
     def levels(self) -> Tensor:
         """Falling noise levels the sampler walks down."""
+        if self.config.sampler == "trigonometric":
+            return even_angles(self.config.denoising_steps)
         schedule = linear_beta_levels if self.config.prediction == "noise" else karras_levels
         return schedule(self.config.denoising_steps)
 
@@ -395,13 +420,13 @@ class LecDiff(ForecastModel):
     def _denoised(self, condition: Tensor, samples: int, noise: RowNoise, width: int) -> Iterator[tuple[slice, Tensor]]:
         """Residuals (S, rows, width) for conditions (M, C) or (S, M, C), a block of rows at a time."""
         sampler = SAMPLERS[self.config.sampler]
-        drawn = self.noise(noise, samples, width)
+        drawn = self._noise(noise, samples, width)
         size = max(1, BLOCK_ROWS[condition.device.type == "cuda"] // samples)
         for start in range(0, condition.shape[-2], size):
             rows = slice(start, start + size)
             denoise = self.denoiser.conditioned(condition[..., rows, :])
             residual = sampler(denoise, partial(drawn, rows), self.levels())
-            yield rows, self.from_diffused(residual).mul_(self.temperature)
+            yield rows, self._from_diffused(residual).mul_(self.temperature)
 
     def _joint_sample(self, batch: Batch, encoding: Encoding, samples: int, noise: RowNoise) -> Tensor:
         """Paths (B, S, N, H) on the scale of the traffic."""
@@ -437,17 +462,32 @@ class LecDiff(ForecastModel):
             _, memory = self.encoder(features, memory)
         return torch.stack(steps, dim=3).transpose(0, 1)
 
-    def noise(self, noise: RowNoise, samples: int, width: int) -> Callable[[slice], Tensor]:
-        """A function that gives fresh standard normal noise (S, rows, width) for a slice of the rows."""
+    def _noise(self, noise: RowNoise, samples: int, width: int) -> Callable[[slice], Tensor]:
+        """A function that gives standard normal noise (S, rows, width) for a slice of the rows."""
+        if self.config.noise == "independent":
+            noise = noise.apart()
+        if self.field is not None:
+            return self.field.draw(noise, samples)
         return lambda rows: noise.rows(rows).normal(samples, width)
 
-    def to_diffuse(self, residual: Tensor) -> Tensor:
-        """Heavy-tailed residuals to nearly normal ones."""
-        return BEND * torch.asinh(residual / BEND) if self.config.season else residual
+    def _to_diffuse(self, residual: Tensor) -> Tensor:
+        """Residuals as they are diffused: with their tails drawn in, paths white."""
+        if not self.config.season:
+            return residual
+        drawn_in = _drawn_in(residual)
+        return drawn_in if self.field is None else self.field.whiten(drawn_in)
 
-    def from_diffused(self, squashed: Tensor) -> Tensor:
-        """Inverse of `to_diffuse`, bounded so that a stray sample stays finite."""
-        return squashed.div(BEND).clamp_(-3, 3).sinh_().mul_(BEND) if self.config.season else squashed
+    def _from_diffused(self, diffused: Tensor) -> Tensor:
+        """Inverse of `_to_diffuse`, bounded so that a stray sample stays finite."""
+        if not self.config.season:
+            return diffused
+        drawn_in = diffused if self.field is None else self.field.colour(diffused)
+        return drawn_in.div_(BEND).clamp_(-3, 3).sinh_().mul_(BEND)
+
+
+def _drawn_in(residual: Tensor) -> Tensor:
+    """Heavy-tailed residuals made nearly normal."""
+    return BEND * torch.asinh(residual / BEND)
 
 
 def _at_temperatures(

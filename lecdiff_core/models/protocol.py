@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lecdiff_core.city.windows import Batch
+from lecdiff_core.diffusion.streams import bits, keys, normal, pairs, uniform
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,21 @@ class SharedNoise:
 class RowNoise:
     """Random numbers for the M = B N rows of a batch, each row with a stream of its own.
 
-    A row's stream depends on its seed alone, so a station gets the same samples in whatever company and order it is forecast.
+    A row's stream depends on its seed alone, so a station gets the same samples in whatever company and order it is forecast, on
+    every device, and the first of many samples are those of a few (diffusion/streams.py).
     shared: the streams of the places that rows lie in, the whole network first; empty where rows have nothing in common.
     """
 
     def __init__(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> None:
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.device = device
+        self.keys = keys(torch.tensor(list(seeds), dtype=torch.int64, device=device))
+        self.drawn = torch.zeros_like(self.keys)  # how many numbers each stream has given, in pairs
         self.shared: tuple[SharedNoise, ...] = ()
 
     @classmethod
     def of(cls, labels: Iterable[str], seed: int, device: torch.device | str = "cpu") -> "RowNoise":
         """Streams named by text (origin and station) and a seed."""
-        digests = (hashlib.blake2b(f"{seed}|{label}".encode(), digest_size=7).digest() for label in labels)
-        return cls((int.from_bytes(digest) for digest in digests), device)
+        digests = (hashlib.blake2b(f"{seed}|{label}".encode(), digest_size=8).digest() for label in labels)
+        return cls((int.from_bytes(digest, signed=True) for digest in digests), device)
 
     @classmethod
     def at(
@@ -69,28 +71,37 @@ class RowNoise:
     @classmethod
     def _shared(cls, labels: list[str], seed: int, device: torch.device | str) -> SharedNoise:
         number: dict[str, int] = {}
-        index = torch.tensor([number.setdefault(label, len(number)) for label in labels])
+        index = torch.tensor([number.setdefault(label, len(number)) for label in labels], device=device)
         return SharedNoise(cls.of(number, seed, device), index)
 
     def __len__(self) -> int:
-        return len(self.generators)
+        return len(self.keys)
 
     def rows(self, part: slice) -> "RowNoise":
-        """The streams of some rows."""
-        subset = RowNoise((), self.device)
-        subset.generators = self.generators[part]
+        """The streams of some rows; what is drawn from them is drawn from these."""
+        subset = RowNoise(())
+        subset.keys, subset.drawn = self.keys[part], self.drawn[part]
         subset.shared = tuple(replace(shared, index=shared.index[part]) for shared in self.shared)
+        return subset
+
+    def apart(self) -> "RowNoise":
+        """The same streams with nothing in common."""
+        subset = self.rows(slice(None))
+        subset.shared = ()
         return subset
 
     def normal(self, samples: int, width: int) -> Tensor:
         """Standard normal numbers (S, M, width)."""
-        drawn = [torch.randn(samples, width, generator=generator) for generator in self.generators]
-        return torch.stack(drawn, dim=1).to(self.device)
+        return normal(self._bits(samples, width))
 
     def uniform(self, samples: int, width: int) -> Tensor:
         """Uniform numbers in [0, 1), (S, M, width)."""
-        drawn = [torch.rand(samples, width, generator=generator) for generator in self.generators]
-        return torch.stack(drawn, dim=1).to(self.device)
+        return uniform(self._bits(samples, width))
+
+    def _bits(self, samples: int, width: int) -> Tensor:
+        found = bits(self.keys, self.drawn, samples, width)
+        self.drawn += samples * pairs(width)
+        return found
 
 
 class ForecastModel(nn.Module):
