@@ -82,12 +82,13 @@ def trigonometric(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
     angles = torch.atan(levels)
     x, before = noise(), None
     for index in range(len(levels) - 1):
-        cosine, step = torch.cos(angles[index]), angles[index] - angles[index + 1]
-        velocity = (denoise(x / cosine, levels[index]) - cosine * x) / torch.sin(angles[index])
-        onward = velocity
+        cosine, step = torch.cos(angles[index]), float(angles[index] - angles[index + 1])
+        velocity = denoise(x / cosine, levels[index]).sub_(cosine * x).div_(torch.sin(angles[index]))
+        ahead = 0.0 if before is None else step / (2 * float(angles[index - 1] - angles[index]))
+        x = x.add_(velocity, alpha=step * (1 + ahead))
         if before is not None:
-            onward = torch.lerp(velocity, before, -step / (2 * (angles[index - 1] - angles[index])))
-        x, before = x + step * onward, velocity
+            x = x.add_(before, alpha=-step * ahead)
+        before = velocity
     return x
 
 

@@ -31,6 +31,7 @@ from lecdiff_core.diffusion.denoisers import Denoiser
 from lecdiff_core.diffusion.field import NoiseField
 from lecdiff_core.diffusion.samplers import SAMPLERS
 from lecdiff_core.diffusion.schedule import even_angles, karras_levels, linear_beta_levels
+from lecdiff_core.diffusion.tails import Tails
 from lecdiff_core.errors import UserError
 from lecdiff_core.fusion.encoders import GraphFusion, TemporalEncoder
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, Frame, MomentHead, calendar_features, normal_crps
@@ -52,7 +53,6 @@ LEVEL_WINDOWS = (
     LevelWindow(6.0, 0.55, 24.0),
     LevelWindow(1.0, 0.2, 3.0),
 )
-BEND = 2.0  # residual from which on tails are drawn in before they are diffused, in spreads of the frame
 TEMPERATURES = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
@@ -197,6 +197,7 @@ class LecDiff(ForecastModel):
         # Only a path that is denoised whole, in a frame, can start from noise that hangs together.
         framed_paths = config.season and config.decoder == "joint"
         self.field = NoiseField(self.horizon, 24 / day) if framed_paths else None
+        self.tails = Tails()
         self.hops = reach if config.decoder == "joint" else None
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("trust", torch.ones(()))
@@ -282,14 +283,17 @@ class LecDiff(ForecastModel):
     @torch.no_grad()
     def fit_dependence(self, batches: Iterable[Batch]) -> None:
         """Read the shares of the noise off what came in the untrained frame."""
-        if self.field is not None:
-            self.field.fit((self._residuals(batch), batch.cells) for batch in batches)
+        if self.field is None:
+            return
+        seen = [(self._residuals(batch), batch.cells) for batch in batches]
+        self.tails.fit(torch.cat([residual.flatten() for residual, _ in seen]))
+        self.field.fit((self.tails.to_normal(residual), cells) for residual, cells in seen)
 
     def _residuals(self, batch: Batch) -> Tensor:
-        """What came in the frame, tails drawn in: (B, N, H), NaN = missing."""
+        """What came in the frame: (B, N, H), NaN = missing."""
         assert batch.future is not None
         encoding = self.encode(batch)
-        return _drawn_in((batch.future / encoding.scale - encoding.frame.mean) / encoding.frame.spread)
+        return (batch.future / encoding.scale - encoding.frame.mean) / encoding.frame.spread
 
     def loss(self, batch: Batch) -> Tensor:
         """Denoising loss of the residual paths, plus the CRPS of a normal in the frame where the frame is learned."""
@@ -471,23 +475,17 @@ class LecDiff(ForecastModel):
         return lambda rows: noise.rows(rows).normal(samples, width)
 
     def _to_diffuse(self, residual: Tensor) -> Tensor:
-        """Residuals as they are diffused: with their tails drawn in, paths white."""
+        """Residuals as they are diffused: nearly normal, and where paths are, white."""
         if not self.config.season:
             return residual
-        drawn_in = _drawn_in(residual)
-        return drawn_in if self.field is None else self.field.whiten(drawn_in)
+        normal = self.tails.to_normal(residual)
+        return normal if self.field is None else self.field.whiten(normal)
 
     def _from_diffused(self, diffused: Tensor) -> Tensor:
         """Inverse of `_to_diffuse`, bounded so that a stray sample stays finite."""
         if not self.config.season:
             return diffused
-        drawn_in = diffused if self.field is None else self.field.colour(diffused)
-        return drawn_in.div_(BEND).clamp_(-3, 3).sinh_().mul_(BEND)
-
-
-def _drawn_in(residual: Tensor) -> Tensor:
-    """Heavy-tailed residuals made nearly normal."""
-    return BEND * torch.asinh(residual / BEND)
+        return self.tails.from_normal(diffused if self.field is None else self.field.colour(diffused))
 
 
 def _at_temperatures(
