@@ -2,29 +2,32 @@
 
 The sinh-arcsinh distribution (Jones & Pewsey 2009, https://doi.org/10.1093/biomet/asp053): with z standard normal,
 
-    x = location + scale · sinh((arcsinh z + skew) / weight)
+    x = scale · (sinh((arcsinh z + skew) / weight) - mean of that)
 
-has a longer tail on the right for skew > 0, and heavier tails than a normal for weight < 1; the way back is as short. Four numbers,
-fitted to residuals by maximum likelihood.
+has a longer tail on the right for skew > 0, and heavier tails than a normal for weight < 1; the way back is as short. Its mean is
+zero: where the middle lies is told by the frame alone, and a season that was too high is not carried on into the next. Three
+numbers, fitted to residuals by maximum likelihood.
 """
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.special import erfinv
 from torch import Tensor, nn
 
 FARTHEST = 5.0  # of a standard normal, that samples are bounded at
 MOST = 50_000  # residuals that the numbers are fitted to
 LEAST = 100
-BOUNDS = ((-2.0, 2.0), (-7.0, 5.0), (-1.0, 1.0), (-1.2, 0.4))  # location, log scale, skew, log weight
+BOUNDS = ((-7.0, 5.0), (-1.0, 1.0), (-1.2, 0.4))  # log scale, skew, log weight
+NORMAL = np.sqrt(2.0) * erfinv(np.linspace(-1, 1, 2002)[1:-1])  # evenly probable values of a standard normal
 
 
 class Tails(nn.Module):
-    """The four numbers, `shape` (4,): location, log scale, skew, log weight; at first of a normal.
+    """The three numbers, `shape` (3,): log scale, skew, log weight; at first of a normal.
 
     >>> tails = Tails()
-    >>> tails.fit(torch.randn(1000).exp())
-    >>> float(tails.shape[2]) > 0  # skewed to the right
+    >>> tails.fit(torch.randn(1000).exp() - 1.6)
+    >>> float(tails.shape[1]) > 0  # skewed to the right
     True
     """
 
@@ -32,7 +35,7 @@ class Tails(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("shape", torch.zeros(4))
+        self.register_buffer("shape", torch.zeros(3))
 
     def to_normal(self, residual: Tensor) -> Tensor:
         """Residuals of any shape, as normal as they get; NaN stays."""
@@ -51,20 +54,25 @@ class Tails(nn.Module):
         picked = np.sort(known)[np.linspace(0, len(known) - 1, min(MOST, len(known))).astype(int)] if len(known) else known
         if len(picked) < LEAST or np.ptp(picked) == 0:
             return
-        start = [float(np.median(picked)), float(np.log(picked.std())), 0.0, 0.0]
+        start = [float(np.log(picked.std())), 0.0, 0.0]
         inside = [float(np.clip(number, *bound)) for number, bound in zip(start, BOUNDS, strict=True)]
         found = minimize(_unlikelihood, inside, (picked,), method="L-BFGS-B", bounds=BOUNDS)
         self.shape.copy_(torch.as_tensor(found.x))
 
     def _numbers(self) -> tuple[float, float, float, float]:
-        location, log_scale, skew, log_weight = self.shape.tolist()
-        return location, float(np.exp(log_scale)), skew, float(np.exp(log_weight))
+        return _numbers(self.shape.double().cpu().numpy())
+
+
+def _numbers(shape: np.ndarray) -> tuple[float, float, float, float]:
+    """Location, scale, skew and weight."""
+    scale, skew, weight = float(np.exp(shape[0])), float(shape[1]), float(np.exp(shape[2]))
+    return -scale * float(np.sinh((np.arcsinh(NORMAL) + skew) / weight).mean()), scale, skew, weight
 
 
 def _unlikelihood(shape: np.ndarray, residuals: np.ndarray) -> float:
-    """Mean negative log density, less what does not depend on the four numbers."""
-    location, log_scale, skew, log_weight = shape
-    standard = (residuals - location) / np.exp(log_scale)
-    bent = np.exp(log_weight) * np.arcsinh(standard) - skew
-    log_density = np.log(np.cosh(bent)) + log_weight - log_scale - np.log1p(standard**2) / 2 - np.sinh(bent) ** 2 / 2
+    """Mean negative log density, less what does not depend on the numbers."""
+    location, scale, skew, weight = _numbers(shape)
+    standard = (residuals - location) / scale
+    bent = weight * np.arcsinh(standard) - skew
+    log_density = np.log(np.cosh(bent) * weight / scale) - np.log1p(standard**2) / 2 - np.sinh(bent) ** 2 / 2
     return -float(log_density.mean())
