@@ -47,12 +47,6 @@ def frozen(model: LecDiff, name: str, value: float) -> LecDiff:
     return model
 
 
-def no_doubt(model: LecDiff) -> LecDiff:
-    """Levels of the last day counted in full, however small."""
-    model.season.doubts = [0.0] * len(model.season.doubts)
-    return model
-
-
 def short_level(model: LecDiff) -> LecDiff:
     """No level of the whole last day."""
     model.season.level_exponent.data[:, 0] = 0.0
@@ -78,10 +72,6 @@ TRIALS: dict[str, tuple[str, Change]] = {
         "yesterday's surprise does not widen the spread",
         lambda model: frozen(model, "moments.from_surprise", 0.0),
     ),
-    "no-neighbours-level": (
-        "levels of the station alone",
-        lambda model: frozen(model, "season.neighbours_level", 0.0),
-    ),
     "no-graph": ("no graph at all (Drop SGF)", with_config(graph_layers=0)),
     "no-borrowing": (
         "nothing borrowed from the stations around",
@@ -89,7 +79,6 @@ TRIALS: dict[str, tuple[str, Change]] = {
     ),
     "keep-anomalies": ("anomalies of the past count like all else", with_config(forget_anomalies=False)),
     "no-day-level": ("levels of the last 6 h and 1 h only", short_level),
-    "no-doubt": ("small levels of the last day counted in full", no_doubt),
     "no-smoothing": ("past days as they are", with_config(smoothing_hours=0.01)),
     "no-usual-error": ("spread not told the usual errors", with_config(error_days=0)),
     "one-memory": ("one seasonal kernel, seven days", with_config(memory_days=(7.0,))),

@@ -26,7 +26,7 @@ class Tails(nn.Module):
     """The three numbers, `shape` (3,): log scale, skew, log weight; at first of a normal.
 
     >>> tails = Tails()
-    >>> tails.fit(torch.randn(1000).exp() - 1.6)
+    >>> tails.fit(torch.randn(1000).exp() - 1.6, torch.ones(1000))
     >>> float(tails.shape[1]) > 0  # skewed to the right
     True
     """
@@ -48,10 +48,10 @@ class Tails(nn.Module):
         bent = normal.clamp_(-FARTHEST, FARTHEST).asinh_().add_(skew).mul_(1 / weight)
         return bent.sinh_().mul_(scale).add_(location)
 
-    def fit(self, residuals: Tensor) -> None:
-        """Set the numbers to those under which the residuals, evenly picked where there are many, are most likely."""
-        known = residuals[residuals.isfinite()].double().cpu().numpy()
-        picked = np.sort(known)[np.linspace(0, len(known) - 1, min(MOST, len(known))).astype(int)] if len(known) else known
+    def fit(self, residuals: Tensor, weights: Tensor) -> None:
+        """Set the numbers to those under which the residuals are most likely, each counting by its weight; NaN is left out."""
+        known = residuals.isfinite()
+        picked = _evenly(residuals[known].double().cpu().numpy(), weights[known].double().cpu().numpy())
         if len(picked) < LEAST or np.ptp(picked) == 0:
             return
         start = [float(np.log(picked.std())), 0.0, 0.0]
@@ -61,6 +61,17 @@ class Tails(nn.Module):
 
     def _numbers(self) -> tuple[float, float, float, float]:
         return _numbers(self.shape.double().cpu().numpy())
+
+
+def _evenly(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """At most so many of the values, by rank, each as often as its weight asks for."""
+    if not len(values):
+        return values
+    order = values.argsort()
+    reached = weights[order].cumsum()
+    count = min(MOST, len(values))
+    at = (np.arange(count) + 0.5) / count * reached[-1]
+    return values[order[np.minimum(reached.searchsorted(at), len(values) - 1)]]
 
 
 def _numbers(shape: np.ndarray) -> tuple[float, float, float, float]:

@@ -44,8 +44,9 @@ class MomentHead(nn.Module):
         self.out = nn.Linear(hidden, kernels + 2)
         self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
         self.log_spread = nn.Parameter(torch.tensor(-1.8))
-        self.from_error = nn.Parameter(torch.tensor([0.5, 0.1]))
-        self.from_surprise = nn.Parameter(torch.tensor(0.5))
+        self.from_error = nn.Parameter(torch.tensor([0.42, 0.44]))
+        self.from_size = nn.Parameter(torch.tensor(0.2))
+        self.from_surprise = nn.Parameter(torch.tensor(0.3))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -69,7 +70,8 @@ class MomentHead(nn.Module):
         mean = (torch.softmax(gate + trust[..., None] * out[..., 2:], dim=3) * kernels).sum(3)
         root = (mean + FLOOR).sqrt()
         corrected = softplus(mean + trust * root * out[..., 0], beta=50)
-        log_spread = self.log_spread + error @ self.from_error + (self.from_surprise * surprise + out[..., 1:2])[..., 0]
+        log_spread = self.log_spread + error @ self.from_error + self.from_size * root.log()
+        log_spread = log_spread + (self.from_surprise * surprise + out[..., 1:2])[..., 0]
         return Frame(corrected, root * log_spread.exp())
 
 

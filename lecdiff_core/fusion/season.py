@@ -35,19 +35,14 @@ LIKENESS = 0.2  # cosine distance of two surroundings over which a neighbour's s
 RECORD_FLOOR = 0.005  # of a station's mean: errors as small as this tell kernels apart no more
 LARGEST_SURPRISE = 1.0
 ANOMALOUS = 6.0  # usual errors from the mean, from which on a step is an anomaly
-NEIGHBOURS_LEVEL = (0.5, 0.2, 0.0)  # how far the level of each window moves to that of the stations around, at first
 
 
 class LevelWindow(NamedTuple):
-    """A stretch of recent hours whose level corrects the mean: initial exponent, and hours over which that fades.
-
-    doubt: log levels much smaller than this are taken for noise.
-    """
+    """A stretch of recent hours whose level corrects the mean: initial exponent, and hours over which that fades."""
 
     hours: float
     exponent: float
     fading_hours: float
-    doubt: float = 0.0
 
 
 class Season(NamedTuple):
@@ -78,7 +73,7 @@ class SeasonalMean(nn.Module):
     memory_days: initial τ of each kernel.  smoothing_hours: width of the Gaussian that smooths past days along the day, None =
     as they are.  error_days: past days whose errors tell the usual spread, 0 = none.
     track_record: look at yesterday's forecasts, which takes one day more of context.  hops: edges over which a station's neighbours
-    have a say in its level and record, 0 = none.
+    have a say in its record, 0 = none.
     """
 
     smoothing: Tensor | None
@@ -104,7 +99,6 @@ class SeasonalMean(nn.Module):
         self.steps_per_day, self.days, self.recalled_days = steps_per_day, days, recalled_days
         self.error_days, self.forget_anomalies = error_days, forget_anomalies
         self.window_steps = [max(1, round(steps_per_day * window.hours / 24)) for window in level_windows]
-        self.doubts = [window.doubt for window in level_windows]
         self.log_memory = nn.Parameter(torch.tensor(memory_days).log())
         other_kind = torch.log(torch.tensor(other_kind_weight)) * (1 - torch.eye(DAY_TYPES))
         self.kind = nn.Parameter(other_kind.repeat(kernels, 1, 1))
@@ -116,7 +110,6 @@ class SeasonalMean(nn.Module):
         self.log_borrowed = nn.Parameter(torch.tensor(BORROWED_WEIGHT).log()) if hops else None
         self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log()) if hops and environment else None
         self.log_reliance = nn.Parameter(torch.tensor(20.0).log()) if track_record else None
-        self.neighbours_level = nn.Parameter(torch.tensor(NEIGHBOURS_LEVEL[: len(level_windows)])) if hops else None
         kernel = None if smoothing_hours is None else _gaussian(smoothing_hours, 24 / steps_per_day)
         self.register_buffer("smoothing", kernel, persistent=False)
 
@@ -124,9 +117,9 @@ class SeasonalMean(nn.Module):
     def reach(self) -> int:
         """How far, in edges, a station's means, levels and record depend on others.
 
-        Means borrow over one edge; levels move towards those around; the record averages errors of forecasts that such levels made.
+        Means borrow over one edge, and the record averages errors of forecasts that such means made.
         """
-        return 1 + self.hops * (1 + self.track_record) if self.hops else 0
+        return 1 + self.hops * self.track_record if self.hops else 0
 
     @property
     def context(self) -> int:
@@ -158,11 +151,11 @@ class SeasonalMean(nn.Module):
             means.append(mean)
             founded.append(weight[:, :, 0] > LEAST_WEIGHT)
         level = self._level(past, means[1][:, :, 0], founded[1])
-        future = self._corrected(means[0], self._with_neighbours(level, batch))
+        future = self._corrected(means[0], level)
         record, surprise = past.new_zeros(*past.shape[:2], len(self.log_memory)), past.new_zeros(past.shape[:2])
         if self.track_record:
             earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], founded[2])
-            yesterday = self._corrected(means[1], self._with_neighbours(earlier, batch))
+            yesterday = self._corrected(means[1], earlier)
             record, surprise = self._record(past, yesterday, founded[1], error, batch)
         recalled = torch.cat(means[self.recalled_days : 0 : -1], dim=3)
         return Season(future, recalled, level, error, record, surprise)
@@ -222,11 +215,11 @@ class SeasonalMean(nn.Module):
     def _level(self, past: Tensor, recalled: Tensor, founded: Tensor) -> Tensor:
         """log(recent / expected) of each window beyond that of the longer one before it (B, N, W).
 
-        Shrunk towards 0 where little was observed or expected with reason (`founded`), and by l³ / (l² + doubt²).
+        Shrunk towards 0 where little was observed or expected with reason (`founded`).
         """
         levels: list[Tensor] = []
         explained = torch.zeros_like(past[..., 0])
-        for steps, doubt in zip(self.window_steps, self.doubts, strict=True):
+        for steps in self.window_steps:
             recent, expected = past[..., -steps:], recalled[..., -steps:]
             observed = recent.isfinite() & founded[..., -steps:]
             actual = torch.where(observed, recent, 0.0).sum(2)
@@ -234,17 +227,9 @@ class SeasonalMean(nn.Module):
             shrinkage = 0.02 * steps * expected.mean(2).clamp_min(1e-3)
             level = torch.log((actual + shrinkage) / (anticipated + shrinkage)).clamp(-2.0, 2.0)
             level = level * observed.to(past.dtype).mean(2)
-            level = level * level**2 / (level**2 + doubt**2).clamp_min(1e-12)
             levels.append(level - explained)
             explained = level
         return torch.stack(levels, dim=2)
-
-    def _with_neighbours(self, level: Tensor, batch: Batch) -> Tensor:
-        """Levels (B, N, W) moved towards those of the stations around."""
-        if self.neighbours_level is None:
-            return level
-        around = neighbourhood_mean(level, batch.edge_index, batch.edge_weight, self.hops)
-        return level + self.neighbours_level * (around - level)
 
     def _record(
         self, past: Tensor, yesterday: Tensor, founded: Tensor, usual: Tensor, batch: Batch

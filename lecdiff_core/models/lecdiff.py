@@ -49,7 +49,7 @@ TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHORT_HISTORIES = (1, 2, 3, 5, 7, 14)  # days
 # How far the last day lies off its season, where that is much; beyond it the last six hours, beyond these the last hour.
 LEVEL_WINDOWS = (
-    LevelWindow(24.0, 0.7, 96.0, doubt=0.2),
+    LevelWindow(24.0, 0.7, 96.0),
     LevelWindow(6.0, 0.55, 24.0),
     LevelWindow(1.0, 0.2, 3.0),
 )
@@ -91,11 +91,11 @@ class LecDiffConfig:
     recurrent_layers: Layers = 1
     graph_layers: Layers = 2
     decoder: str = "joint"  # or "autoregressive"
-    denoiser_width: Width = 128
+    denoiser_width: Width = 64
     denoiser_layers: Layers = 2
     prediction: str = "velocity"  # or "noise"
     sampler: str = "trigonometric"
-    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 3
+    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 2
     noise: str = "shared"  # over places, or "independent": each station draws its own
     dropout: Share = 0.2
 
@@ -150,6 +150,7 @@ class LecDiff(ForecastModel):
         "moments.gate",
         "moments.log_spread",
         "moments.from_error",
+        "moments.from_size",
         "moments.from_surprise",
     )
     temperature: Tensor
@@ -285,15 +286,15 @@ class LecDiff(ForecastModel):
         """Read the shares of the noise off what came in the untrained frame."""
         if self.field is None:
             return
-        seen = [(self._residuals(batch), batch.cells) for batch in batches]
-        self.tails.fit(torch.cat([residual.flatten() for residual, _ in seen]))
-        self.field.fit((self.tails.to_normal(residual), cells) for residual, cells in seen)
+        seen = [(*self._residuals(batch), batch.cells) for batch in batches]
+        self.tails.fit(*(torch.cat([part.flatten() for part in parts]) for parts in list(zip(*seen, strict=True))[:2]))
+        self.field.fit((self.tails.to_normal(residual), cells) for residual, _, cells in seen)
 
-    def _residuals(self, batch: Batch) -> Tensor:
-        """What came in the frame: (B, N, H), NaN = missing."""
+    def _residuals(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What came in the frame, NaN = missing, and a spread on the scale of the traffic, each (B, N, H)."""
         assert batch.future is not None
-        encoding = self.encode(batch)
-        return (batch.future / encoding.scale - encoding.frame.mean) / encoding.frame.spread
+        frame = self._scaled_frame(batch)
+        return (batch.future - frame.mean) / frame.spread, frame.spread
 
     def loss(self, batch: Batch) -> Tensor:
         """Denoising loss of the residual paths, plus the CRPS of a normal in the frame where the frame is learned."""

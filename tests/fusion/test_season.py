@@ -129,8 +129,8 @@ def test_smoothing_averages_neighbouring_slots_of_past_days_and_keeps_a_level_da
     assert float(sharp[1, 5]) > float(blunt[1, 5]) > float(blunt[1, 4]) > float(sharp[1, 4])
 
 
-def test_a_level_of_the_last_day_counts_where_it_is_much_and_is_not_counted_twice() -> None:
-    windows = (LevelWindow(24.0, 1.0, 1e6, doubt=0.2), LevelWindow(6.0, 1.0, 1e6))
+def test_a_level_of_the_last_day_is_not_counted_twice() -> None:
+    windows = (LevelWindow(24.0, 1.0, 1e6), LevelWindow(6.0, 1.0, 1e6))
     season = seasonal_mean(level_windows=windows)
     values = np.full((2, 12 * PER_DAY), 2.0)
     origin = 11 * PER_DAY
@@ -139,7 +139,8 @@ def test_a_level_of_the_last_day_counts_where_it_is_much_and_is_not_counted_twic
     batch = batch_of(values, season.context, origin)
     level = season(batch.past, batch).level[0].detach()
     torch.testing.assert_close(level.sum(1), torch.log(torch.tensor([0.5, 0.975])), rtol=0.05, atol=0.002)
-    assert level[0, 0] < -0.5 and abs(float(level[1, 0])) < 0.001
+    assert level[0, 0] < -0.5
+    assert float(level[:, 1].abs().max()) < 0.001
 
 
 def test_nothing_expected_leaves_the_level_alone() -> None:
@@ -261,7 +262,6 @@ def test_a_well_known_station_hardly_borrows() -> None:
     values = weekdays_and_weekends(3, 11)
     values[1:] = values[1:, ::-1]  # its neighbours have another rhythm
     alone, together = tracked(), tracked(hops=1)
-    together.neighbours_level.zero_()
     batch = batch_of(values, alone.context, 11 * PER_DAY)
     scaled = batch.past / batch.past.nanmean(2, keepdim=True)
     apart, shared = (form(scaled, batch).future[0, 0, 0] for form in (alone, together))
