@@ -84,6 +84,9 @@ def save(city: Any, model: str) -> None:
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
 
     untrained = build(model, Panel.of(city), seed=0)
+    field = getattr(untrained, "field", None)
+    if field is not None:
+        field.set_shares(np.ones_like(field.shares))  # noise of every level is drawn
     config = CheckpointConfig(
         format_version=FORMAT_VERSION,
         model=model,
