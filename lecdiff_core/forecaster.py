@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, closest, named
 from lecdiff_core.city.observed import silent_sentence, silent_since, young, young_sentence
 from lecdiff_core.city.timeline import moment
@@ -22,15 +23,16 @@ from lecdiff_core.errors import NothingMadeError, UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.catalogue import entry, seen
-from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_model
+from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_base, load_model
 from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
-from lecdiff_core.names import PREFERRED
+from lecdiff_core.names import BASE, PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source
 
 # Up to so many stations are forecast by one thread: threads would wait for one another longer than they save, and how many
 # there are would change the last digits.
 FEW = 32
+BASE_NOTICE = "made with the base model, which has not learned from this city; `lecdiff train` fits one to it"
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
 
 
@@ -57,13 +59,25 @@ class Forecaster:
 
     @classmethod
     def load(cls, city: City, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
-        """Load a saved model. Raises UserError where it is missing, damaged, or made for another interval, unit or encoder."""
+        """Load a saved model; the shipped base model where the city has none of LEC-Diff.
+
+        Raises UserError where another one is missing, where it is damaged, or made for another interval, unit or encoder, and where
+        the city is too young for the base model.
+        """
+        if model in (PREFERRED, BASE) and model not in city.models():
+            return cls._of_base(city, choose_device(device))
         folder = city.model_folder(model)
         loaded, config = load_model(folder)
         panel, encoder = read_panel(city, entry(config.model).embedding)
         check_fits(loaded, config, city, encoder, folder)
         source = forecast_source(model, config, city, panel.environment)
         return cls(city, seen(config.model, panel), loaded, config, choose_device(device), source)
+
+    @classmethod
+    def _of_base(cls, city: City, device: torch.device) -> "Forecaster":
+        history.require("forecast", city)
+        loaded, config = load_base(city)
+        return cls(city, Panel.of(city), loaded, config, device, forecast_source(BASE, config, city, None))
 
     @property
     def horizon(self) -> int:
@@ -189,6 +203,8 @@ class Forecaster:
     def _notices(self, wanted: np.ndarray, left_out: Sequence[str], step: int) -> Iterator[str]:
         """What a reader of a forecast of these stations should know, in plain sentences."""
         panel, day = self.panel, self.panel.steps_per_day
+        if self.config.model == BASE:
+            yield BASE_NOTICE
         if left_out:
             verb = "station is" if len(left_out) == 1 else "stations are"
             yield f"{len(left_out):,} {verb} left out ({named(left_out)}): {self._least}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lecdiff_core.city.layout import SURGES_FILE, UNFINISHED_FILE
 from lecdiff_core.city.locks import working
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import OURS, PAPER, PREFERRED
+from lecdiff_core.names import OURS, PAPER, PREFERRED, SHIPPED
 from lecdiff_core.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def train(
         raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
     if preset == "paper" and model != OURS:
         raise UserError(f"the paper preset is a form of lec-diff; {model!r} has only the default preset")
+    if model in SHIPPED:
+        raise UserError(f"nothing of {model!r} is trained, it is as it was shipped; {OURS} starts from the base model")
     name = PAPER if preset == "paper" else model
     where = choose_device(device)
     chosen = entry(name)
@@ -94,7 +96,7 @@ def forecast(
     seed: int = 0,
     report: Report = silent,
 ) -> "Forecast":
-    """Forecast a city with a saved model."""
+    """Forecast a city with a saved model, or with the shipped base model where LEC-Diff has not been trained on it."""
     from lecdiff_core.forecaster import Forecaster
 
     return Forecaster.load(city, model, device).forecast(start, steps, samples, stations, seed, report)

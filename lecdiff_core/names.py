@@ -26,12 +26,16 @@ class Named(NamedTuple):
 
 OURS = "lec-diff"
 PAPER = "lec-diff-paper"
+BASE = "base"  # shipped; what forecasts a city that no model was trained for
 WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS = "drop-gei", "shuffled-gei"
 YESTERDAY = "seasonal-naive"
 PREFERRED = OURS  # what is used where no model is named
 NAMES: dict[str, Named] = {
     OURS: Named("LEC-Diff", "form"),
     PAPER: Named("LEC-Diff, the paper's form", "form", slow=True),
+    BASE: Named("Base model, untrained", "form"),
+    "base-independent": Named("Base model, independent noise", "form"),
+    "prior-only": Named("The formula around the network", "form"),
     "drop-sgf": Named("Drop SGF (no graph)", "part changed", "without the graph that ties stations together"),
     "keep-anomalies": Named(
         "Anomalies kept in the history", "part changed", "when anomalous stretches of the past count like all else"
@@ -73,6 +77,7 @@ NAMES: dict[str, Named] = {
     "climatology": Named("Climatology", "formula"),
     "adaptive-climatology": Named("Adaptive climatology", "formula"),
 }
+SHIPPED = (BASE, "base-independent", "prior-only")  # nothing of them is fitted to a city
 YARDSTICKS = tuple(name for name, model in NAMES.items() if model.role == "formula")
 ABLATIONS = tuple(name for name, model in NAMES.items() if model.role == "part changed")
 SLOW = tuple(name for name, model in NAMES.items() if model.slow)

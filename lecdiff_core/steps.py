@@ -29,7 +29,7 @@ from lecdiff_core.environment.description import current_descriptions, read_desc
 from lecdiff_core.environment.embed import stations_to_embed
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import label_of
+from lecdiff_core.names import BASE, label_of
 from lecdiff_core.provenance import is_current, source_in
 
 State = Literal["missing", "partial", "done", "outdated"]
@@ -214,9 +214,10 @@ def _train(city: City, models: list[SavedModel]) -> Step:
 
 
 def _forecast(city: City, models: list[SavedModel]) -> Step:
-    files = {model.name: forecast_file(city.path, model.name) for model in models if model.usable}
+    names = [model.name for model in models if model.usable]
+    files = {name: forecast_file(city.path, name) for name in names or [BASE]}
     there = {name: file for name, file in files.items() if file.is_file()}
-    needs = "" if files else "a trained model"
+    needs = "" if names else history.lacking("forecast", history.days_of(city))
     if not there:
         return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
     current = {name: _forecast_is_current(city, name, file) for name, file in there.items()}

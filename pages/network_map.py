@@ -114,8 +114,6 @@ def choose_time(city: City) -> None:
 def warm_up(city: City) -> None:
     """With everything drawn, load the model, so that the first click need not wait for it."""
     model = forecasts.model_of(city)
-    if model is None:
-        return
     try:
         forecasts.fan(city, model, city.station_ids[0], session.origin())
     except UserError:

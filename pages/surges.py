@@ -410,9 +410,8 @@ def show_forecast(city: City, event: pd.Series) -> None:
     model = forecasts.model_of(city)
     fan = None
     try:
-        if model:
-            with st.spinner("Forecasting", show_time=False):
-                fan = forecasts.fan(city, model, state[STATION], origin)
+        with st.spinner("Forecasting", show_time=False):
+            fan = forecasts.fan(city, model, state[STATION], origin)
     except UserError as error:
         st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
     figure = charts.fan_chart(city, state[STATION], origin, fan, None)

@@ -6,8 +6,12 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 
 # Days of traffic; docs/city-folder.md shows the same table.
-LEAST_DAYS = {"train": 5, "benchmark": 20}
-MEANINGS = {"train": "to train a model (lecdiff train)", "benchmark": "to measure models (lecdiff benchmark)"}
+LEAST_DAYS = {"forecast": 2, "train": 5, "benchmark": 20}
+MEANINGS = {
+    "forecast": "to forecast with the base model (lecdiff forecast)",
+    "train": "to train a model (lecdiff train)",
+    "benchmark": "to measure models (lecdiff benchmark)",
+}
 
 
 def days_of(city: City) -> float:

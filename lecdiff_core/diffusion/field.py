@@ -115,10 +115,10 @@ class NoiseField(nn.Module):
 
     def fit(self, residuals: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Set the shares from residual paths (B, N, H), NaN = missing, each with the cells (N, L - 2) of its stations or None."""
-        moments = _Moments(self.steps)
+        moments = Moments(self.steps, self.hours)
         for paths, cells in residuals:
-            moments.add(paths.double().cpu().numpy(), None if cells is None else cells.cpu().numpy())
-        shares = moments.shares(self.hours)
+            moments.add(paths, cells)
+        shares = shares_of([moments])
         if shares is not None:
             self.set_shares(shares)
 
@@ -129,19 +129,23 @@ def _correlations(steps: int, hours: float) -> Tensor:
     return torch.stack([(lag == 0).double() if memory == 0 else torch.exp(-lag / memory) for memory in MEMORY_HOURS])
 
 
-class _Moments:
-    """Mean products of residuals at two steps of two stations, by the finest level the two share and by the lag."""
+class Moments:
+    """Mean products of residuals at two steps of two stations, by the finest level the two share and by the lag.
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
+    Of one network, for paths of `steps` steps, `hours` apart.
+    """
+
+    def __init__(self, steps: int, hours: float) -> None:
+        self.steps, self.hours = steps, hours
         self.product, self.count = np.zeros((LEVELS, steps)), np.zeros((LEVELS, steps))
 
-    def add(self, paths: np.ndarray, cells: np.ndarray | None) -> None:
-        """Add paths (B, N, H) of stations in cells (N, L - 2); without cells, a station shares with the whole network alone."""
+    def add(self, paths: Tensor, cells: Tensor | None) -> None:
+        """Add paths (B, N, H), NaN = missing, of stations in cells (N, L - 2); without, a station shares with the network alone."""
         stations = np.arange(paths.shape[1])
-        shared = [stations] * (LEVELS - 2) if cells is None else [np.unique(c, return_inverse=True)[1] for c in cells.T]
+        columns = np.tile(stations, (LEVELS - 2, 1)) if cells is None else cells.cpu().numpy().T
+        shared = [np.unique(column, return_inverse=True)[1] for column in columns]
         levels = [np.zeros_like(stations), *shared, stations]
-        for path in paths:
+        for path in paths.double().cpu().numpy():
             known = np.isfinite(path)
             for level, cell in enumerate(levels):
                 self.product[level] += self._lagged(np.where(known, path, 0.0), cell)
@@ -154,8 +158,8 @@ class _Moments:
         power = np.abs(np.fft.rfft(sums, 2 * self.steps, axis=1)) ** 2
         return np.fft.irfft(power.sum(0), 2 * self.steps)[: self.steps]
 
-    def shares(self, hours: float) -> np.ndarray | None:
-        """(L, K) by non-negative least squares; None where there is nothing to go by."""
+    def system(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Rows (R, L K) and targets (R,): what the shares come to, and what was found; None where there is nothing to go by."""
         product, count = self.product.copy(), self.count.copy()
         product[:-1] -= self.product[1:]
         count[:-1] -= self.count[1:]
@@ -163,16 +167,25 @@ class _Moments:
             return None
         variance = product[-1, 0] / count[-1, 0]
         lag = np.arange(self.steps)
-        memories = _correlations(self.steps, hours)[:, 0].numpy()
+        memories = _correlations(self.steps, self.hours)[:, 0].numpy()
         rows, targets = [], []
         for level, step in np.argwhere(count > 0.5):
-            weight = np.sqrt((self.steps - lag[step]) / self.steps)
+            weight = np.sqrt((self.steps - lag[step]) / self.steps**2)
             row = np.zeros((LEVELS, len(MEMORY_HOURS)))
             row[: level + 1] = memories[:, step]
             rows.append(weight * row.ravel())
             targets.append(weight * product[level, step] / count[level, step] / variance)
-        found, _ = nnls(np.array(rows), np.array(targets))
-        shares = found.reshape(LEVELS, -1)
-        shares /= max(shares.sum(), 1e-9)
-        shares[-1, 0] = max(shares[-1, 0], LEAST_WHITE)
-        return shares
+        return np.array(rows), np.array(targets)
+
+
+def shares_of(networks: Sequence[Moments]) -> np.ndarray | None:
+    """Shares (L, K) by non-negative least squares over networks, each counting alike; None where there is nothing to go by."""
+    systems = [system for network in networks if (system := network.system()) is not None]
+    if not systems:
+        return None
+    rows, targets = (np.concatenate(part) for part in zip(*systems, strict=True))
+    found, _ = nnls(rows, targets)
+    shares = found.reshape(LEVELS, -1)
+    shares /= max(shares.sum(), 1e-9)
+    shares[-1, 0] = max(shares[-1, 0], LEAST_WHITE)
+    return shares

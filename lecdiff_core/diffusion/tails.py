@@ -46,7 +46,9 @@ class Tails(nn.Module):
         """Inverse of `to_normal`, bounded; may write over its argument."""
         location, scale, skew, weight = self._numbers()
         bounded = normal.clamp_(-FARTHEST, FARTHEST)
-        bent = bounded.square().add_(1).sqrt_().add_(bounded).log_()  # arcsinh, whose own function is slow on a processor
+        bent = (
+            bounded.square().add_(1).sqrt_().add_(bounded).log_()
+        )  # arcsinh, whose own function is slow on a processor
         return bent.add_(skew).mul_(1 / weight).sinh_().mul_(scale).add_(location)
 
     def fit(self, residuals: Tensor, weights: Tensor) -> None:

@@ -12,6 +12,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.models import base
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
 from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.protocol import ForecastModel
@@ -96,8 +97,26 @@ def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
 
 
 def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
-    """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form."""
-    return Entry(lambda panel: LecDiff(replace(_config(panel), **form)), _restore_lec_diff, view, embedding)
+    """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form. It starts from the base."""
+
+    def start(panel: Panel) -> LecDiff:
+        return base.start_from(LecDiff(replace(_config(panel), **form)), panel.station_ids)
+
+    return Entry(start, _restore_lec_diff, view, embedding)
+
+
+def _base(noise: str) -> Entry:
+    """The base model, of which nothing is trained."""
+    return Entry(
+        lambda panel: base.build(panel.steps_per_day, panel.station_ids, noise),
+        lambda saved: _restore_lec_diff(saved).requires_grad_(False),
+        _without_environment,
+    )
+
+
+def _formula(panel: Panel) -> LecDiff:
+    """The seasonal mean and the usual errors with normal noise, nothing of it learned."""
+    return LecDiff(LecDiffConfig(panel.steps_per_day, noise="independent")).requires_grad_(False)
 
 
 def _plain(make: type[ForecastModel], recipe: str = "network", **form: Any) -> Entry:
@@ -123,6 +142,9 @@ def _with_stations(make: type[ForecastModel], recipe: str = "network", **form: A
 MODELS: dict[str, Entry] = {
     "lec-diff": _lec_diff(),
     "lec-diff-independent": _lec_diff(noise="independent")._replace(trained_as="lec-diff"),
+    "base": _base("shared"),
+    "base-independent": _base("independent"),
+    "prior-only": Entry(_formula, lambda saved: _restore_lec_diff(saved).requires_grad_(False), _without_environment),
     "lec-diff-paper": Entry(_paper, _restore_lec_diff, _whole, recipe="paper"),
     "drop-sgf": _lec_diff(graph_layers=0),
     "drop-gei": _lec_diff(_without_environment),

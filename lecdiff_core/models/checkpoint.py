@@ -7,6 +7,7 @@ model meets only a city it fits and a damaged file is told from a good one. Noth
 import hashlib
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ from lecdiff_core.city.layout import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
 from lecdiff_core.city.storage import changing, read_whole, recover
 from lecdiff_core.environment.table import read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.models import base
 from lecdiff_core.models.catalogue import Entry, entry
+from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 from lecdiff_core.models.protocol import ForecastModel
+from lecdiff_core.names import BASE
 from lecdiff_core.provenance import digest
 
 FORMAT_VERSION = 1
@@ -62,6 +66,28 @@ def save_model(folder: Path, model: ForecastModel, config: CheckpointConfig, met
 def load_model(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
     """Read a model. Raises UserError where it is missing, of another version, truncated or tampered with."""
     return read_whole(folder, (CONFIG_FILE, WEIGHTS_FILE), lambda: _load(folder))
+
+
+def load_base(city: City) -> tuple[ForecastModel, CheckpointConfig]:
+    """The shipped base model for a city. Raises UserError for an interval that it does not know."""
+    return base.build(city.steps_per_day, city.station_ids), base_config(city)
+
+
+def base_config(city: City) -> CheckpointConfig:
+    """What config.json would say of the base model, were it made for this city."""
+    return CheckpointConfig(
+        format_version=FORMAT_VERSION,
+        model=BASE,
+        recipe=LecDiff.recipe,
+        settings=asdict(LecDiffConfig(city.steps_per_day)),
+        interval=city.meta.interval,
+        unit=city.meta.unit,
+        station_ids=list(city.station_ids),
+        encoder=None,
+        data_hash=city.data_hash,
+        seed=0,
+        weights_sha256=base.sha256(),
+    )
 
 
 def _load(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
@@ -172,7 +198,7 @@ def forecast_source(name: str, config: CheckpointConfig, city: City, embeddings:
 def source_now(city: City, name: str) -> dict[str, Any]:
     """What would be read now for a forecast by the saved model `name`; empty without such a model, or without what it reads."""
     try:
-        config = read_config(city.model_folder(name))
+        config = base_config(city) if name == BASE else read_config(city.model_folder(name))
         table = read_environment(city) if config.encoder else None
     except UserError:
         return {}

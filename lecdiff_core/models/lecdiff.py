@@ -54,6 +54,7 @@ LEVEL_WINDOWS = (
     LevelWindow(1.0, 0.2, 3.0),
 )
 TEMPERATURES = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
+LEAST_WINDOWS = 20  # that the shape of residuals and the shares of the noise are read off
 UNKNOWN_SHARE = 0.1  # of stations that training treats as unknown to the station table
 
 
@@ -283,14 +284,19 @@ class LecDiff(ForecastModel):
 
     @torch.no_grad()
     def fit_dependence(self, batches: Iterable[Batch]) -> None:
-        """Read the shares of the noise off what came in the untrained frame."""
-        if self.field is None:
+        """Read the shape of residuals and the shares of the noise off what came in the untrained frame.
+
+        Of too few windows nothing is read, and what the model started with stays.
+        """
+        if self.field is None or not self.trainable:
             return
-        seen = [(*self._residuals(batch), batch.cells) for batch in batches]
+        seen = [(*self.residuals(batch), batch.cells) for batch in batches]
+        if len(seen) < LEAST_WINDOWS:
+            return
         self.tails.fit(*(torch.cat([part.flatten() for part in parts]) for parts in list(zip(*seen, strict=True))[:2]))
         self.field.fit((self.tails.to_normal(residual), cells) for residual, _, cells in seen)
 
-    def _residuals(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def residuals(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What came in the frame, NaN = missing, and a spread on the scale of the traffic, each (B, N, H)."""
         assert batch.future is not None
         frame = self._scaled_frame(batch)
@@ -364,7 +370,7 @@ class LecDiff(ForecastModel):
         The temperature is a factor on all residuals. The trust chosen has the least CRPS, each under the temperature that suits it
         best; the temperature is then the one whose intervals cover what they say.
         """
-        if not self.config.season:
+        if not self.config.season or not self.trainable:
             return
         self.temperature.fill_(1.0)
         scores = torch.zeros(len(TRUSTS), len(TEMPERATURES), dtype=torch.float64)

@@ -11,8 +11,8 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import forecasts, measured, missing, panel, session, surroundings, views
 from pages.parts import map as station_map
+from pages.parts import measured, missing, panel, session, surroundings, views
 from pages.parts.cities import Place
 from pages.parts.following import following
 from pages.parts.formats import duration, literal
@@ -94,9 +94,7 @@ def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:
 
 def _tell(trouble: str, city: City) -> None:
     view = session.view()
-    if view.is_forecast and forecasts.model_of(city) is None:
-        missing.offer("This city has no trained model yet, so nothing is forecast. To train one:", "train", city)
-    elif view is views.KIND and not surroundings.embedded(city):
+    if view is views.KIND and not surroundings.embedded(city):
         missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
     elif view is views.ERROR and not measured.station_errors(city):
         missing.offer("Forecasts of this city have not been measured yet. To measure them:", "benchmark", city)
@@ -146,7 +144,6 @@ def _ahead(city: City) -> None:
     A slider that moves by itself would slip out of the hand that reaches for it.
     """
     times = _times(city)
-    possible = forecasts.model_of(city) is not None
     button, slider = st.columns([3, 10], gap="medium", vertical_alignment="center")
     with button:
         st.button(
@@ -155,7 +152,6 @@ def _ahead(city: City) -> None:
             key="play",
             on_click=session.play,
             args=(not session.playing(),),
-            disabled=not possible,
             help="Go through the forecast, interval by interval. The slider's left end is the whole of it.",
             width="stretch",
         )
@@ -163,10 +159,10 @@ def _ahead(city: City) -> None:
         if session.playing():
             st.progress(session.ahead() / len(times), _written(times, city, session.ahead()))
         else:
-            _slider(times, city, possible)
+            _slider(times, city)
 
 
-def _slider(times: pd.DatetimeIndex, city: City, possible: bool) -> None:
+def _slider(times: pd.DatetimeIndex, city: City) -> None:
     def moved(step: int) -> None:
         session.show(session.view() if session.view().is_forecast or not step else views.FORECAST, step)
 
@@ -175,7 +171,6 @@ def _slider(times: pd.DatetimeIndex, city: City, possible: bool) -> None:
         range(len(times) + 1),
         **following(AHEAD_BOX, min(session.ahead(), len(times)), moved),
         format_func=lambda step: _written(times, city, step),
-        disabled=not possible,
         label_visibility="collapsed",
     )
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import charts, colours, exports, forecasts, formats, missing, session
+from pages.parts import charts, colours, exports, forecasts, formats, session
 from pages.parts.forecasts import Fan
 from pages.parts.formats import escaped, literal
 
@@ -37,8 +37,6 @@ def show(city: City, station_ids: list[str], origin: pd.Timestamp) -> None:
     figure = charts.compared_chart(city, station_ids, origin, fans, how == OVERLAID)
     names = ", ".join(station_ids)
     st.plotly_chart(figure, key="compared", config=charts.CONFIG, alt=f"Observed and forecast load of {names}")
-    if forecasts.model_of(city) is None:
-        missing.offer("This city has no trained model yet. To train one:", "train", city)
     for station_id, told in trouble.items():
         st.warning(f"No forecast of {literal(station_id)}: {literal(told)}", icon=":material/error:")
     if fans:
@@ -61,9 +59,9 @@ def _fans(city: City, station_ids: list[str], origin: pd.Timestamp) -> tuple[dic
     model = forecasts.model_of(city)
     fans: dict[str, Fan] = {}
     trouble: dict[str, str] = {}
-    for station_id in station_ids if model else []:
+    for station_id in station_ids:
         try:
-            fans[station_id] = forecasts.fan(city, str(model), station_id, origin)
+            fans[station_id] = forecasts.fan(city, model, station_id, origin)
         except UserError as error:
             trouble[station_id] = str(error)
     return fans, trouble

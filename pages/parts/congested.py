@@ -7,7 +7,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import given_capacities
 from lecdiff_core.tables import csv_text
-from pages.parts import alive_map, charts, cities, forecasts, formats, loads, missing, panel, session, views
+from pages.parts import alive_map, charts, cities, forecasts, formats, loads, panel, session, views
 from pages.parts.formats import escaped, literal
 
 LIST_HEIGHT = 405
@@ -16,11 +16,6 @@ LIST_HEIGHT = 405
 def show(city: City) -> None:
     """Stations by the probability of exceeding their capacity in the 24 hours after the time of forecast."""
     model, origin = forecasts.model_of(city), session.origin()
-    if model is None:
-        missing.offer(
-            "How likely a station exceeds its capacity is read off a forecast. Train a model first.", "train", city
-        )
-        return
     given = bool(np.isfinite(given_capacities(city)).any())
     rules = [rule for rule in loads.CAPACITY_RULES if rule != loads.GIVEN or given]
     told_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")

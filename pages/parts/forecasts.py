@@ -11,7 +11,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import PREFERRED
+from lecdiff_core.names import BASE, PREFERRED
 from pages.parts.cities import Stamp, stamp
 
 SAMPLES = 100
@@ -58,10 +58,10 @@ class Fan:
         return self.table["q95"].to_numpy()
 
 
-def model_of(city: City) -> str | None:
-    """The model that the pages show: LEC-Diff if the city has it, else any it has."""
+def model_of(city: City) -> str:
+    """The model that the pages show: LEC-Diff if the city has it, else any it has, else the shipped base model."""
     models = city.models()
-    return PREFERRED if PREFERRED in models else next(iter(models), None)
+    return PREFERRED if PREFERRED in models else next(iter(models), BASE)
 
 
 def forecaster(city: City, model: str):

@@ -40,8 +40,7 @@ def link(step: str) -> None:
 
 
 def _start_button(told: str, step: str, city: City) -> None:
-    model = forecasts.model_of(city) if step == "surges" else None
-    options = settings.surge_words(model) if model else []
+    options = settings.surge_words(forecasts.model_of(city)) if step == "surges" else []
 
     def clicked() -> None:
         jobs.start(city.path, step, options)

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.terms import IMAGERY_NAME
 from lecdiff_core.errors import UserError
+from lecdiff_core.names import BASE
 from pages.parts import (
     charts,
     cities,
@@ -161,17 +162,13 @@ def forecast(
     """
     model = forecasts.model_of(city)
     fan, trouble = None, ""
-    if model:
-        try:
-            with st.spinner("Forecasting", show_time=False):
-                fan = forecasts.fan(city, model, station_id, origin)
-        except UserError as error:
-            trouble = str(error)
+    try:
+        with st.spinner("Forecasting", show_time=False):
+            fan = forecasts.fan(city, model, station_id, origin)
+    except UserError as error:
+        trouble = str(error)
     figure = charts.fan_chart(city, station_id, origin, fan, capacity)
     st.plotly_chart(figure, key="fan", config=charts.CONFIG, alt=f"Observed and forecast load of station {station_id}")
-    if model is None:
-        missing.offer("This city has no trained model yet. To train one:", "train", city)
-        return None
     if fan is None:
         st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
         return None
@@ -188,6 +185,8 @@ def forecast(
         slot = st.empty()
     for notice in fan.notices:
         st.caption(f":material/info: {formats.literal(notice)}")
+    if model == BASE:
+        missing.offer("This city has no model of its own yet. To train one:", "train", city)
 
     def made_report() -> str:
         kept = forecasts.kept(city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin)

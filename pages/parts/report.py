@@ -50,7 +50,7 @@ def page(
     kept: Kept | None,
 ) -> str:
     """The report as HTML. `facts` and `sentences`: what the panel says; `said`: of the station's surroundings."""
-    model = forecasts.model_of(city) or ""
+    model = forecasts.model_of(city)
     rows = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in facts.items())
     told = "".join(f"<p>{escaped(sentence)}</p>" for sentence in sentences if sentence)
     around = f"<h2>Surroundings</h2><p>{escaped(said)}</p>" if said else ""

@@ -19,7 +19,7 @@ from lecdiff_core.environment.costs import Estimate
 from lecdiff_core.environment.instruction import instruction_names
 from lecdiff_core.environment.terms import CONSENT, IMAGERY_NAME, INSTEAD, STATEMENT
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import OURS, PAPER, PREFERRED, YARDSTICKS, label_of
+from lecdiff_core.names import BASE, OURS, PAPER, PREFERRED, SHIPPED, YARDSTICKS, label_of
 from lecdiff_core.steps import SavedModel
 from pages.parts import cities, jobs, uploads
 from pages.parts.cities import Stamp
@@ -248,7 +248,7 @@ def embed(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: 
 def _catalogue() -> list[str]:
     from lecdiff_core.models.catalogue import MODELS
 
-    return list(MODELS)
+    return [name for name in MODELS if name not in SHIPPED]
 
 
 def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
@@ -283,7 +283,7 @@ def train(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: 
 
 
 def _saved(models: list[SavedModel], step: str) -> str | None:
-    names = [model.name for model in models if model.usable]
+    names = [model.name for model in models if model.usable] or ([BASE] if step == "forecast" else [])
     if not names:
         return None
     index = names.index(PREFERRED) if PREFERRED in names else 0

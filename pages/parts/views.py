@@ -105,9 +105,8 @@ def paint(view: View, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -
 
 
 def outlook_of(city: City, origin: pd.Timestamp) -> outlook.Work:
-    """The forecast of all stations, as far as it is; refused where the city has no model."""
-    model = forecasts.model_of(city)
-    return outlook.look(city, model, origin) if model else outlook.Work(trouble="the city has no trained model yet")
+    """The forecast of all stations, as far as it is."""
+    return outlook.look(city, forecasts.model_of(city), origin)
 
 
 def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
@@ -124,9 +123,8 @@ def trouble(view: View, city: City, origin: pd.Timestamp) -> str:
 def version(view: View, city: City) -> str:
     """Changes whenever what a view shows of a city at a time changes, so that a browser may keep what it has got."""
     depends: tuple = (city.data_hash, city.path, view.key)
-    model = forecasts.model_of(city) if view.is_forecast else None
-    if model:
-        depends += forecasts.version(city, model)
+    if view.is_forecast:
+        depends += forecasts.version(city, forecasts.model_of(city))
     if view is SURGE:
         depends += _surge_stamp(city)
     if view is ERROR:
