@@ -11,26 +11,26 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from forecasting import ROOT, milan
+from scipy.stats import norm
 from torch import Tensor
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.importing import import_city
-from lecdiff_core.city.windows import Batch, Panel, Windows, origins_within
+from lecdiff_core.city.windows import Panel, Windows, origins_within
 from lecdiff_core.demo import generate_town
 from lecdiff_core.diffusion.field import Moments, shares_of
 from lecdiff_core.diffusion.tails import Tails
 from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.base import FILE, FORMAT_VERSION, Base, Network, Numbers, folder, hashed
 from lecdiff_core.models.lecdiff import INTERVALS, TEMPERATURES, LecDiff, LecDiffConfig
-from lecdiff_core.models.protocol import RowNoise
 
 INTERVAL_MINUTES = [5, 10, 15, 20, 30, 60]
 TOWNS = ((120, 101), (60, 102), (200, 103))  # stations, seed
@@ -39,13 +39,12 @@ WINDOWS = 40  # of a city
 RESIDUALS = 20_000  # of a network that tails are fitted to
 
 
-@dataclass
-class Seen:
-    """What a network shows of the untrained frame."""
+class Window(NamedTuple):
+    """What came in the untrained frame (1, N, H), with the spread of each residual and the cells of the stations."""
 
     residuals: Tensor
     weights: Tensor
-    cities: list[tuple[LecDiff, list[Batch]]]
+    cells: Tensor | None
 
 
 def towns(place: Path, data: Path) -> list[City]:  # noqa: ARG001 (all networks are made alike)
@@ -88,8 +87,8 @@ NETWORKS: dict[str, tuple[Callable[[Path, Path], list[City]], str, str]] = {
 
 
 @torch.no_grad()
-def look(city: City) -> tuple[LecDiff, list[Batch]]:
-    """An untrained model for a city, and windows of all its past."""
+def windows_of(city: City) -> list[Window]:
+    """Windows of all the past of a city."""
     panel = replace(Panel.of(city), environment=None)
     model = LecDiff(LecDiffConfig(panel.steps_per_day)).eval()
     graph = distance_graph(panel.positions)
@@ -98,33 +97,14 @@ def look(city: City) -> tuple[LecDiff, list[Batch]]:
     quarters = 4 * (panel.steps / panel.steps_per_day - 2) / WINDOWS
     every = max(1, int(quarters) // 2 * 2 + 1) * panel.steps_per_day // 4
     origins = origins_within(range(panel.steps_per_day, panel.steps), model.horizon, every)
-    return model, list(windows.batches(origins, 1))
+    return [Window(*model.residuals(batch), batch.cells) for batch in windows.batches(origins, 1)]
 
 
 @torch.no_grad()
-def seen_of(cities: list[City]) -> Seen:
-    """What the cities of one network show."""
-    looks = [look(city) for city in cities]
-    parts = [model.residuals(batch) for model, batches in looks for batch in batches]
-    residuals, weights = (torch.cat([part[index].flatten() for part in parts]) for index in (0, 1))
-    known = residuals.isfinite()
-    return Seen(*_some(residuals[known], weights[known]), looks)
-
-
-def _some(residuals: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """A fixed number of residuals, drawn by weight, each then counting alike."""
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.multinomial(weights.double()[: 2**24], RESIDUALS, replacement=True, generator=generator)
-    return residuals[drawn], torch.ones(RESIDUALS)
-
-
-@torch.no_grad()
-def numbers_of(networks: list[Seen]) -> Numbers:
+def numbers_of(networks: list[list[Window]]) -> Numbers:
     """The numbers of some networks."""
     tails = Tails()
-    tails.fit(
-        torch.cat([network.residuals for network in networks]), torch.cat([network.weights for network in networks])
-    )
+    tails.fit(*(torch.cat(parts) for parts in zip(*map(some_residuals, networks), strict=True)))
     shares = shares_of([moments_of(network, tails) for network in networks])
     assert shares is not None
     numbers = Numbers(tails=tails.shape.tolist(), shares=shares.round(6).tolist(), temperature=1.0)
@@ -132,40 +112,37 @@ def numbers_of(networks: list[Seen]) -> Numbers:
     return numbers.model_copy(update={"temperature": TEMPERATURES[int(misses.argmin())]})
 
 
-def moments_of(network: Seen, tails: Tails) -> Moments:
-    """How residuals of a network hang together; its cities have one interval."""
-    model, _ = network.cities[0]
-    moments = Moments(model.horizon, 24 / model.horizon)
-    for model, batches in network.cities:
-        for batch in batches:
-            moments.add(tails.to_normal(model.residuals(batch)[0]), batch.cells)
+def some_residuals(network: list[Window]) -> tuple[Tensor, Tensor]:
+    """As many residuals of every network, drawn by the traffic they stand for, and weights, all alike."""
+    residuals, weights = (torch.cat([window[part].flatten() for window in network]) for part in (0, 1))
+    known = residuals.isfinite().nonzero()[:, 0]
+    weighed = (weights[known].double() / weights[known].double().sum()).numpy()
+    drawn = np.random.default_rng(0).choice(known.numpy(), RESIDUALS, p=weighed)
+    return residuals[drawn], torch.ones(RESIDUALS)
+
+
+def moments_of(network: list[Window], tails: Tails) -> Moments:
+    """How residuals of a network, whose cities have one interval, hang together."""
+    steps = network[0].residuals.shape[2]
+    moments = Moments(steps, 24 / steps)
+    for window in network:
+        moments.add(tails.to_normal(window.residuals), window.cells)
     return moments
 
 
-def misses_of(network: Seen, numbers: Numbers) -> np.ndarray:
+def misses_of(network: list[Window], numbers: Numbers) -> np.ndarray:
     """By how much the 50 % and the 90 % interval miss what they say, added, at each temperature."""
-    inside, count = np.zeros((len(TEMPERATURES), len(INTERVALS))), 0
-    for model, batches in network.cities:
-        model.tails.shape.copy_(torch.tensor(numbers.tails))
-        model.field.set_shares(np.array(numbers.shares))
-        for batch in batches[::2]:
-            error, residual = sampled(model, batch)
-            known = error.isfinite().numpy()
-            count += known.sum()
-            for column, width in enumerate(INTERVALS):
-                low, high = sample_quantiles(residual, [0.5 - width / 2, 0.5 + width / 2])
-                for row, temperature in enumerate(TEMPERATURES):
-                    held = (temperature * low <= error.numpy()) & (error.numpy() <= temperature * high)
-                    inside[row, column] += held[known].sum()
-    return np.abs(inside / count - np.array(INTERVALS)).sum(1)
-
-
-def sampled(model: LecDiff, batch: Batch) -> tuple[Tensor, np.ndarray]:
-    """What came in the frame (N, H), and 100 samples of it (S, N, H)."""
-    error = model.residuals(batch)[0][0]
-    rows = RowNoise(range(len(error)))
-    drawn = model.field.colour(model.field.draw(rows, 100)(slice(None)))
-    return error, model.tails.from_normal(drawn).numpy()
+    residuals = torch.cat([window.residuals.flatten() for window in network])
+    residuals = residuals[residuals.isfinite()].numpy()
+    tails = Tails()
+    tails.shape.copy_(torch.tensor(numbers.tails))
+    temperatures = np.array(TEMPERATURES)[:, None]
+    misses = np.zeros(len(TEMPERATURES))
+    for width in INTERVALS:
+        low, high = tails.from_normal(torch.tensor(norm.interval(width), dtype=torch.float32)).tolist()
+        inside = (temperatures * low <= residuals) & (residuals <= temperatures * high)
+        misses += np.abs(inside.mean(1) - width)
+    return misses
 
 
 def main() -> None:
@@ -175,12 +152,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for name, (make, source, licence) in NETWORKS.items():
             cities = make(Path(place) / name, data)
-            seen[name] = seen_of(cities)
+            seen[name] = [window for city in cities for window in windows_of(city)]
             ids = {station for city in cities for station in city.station_ids}
             ids |= set(grid_ids(data)) if name == "milan" else set()
             ids |= {f"BS-{number:03}" for number in range(1, TOWN_NAMES + 1)} if name == "towns" else set()
             networks[name] = Network(source=source, licence=licence, stations=sorted(map(hashed, ids)))
-            print(f"{name}: {len(seen[name].residuals):,} residuals", flush=True)
+            print(f"{name}: {len(seen[name])} windows", flush=True)
     base = Base(
         format_version=FORMAT_VERSION,
         recipe=LecDiff.recipe,
