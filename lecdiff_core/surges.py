@@ -5,6 +5,7 @@ The way of the data:
     a forecast every 3 hours after what the model was fitted on ─ each observation against those of 1 to 12 h before: `Evidence`
     deviations ─ set against what the neighbourhood does and what is normal for the station: scores, standard normal in quiet times
     scores beyond ±1.645 in a row ─ a station's runs ─ runs of neighbours that overlap in time: events
+    the same for areas, by how unlikely it is that these stations together come so far out (lecdiff_core/districts.py)
     events of the part that calibrated the model ─ how many as strong normal traffic gives in a day: what an event's strength means
 
 A single value of a single forecast says little: 100 samples resolve no probability below 1 %, and traffic is correlated in time and
@@ -19,7 +20,8 @@ Letters: N stations, T steps looked at, S samples, H horizon steps.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ from lecdiff_core.city.locks import working
 from lecdiff_core.city.storage import changing, read_whole, replacing
 from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import Panel, steps_apart
+from lecdiff_core.districts import District, areas_of, districts, together
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph
@@ -50,7 +53,7 @@ from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source, is_current, source_of, stamped
 from lecdiff_core.training import Parts, parts_of
 
-METHOD = 1  # raised when the same city and model can give other surges
+METHOD = 2  # raised when the same city and model can give other surges
 KEPT_EVERY = 16  # origins between two states that a stopped search can go on from
 ORIGINS_A_DAY = 8
 LEADS = (1, 12)  # hours: the forecasts that an observation is held against
@@ -80,6 +83,7 @@ class Evidence:
     probability: that traffic would come at least so far out on that side, under these forecasts with equal weights.
     day_ahead: the same under the forecasts made 18 to 24 h before.
     low, middle, high: 5 %, 50 % and 95 % quantile, mean over the forecasts made 1 to 12 h before.
+    areas: by the number of stations in an area, the deviation of the area around each station, as `deviation`.
     """
 
     first: int
@@ -89,6 +93,7 @@ class Evidence:
     low: np.ndarray
     middle: np.ndarray
     high: np.ndarray
+    areas: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,7 @@ class Found:
     """What a search gives: runs, the event (0, 1, …) of each, and of each event strength and false alarms a day.
 
     tying: the strength from which on a run tells when its event begins and ends.
+    area: of each event, how many stations were judged together; 1 = each by itself.
     """
 
     scores: np.ndarray  # (N, T), as `deviation`
@@ -158,6 +164,7 @@ class Found:
     event: np.ndarray
     strength: np.ndarray
     a_day: np.ndarray
+    area: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,10 @@ def _search(city: City, model: str, parts: Parts, first: int, device: str, repor
     begin = parts.calibration.start
     evidence = gather(forecaster, begin, source, report)
     quiet = slice(0, len(parts.calibration))
-    found = find(evidence.deviation, quiet, slice(first - begin, None), forecaster.graph, panel.steps_per_day)
+    searched = slice(first - begin, None)
+    found = find(
+        evidence.deviation, quiet, searched, forecaster.graph, panel.steps_per_day, evidence.areas, panel.positions
+    )
     events = _frame(_arrow(event_table(found, evidence, panel), panel.timezone))
     surges = Surges(events, _score_table(found.scores, first - begin, evidence, panel), source)
     write_surges(city, surges)
@@ -266,7 +276,8 @@ def gather(forecaster: Forecaster, begin: int, source: Source | None = None, rep
     sums, done = _kept_sums(forecaster.city, source)
     if sums is None:
         shape = (len(panel.station_ids), panel.steps - begin)
-        names = ("deviation", "probability", "low", "middle", "high", "forecasts", "day_ahead", "days_ahead")
+        names = ["deviation", "probability", "low", "middle", "high", "forecasts", "day_ahead", "days_ahead"]
+        names += [name for size in areas_of(panel.positions) for name in (f"area_{size}", f"areas_{size}")]
         sums = {name: np.zeros(shape, np.float32) for name in names}
     for number, origin in enumerate(origins.tolist()):
         if number < done:
@@ -277,7 +288,8 @@ def gather(forecaster: Forecaster, begin: int, source: Source | None = None, rep
         report(number + 1, len(origins), "comparing forecasts with what came")
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = {name: sums[name] / sums["forecasts"] for name in ("deviation", "probability", "low", "middle", "high")}
-        return Evidence(begin, day_ahead=sums["day_ahead"] / sums["days_ahead"], **mean)
+        areas = {size: sums[f"area_{size}"] / sums[f"areas_{size}"] for size in areas_of(panel.positions)}
+        return Evidence(begin, day_ahead=sums["day_ahead"] / sums["days_ahead"], **mean, areas=areas)
 
 
 def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str, np.ndarray]) -> None:
@@ -294,7 +306,8 @@ def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str,
     if not len(ahead):
         return
     observed = panel.values[np.ix_(rows, steps[ahead])]
-    compared = compare(observed, forecast.samples[:, :, ahead] / timeline.shares(forecast.timestamps)[ahead])
+    samples = forecast.samples[:, :, ahead] / timeline.shares(forecast.timestamps)[ahead]
+    compared = compare(observed, samples)
     known = np.isfinite(observed)
     for (first, last), count, names in (
         (LEADS, "forecasts", ("deviation", "probability", "low", "middle", "high")),
@@ -306,6 +319,14 @@ def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str,
             target = "day_ahead" if count == "days_ahead" else name
             sums[target][place] += np.where(known, compared[name], 0.0)[:, within]
         sums[count][place] += known[:, within]
+    soon = np.flatnonzero((hours[ahead] >= LEADS[0]) & (hours[ahead] < LEADS[1]))
+    columns = steps[ahead][soon] - begin
+    areas = together(areas_of(panel.positions), rows, observed[:, soon], samples[:, :, soon])
+    for size, observed_together, sampled_together in areas:
+        deviation = compare(observed_together, sampled_together)["deviation"]
+        known = np.isfinite(deviation)
+        sums[f"area_{size}"][:, columns] += np.where(known, deviation, 0.0)
+        sums[f"areas_{size}"][:, columns] += known
 
 
 def compare(observed: np.ndarray, samples: np.ndarray) -> dict[str, np.ndarray]:
@@ -371,10 +392,13 @@ def find(
     searched: slice,
     graph: Graph,
     steps_per_day: int,
+    areas: Mapping[int, np.ndarray] | None = None,
+    positions: np.ndarray | None = None,
     beside_neighbours: bool = True,
 ) -> Found:
     """Search deviations (N, T), from whatever forecast; `quiet` (columns) says what is normal, `searched` is looked through.
 
+    areas: deviations (N, T) of the areas around stations at these positions (N, 2), by their size.
     beside_neighbours: set each deviation against those of the neighbourhood first.
     """
     scores = surge_scores(deviation, quiet, graph, beside_neighbours)
@@ -385,11 +409,103 @@ def find(
     strongest = np.sort(calm.strength)[::-1]
     tying = float(strongest[min(expected, len(strongest) - 1)]) if len(strongest) else np.inf
     alarms = FalseAlarms.of(_strengths(calm, tie(calm, graph, tying)), days)
-    event = tie(shown, graph, tying)
-    kept = event >= 0
-    shown, event = shown.take(kept), event[kept]
-    strength = _strengths(shown, event)
-    return Found(scores, tying, shown, event, strength, alarms.a_day(strength))
+    calm_event, event = tie(calm, graph, tying), tie(shown, graph, tying)
+    alone = Found(scores, tying, *_of_events(shown, event, alarms))
+    if not areas or positions is None:
+        return alone
+    ordinary = Found(scores, tying, *_of_events(calm, calm_event, alarms))
+    return _with_districts(alone, ordinary, quiet, searched, pause, areas, positions, days)
+
+
+def _of_events(
+    runs: Runs, event: np.ndarray, alarms: FalseAlarms
+) -> tuple[Runs, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The runs that belong to events, and what `Found` says of these."""
+    runs, event = runs.take(event >= 0), event[event >= 0]
+    strength = _strengths(runs, event)
+    return runs, event, strength, alarms.a_day(strength), np.ones(len(strength), int)
+
+
+def _with_districts(
+    alone: Found,
+    ordinary: Found,
+    quiet: slice,
+    searched: slice,
+    pause: int,
+    areas: Mapping[int, np.ndarray],
+    positions: np.ndarray,
+    days: float,
+) -> Found:
+    """Events of stations by themselves, and of districts beside them; `ordinary`: those of quiet days.
+
+    An event that is told by both counts by the rarer of the two. What is reported more, as two things are looked at, is counted on
+    quiet days once more.
+    """
+    members = areas_of(positions)
+    scores = {size: _matched(_beside_network(_matched(areas[size], quiet), quiet), quiet) for size in members}
+    runs = {size: (runs_of(score, quiet, pause), runs_of(score, searched, pause)) for size, score in scores.items()}
+    calm, shown = ({size: pair[part] for size, pair in runs.items()} for part in (0, 1))
+    least = int(len(positions) * days / ONCE_DAYS)
+    calm_found = districts(calm, members, least)
+    alarms = FalseAlarms.of(np.array([district.strength for district in calm_found]), days)
+    before = _joined(ordinary, calm_found, alarms)
+    joined = _joined(alone, districts(shown, members, least, calm), alarms)
+    both = FalseAlarms.of(-np.log(before.a_day), days)
+    return replace(joined, a_day=both.a_day(-np.log(joined.a_day)))
+
+
+def _beside_network(scores: np.ndarray, quiet: slice) -> np.ndarray:
+    """Scores (N, T) less what the whole network shares, times one number fitted on quiet times."""
+    known = np.isfinite(scores)
+    mean = np.where(known, scores, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    here = np.where(known, mean, 0.0)[:, quiet]
+    share = float((np.nan_to_num(scores[:, quiet]) * here).sum() / max(float((here**2).sum()), 1e-9))
+    return scores - share * mean
+
+
+def _joined(alone: Found, found: list[District], alarms: FalseAlarms) -> Found:
+    """Events of stations and of districts as one list; `a_day` is then the smaller of what each alone would say."""
+    runs, event = alone.runs, alone.event
+    strength, a_day, area = list(alone.strength), list(alone.a_day), list(alone.area)
+    more = []
+    for district, rate in zip(found, alarms.a_day(np.array([district.strength for district in found])), strict=True):
+        same = np.isin(runs.station, district.stations)
+        same &= (runs.start < district.stop) & (runs.stop > district.start) & (runs.direction == district.direction)
+        touched = np.unique(event[same])
+        if len(touched):
+            strongest = min(touched, key=lambda number: a_day[number])
+            a_day[strongest] = min(a_day[strongest], float(rate))
+            continue
+        more.append(_runs_of_district(district, alone.scores))
+        strength.append(district.strength)
+        a_day.append(float(rate))
+        area.append(len(district.stations))
+    numbers = [np.full(len(part), len(alone.strength) + index) for index, part in enumerate(more)]
+    every = [runs, *more]
+    return replace(
+        alone,
+        runs=Runs(*(np.concatenate([getattr(part, name) for part in every]) for name in vars(runs))),
+        event=np.concatenate([event, *numbers]),
+        strength=np.array(strength),
+        a_day=np.array(a_day),
+        area=np.array(area, int),
+    )
+
+
+def _runs_of_district(district: District, scores: np.ndarray) -> Runs:
+    """A run of each station of a district over its time; the station that is farthest out first in strength."""
+    part = np.nan_to_num(scores[district.stations, district.start : district.stop]) * district.direction
+    mean = part.mean(1)
+    shares = np.clip((mean - mean.min()) / max(float(np.ptp(mean)), 1e-9), 0.5, 1.0)
+    count = len(district.stations)
+    return Runs(
+        station=district.stations,
+        start=np.full(count, district.start),
+        stop=np.full(count, district.stop),
+        direction=np.full(count, district.direction),
+        strength=district.strength * shares,
+        peak=district.start + part.argmax(1),
+    )
 
 
 def surge_scores(deviation: np.ndarray, quiet: slice, graph: Graph, beside_neighbours: bool = True) -> np.ndarray:
@@ -533,6 +649,7 @@ def event_table(found: Found, evidence: Evidence, panel: Panel) -> pd.DataFrame:
     """One row an event, in order of time; the columns are those of `surges.parquet` (docs/surges.md)."""
     rows = [
         _event_row(found.runs.take(np.flatnonzero(found.event == number)), found.tying, a_day, evidence, panel)
+        | {"area": int(found.area[number])}
         for number, a_day in enumerate(found.a_day)
         if a_day <= FILED
     ]
@@ -543,9 +660,10 @@ def event_table(found: Found, evidence: Evidence, panel: Panel) -> pd.DataFrame:
 COLUMNS = (
     "event_id", "direction", "start", "end", "station_id", "peak_time", "observed", "expected", "low", "high", "excess", "widths",
     "probability", "probability_day_ahead", "strength", "false_alarms_per_day", "above", "below",
-    "stations", "directions", "starts", "ends", "excesses",
+    "area", "stations", "directions", "starts", "ends", "excesses",
 )  # fmt: skip
 LISTS = COLUMNS[-5:]
+LATER = {"area": 1}  # columns that came with a later method, and what they say of an older one's events
 
 
 def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel: Panel) -> dict[str, Any]:
@@ -556,7 +674,7 @@ def _event_row(runs: Runs, tying: float, a_day: float, evidence: Evidence, panel
     ]
     lead, at, direction = int(runs.station[0]), int(runs.peak[0]), int(runs.direction[0])
     low, high = float(evidence.low[lead, at]), float(evidence.high[lead, at])
-    strong = runs.strength >= tying
+    strong = runs.strength >= min(tying, runs.strength[0])
     start, stop = int(runs.start[strong].min()), int(runs.stop[strong].max())
     names = [panel.station_ids[station] for station in runs.station]
     sides = np.where(runs.direction > 0, "above", "below")
@@ -620,7 +738,7 @@ def _arrow(events: pd.DataFrame, timezone: str) -> pa.Table:
     types = dict.fromkeys(COLUMNS, pa.float64()) | {
         **dict.fromkeys(("event_id", "direction", "station_id"), text),
         **dict.fromkeys(("start", "end", "peak_time"), time),
-        **dict.fromkeys(("above", "below"), pa.int64()),
+        **dict.fromkeys(("above", "below", "area"), pa.int64()),
         **dict.fromkeys(("stations", "directions"), pa.list_(text)),
         **dict.fromkeys(("starts", "ends"), pa.list_(time)),
         "excesses": pa.list_(pa.float64()),
@@ -651,9 +769,10 @@ def _read(folder: Path) -> Surges | None:
             check_table(pq.read_metadata(file))
         events, scores = (pq.read_table(file) for file in files)
         sources = [source_of(table.schema.metadata) for table in (events, scores)]
-        if not sources[0] or sources[0] != sources[1] or not set(COLUMNS) <= set(events.column_names):
+        if not sources[0] or sources[0] != sources[1] or not set(COLUMNS) - set(LATER) <= set(events.column_names):
             raise KeyError("events and scores do not belong together")
         frame = _frame(events)
+        frame = frame.assign(**{name: value for name, value in LATER.items() if name not in frame})[list(COLUMNS)]
         told = {name for names in frame["stations"] for name in names} | set(frame["station_id"])
         if not told <= set(scores.column_names):
             raise KeyError("events are of stations without scores")

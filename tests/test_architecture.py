@@ -16,7 +16,7 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "metrics", "aggregates", "conformal", "results", "tables"),
+    ("forecast", "metrics", "aggregates", "districts", "conformal", "results", "tables"),
     ("devices", "assets", "processes", "provenance", "names", "addresses"),
     ("bounded", "errors", "progress"),
 )
