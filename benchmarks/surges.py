@@ -5,18 +5,22 @@
 Detectors, all through the same search (`lecdiff_core.surges.find`: runs, events of neighbours, false alarms counted on the
 validation part) and told apart by the deviations they search:
 
-    lec-diff            observation against LEC-Diff's distribution, forecasts made 1 to 12 h before
+    lec-diff            observation against LEC-Diff's distribution, forecasts made 1 to 12 h before; areas by joint samples, too
+    lec-diff-stations   the same, each station by itself
     seasonal-residual   the same against the adaptive climatology, its residuals scaled by the root of the forecast
     z-score             against mean and standard deviation of the same slot of day over training
 
 each with and without the comparison with the neighbourhood. The truth is read here and nowhere else. An event is found if a
 reported one shares a station and a step with it, matched one to one; a reported event that touches no planted one is a false alarm.
+
+`districts`: ten more events are planted here, of five neighbouring stations for six hours, in each of which every reading lies
+inside its station's own 90 % interval; how many are found with and without reading areas.
 """
 
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +35,22 @@ from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import TRUE_EVENTS_FILE
 from lecdiff_core.city.windows import Panel, Split, origins_within, protocol_split, steps_apart
+from lecdiff_core.districts import areas_of
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import CheckpointConfig, read_metrics
 from lecdiff_core.names import OURS
-from lecdiff_core.surges import LEADS, Found, find, gather
+from lecdiff_core.surges import LEADS, Evidence, Found, find, gather
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, Parts, parts_of, train
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # false alarms a day asked for
+STATIONS = "lec-diff-stations"
 PLAIN, BESIDE = "alone", "beside neighbours"
 SAMPLES = 100
+DISTRICTS, DISTRICT_HOURS = 10, 6  # planted here
+INSIDE = 0.9  # of the way from the median to the bound of a station's own 90 % interval: where they lie
 TOP_SHARE = 0.01  # of each station's observations: what the paper marks as fluctuations
 
 
@@ -65,13 +73,15 @@ def main(folder: Path) -> None:
     planted = [event for event in planted_events(city, panel) if event.stop > split.test.start]
     yardstick = adaptive_climatology(city, panel, split)
     begin = split.validation.start
+    evidence = gather(lec_diff, begin, report=told)
     deviations = {
-        OURS: gather(lec_diff, begin, report=told).deviation,
+        OURS: evidence.deviation,
+        STATIONS: evidence.deviation,
         "seasonal-residual": gather(yardstick, begin, report=told).deviation,
         "z-score": z_scores(panel, split),
     }
     results = [
-        measure(name, deviation, beside, panel, split, planted)
+        measure(name, deviation, beside, panel, split, planted, evidence.areas if name == OURS else None)
         for name, deviation in deviations.items()
         for beside in (True, False)
     ]
@@ -87,6 +97,7 @@ def main(folder: Path) -> None:
         "planted": {kind: sum(event.kind == kind for event in planted) for kind in sorted({e.kind for e in planted})},
         "hours_ahead": list(LEADS),
         "results": [row for rows in results for row in rows],
+        "districts": found_districts(lec_diff, evidence, split, planted),
         "inside_intervals": inside,
     }
     record("surges", document)
@@ -138,18 +149,97 @@ def z_scores(panel: Panel, split: Split) -> np.ndarray:
 
 
 def measure(
-    name: str, deviation: np.ndarray, beside: bool, panel: Panel, split: Split, planted: list[Planted]
+    name: str,
+    deviation: np.ndarray,
+    beside: bool,
+    panel: Panel,
+    split: Split,
+    planted: list[Planted],
+    areas: Mapping[int, np.ndarray] | None,
 ) -> list[dict[str, Any]]:
     """Precision and recall of one detector at each rate of false alarms."""
-    begin = split.validation.start
-    quiet, searched = slice(0, split.test.start - begin), slice(split.test.start - begin, None)
-    found = find(deviation, quiet, searched, distance_graph(panel.positions), panel.steps_per_day, beside)
+    begin, found = split.validation.start, searched(deviation, panel, split, areas, beside)
     days = len(split.test) / panel.steps_per_day
     return [
         {"detector": name, "compared": BESIDE if beside else PLAIN, "false_alarms_asked": rate}
         | score(found, np.flatnonzero(found.a_day <= rate), begin, planted, days)
         for rate in RATES
     ]
+
+
+def searched(
+    deviation: np.ndarray, panel: Panel, split: Split, areas: Mapping[int, np.ndarray] | None, beside: bool = True
+) -> Found:
+    """Search the test part; the validation part is quiet."""
+    quiet = len(split.validation)
+    graph, parts = distance_graph(panel.positions), (slice(0, quiet), slice(quiet, None))
+    return find(deviation, *parts, graph, panel.steps_per_day, areas, panel.positions, beside_neighbours=beside)
+
+
+def found_districts(forecaster: Forecaster, evidence: Evidence, split: Split, planted: list[Planted]) -> dict[str, Any]:
+    """How many of some more planted events, in which each station stays inside its own interval, are found."""
+    changed, more = with_districts(forecaster.panel, evidence, split, planted)
+    again = Forecaster(forecaster.city, changed, forecaster.model, forecaster.config, forecaster.device)
+    begin = split.validation.start
+    seen = gather(again, begin, report=told)
+    found = {
+        name: searched(seen.deviation, changed, split, areas)
+        for name, areas in (("together", seen.areas), ("by themselves", None))
+    }
+    inside = [
+        (seen.low[place] <= observed) & (observed <= seen.high[place])
+        for place, observed in (_place(event, begin, changed) for event in more)
+    ]
+    told_of = {
+        name: {
+            str(rate): sum(
+                any(touches(search, event, begin, one) for event in np.flatnonzero(search.a_day <= rate))
+                for one in more
+            )
+            for rate in RATES
+        }
+        for name, search in found.items()
+    }
+    return {
+        "planted": len(more),
+        "stations": 5,
+        "hours": DISTRICT_HOURS,
+        "inside_own_90": float(np.mean([part.mean() for part in inside])),
+        "found_at_false_alarms_asked": told_of,
+    }
+
+
+def with_districts(
+    panel: Panel, evidence: Evidence, split: Split, planted: list[Planted]
+) -> tuple[Panel, list[Planted]]:
+    """The panel with events of five neighbours, above and below in turn, away from what is planted already."""
+    rng, members = np.random.default_rng(0), areas_of(panel.positions)[5]
+    length, values = DISTRICT_HOURS * panel.steps_per_day // 24, panel.values.copy()
+    more: list[Planted] = []
+    while len(more) < DISTRICTS:
+        start = int(rng.integers(split.test.start + panel.steps_per_day, panel.steps - length))
+        one = Planted("district", frozenset(members[rng.integers(len(members))].tolist()), start, start + length)
+        if panel.clock[start].hour < 7 or any(_close(one, other, panel) for other in [*planted, *more]):
+            continue
+        place, _ = _place(one, split.validation.start, panel)
+        bound = evidence.high if len(more) % 2 == 0 else evidence.low
+        values[np.ix_(sorted(one.stations), range(one.start, one.stop))] = evidence.middle[place] + INSIDE * (
+            bound[place] - evidence.middle[place]
+        )
+        more.append(one)
+    return replace(panel, values=values), more
+
+
+def _place(event: Planted, begin: int, panel: Panel) -> tuple[Any, np.ndarray]:
+    """Where an event lies in arrays that begin at step `begin`, and what was observed there."""
+    stations, steps = sorted(event.stations), np.arange(event.start, event.stop)
+    return np.ix_(stations, steps - begin), panel.values[np.ix_(stations, steps)]
+
+
+def _close(one: Planted, other: Planted, panel: Panel) -> bool:
+    """Within half a day of each other."""
+    half = panel.steps_per_day // 2
+    return one.start - half < other.stop and other.start - half < one.stop and bool(one.stations & other.stations)
 
 
 def score(found: Found, reported: np.ndarray, begin: int, planted: list[Planted], days: float) -> dict[str, Any]:
