@@ -22,9 +22,9 @@ from record import record
 from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES
 from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, validation_folds
 from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.metrics import Scores
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 from lecdiff_core.models.protocol import RowNoise
+from lecdiff_core.scores import Scores
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -89,7 +89,7 @@ def demo() -> tuple[City, Panel, str | None]:
 def keys(run: Run) -> list[str]:
     """Keys of a training's results, one a history."""
     city, panel, encoder = demo()
-    return [result_key(replace(run, history_hours=hours), panel, city, encoder) for hours in HISTORIES]
+    return [result_key(replace(run, history_hours=hours), panel, encoder, city) for hours in HISTORIES]
 
 
 def measured(run: Run) -> list[Result]:
@@ -100,7 +100,7 @@ def measured(run: Run) -> list[Result]:
     trained = fitted(run, panel, protocol_split(panel.steps), device)
     rows = []
     for hours, key in zip(HISTORIES, keys(run), strict=True):
-        scores = measure(replace(run, history_hours=hours), panel, device, fit=lambda *_: trained)
+        scores = measure(replace(run, history_hours=hours), panel, device, fit=lambda *_: trained)["own"]
         name = {"model": run.model, "seed": run.seed, "hold_out_stations": run.hold_out, "history_hours": hours}
         scores["train_seconds"] = round(trained.seconds, 1)
         rows.append(

@@ -3,7 +3,8 @@
     python benchmarks/peer_scores.py [milan nanjing demo] [--of FOLDER] [--to FOLDER] [--processes 1]
 
 Reads what benchmarks/peer_windows.py and benchmarks/peers/forecast.py wrote. Every run is scored whole and, the first seed, on the
-subset that the slow models are measured on. Results whose samples lie here no more are kept as they are.
+subset that the slow models are measured on; as it was drawn, and under the dependences that are lent to it. Results whose samples
+lie here no more are kept as they are.
 """
 
 import argparse
@@ -11,43 +12,75 @@ import hashlib
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from peers.exchange import Known, read_city, read_samples
 
+from lecdiff_core.aggregates import Asked
+from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES, lenders, threshold_of
 from lecdiff_core.city.storage import replacing
+from lecdiff_core.city.windows import Panel
 from lecdiff_core.conformal import ConformalScores
-from lecdiff_core.metrics import Scores
+from lecdiff_core.dependence import Lender
+from lecdiff_core.metrics import OrderedSamples, samples_last
+from lecdiff_core.scores import Scores, ValueScores
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FOLDER = RESULTS / "partial" / "peers"
-SLOW_SAMPLES, SLOW_ORIGINS = 20, 4  # as in lecdiff_core.backtest, which takes long to import
 COSTS = ("parameters", "train_seconds", "sample_seconds", "peak_mb")
 NOTES = ("device", "settings", "trials", "budget_seconds", "libraries")
 
 
 def score(
-    city: Known, about: dict[str, Any], samples: dict[str, np.ndarray], seed: int, subset: bool
-) -> dict[str, Any]:
-    """Scores of samples (O, S, N, H) at the origins of the validation and the test part, plain and widened."""
+    city: Known, about: dict[str, Any], samples: dict[str, np.ndarray], seed: int, subset: bool, lender: Lender
+) -> list[dict[str, Any]]:
+    """Scores of samples (O, S, N, H) at the origins of the validation and the test part, a row a dependence, plain and widened."""
     origins, count = (SLOW_ORIGINS, SLOW_SAMPLES) if subset else (None, None)
     calibration = ConformalScores.empty()
     for origin, drawn in zip(about["origins"]["validation"][:origins], samples["validation"], strict=False):
-        calibration.add(city.values[:, origin : origin + city.horizon], drawn[:count])
+        ordered = OrderedSamples.of(samples_last(drawn[:count]))
+        calibration.add(city.values[:, origin : origin + city.horizon], ordered)
     widening = calibration.widening()
-    scores = Scores(stations=() if seed else tuple(about["stations"]))
-    widened = Scores()
+    panel = panel_of(city, about)
+    places = None if about["positions"] is None else panel.positions
+    scores = Scores(Asked.of(places), () if seed else tuple(about["stations"]))
+    threshold = threshold_of(panel, np.arange(len(panel.station_ids)), about["test"][0])
+    widened = ValueScores()
     for origin, drawn in zip(about["origins"]["test"][:origins], samples["test"], strict=False):
         observed = city.values[:, origin : origin + city.horizon]
         hours = city.slot[origin : origin + city.horizon] * 24 // city.steps_per_day
         day = (datetime.fromisoformat(city.start) + timedelta(days=1) * origin // city.steps_per_day).date().isoformat()
-        scores.add(observed, drawn[:count], hours, day)
-        widened.add(observed, widening.apply(drawn[:count]), hours, day)
+        lent = lender.ranks(origin, len(drawn[:count]), seed)
+        ordered = scores.add(observed, drawn[:count], hours, day, threshold, lent)
+        widened.add(observed, widening.apply(ordered), day)
     conformal = widened.summary()
-    return scores.summary() | {"conformal": {name: conformal[name] for name in ("coverage_50", "coverage_90", "ncrps")}}
+    about_all = {"conformal": {name: conformal[name] for name in ("coverage_50", "coverage_90", "ncrps")}}
+    return [row | about_all for row in scores.rows().values()]
+
+
+def panel_of(city: Known, about: dict[str, Any]) -> Panel:
+    """The panel that a city was written from, but for its cells and embeddings."""
+    stations = tuple(about["stations"])
+    return Panel(
+        values=city.values,
+        clock=pd.date_range(city.start, periods=city.steps, freq=pd.Timedelta(days=1) / city.steps_per_day),
+        timezone="UTC",
+        steps_per_day=city.steps_per_day,
+        station_ids=stations,
+        positions=np.array(about["positions"] or np.full((len(stations), 2), np.nan)),
+        holidays=tuple(date.fromisoformat(day) for day in about["holidays"]),
+    )
+
+
+@cache
+def lender_of(folder: Path) -> Lender:
+    """What lends dependence to the forecasts of a city's test part."""
+    return lenders(panel_of(*read_city(folder)), "test")[0]
 
 
 def results_of(file: Path) -> list[dict[str, Any]]:
@@ -62,7 +95,8 @@ def results_of(file: Path) -> list[dict[str, Any]]:
         parts = [run, log["recipe"], log["settings"], about["protocol"], about["data_hash"]]
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
         costs = {name: log[name] for name in (*COSTS, *NOTES) if name in log}
-        results.append(run | score(city, about, samples, log["seed"], subset) | costs | {"key": key})
+        rows = score(city, about, samples, log["seed"], subset, lender_of(file.parent))
+        results += [run | row | costs | {"key": key} for row in rows]
     return results
 
 
@@ -72,7 +106,7 @@ def keep(out: Path, about: dict[str, Any], results: list[dict[str, Any]]) -> Non
     new = {tuple(result[part] for part in name) for result in results}
     old = json.loads(out.read_text("utf-8"))["results"] if out.is_file() else []
     results = [result for result in old if tuple(result[part] for part in name) not in new] + results
-    results.sort(key=lambda result: (result["subset"], result["model"], result["seed"]))
+    results.sort(key=lambda result: (result["subset"], result["model"], result["seed"], result.get("dependence", "")))
     document = {"city": about["city"], "protocol": about["protocol"], "part": "test", "device": "CPU, 1 thread"}
     with replacing(out) as unfinished:
         unfinished.write_text(json.dumps(document | {"results": results}, indent=1, ensure_ascii=False) + "\n", "utf-8")

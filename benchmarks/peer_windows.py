@@ -36,6 +36,8 @@ def export(city: City, folder: Path) -> None:
             "samples": SAMPLES,
             "data_hash": city.data_hash,
             "stations": panel.station_ids,
+            "positions": None if panel.cells is None else panel.positions.tolist(),
+            "holidays": [day.isoformat() for day in panel.holidays],
             "origins": {
                 name: origins_within(part, day, day // ORIGINS_A_DAY).tolist() for name, part in measured.items()
             },

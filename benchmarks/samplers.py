@@ -26,11 +26,11 @@ from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.diffusion.samplers import SAMPLERS
 from lecdiff_core.environment.table import read_panel
 from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.metrics import Scores
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import load_model
 from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.protocol import RowNoise
+from lecdiff_core.scores import Scores
 from lecdiff_core.training import RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +68,7 @@ def score(model: LecDiff, panel: Panel, device: torch.device) -> tuple[float, fl
         clock = panel.future_clock(int(origin), model.horizon)
         observed = panel.values[:, origin : origin + model.horizon]
         scores.add(observed, drawn, np.asarray(clock.hour), str(clock[0].date()))
-    return float(scores.crps / scores.total), float(np.median(seconds))
+    return scores.summary()["ncrps"], float(np.median(seconds))
 
 
 def study(name: str, city: City, steps: list[int], device: torch.device) -> tuple[list[Run], tuple[str, int]]:

@@ -136,9 +136,8 @@ def main() -> None:
                 name = {"city": city_name, "trial": trial, "seed": seed, "recipe": LecDiff.recipe, "epochs": EPOCHS}
                 if any(name.items() <= result.items() for result in results):
                     continue
-                scores = measure(
-                    Run("lec-diff", seed, "validation", 0.0, False), panel, torch.device("cpu"), fit=fit_of(trial)
-                )
+                run = Run("lec-diff", seed, "validation", 0.0, False)
+                scores = measure(run, panel, torch.device("cpu"), fit=fit_of(trial))["own"]
                 said = (TRIALS.get(trial) or TRAININGS[trial])[0]
                 kept = {key: scores[key] for key in ("ncrps", "mae", "coverage_50", "coverage_90")}
                 results.append(name | {"what": said} | kept)

@@ -239,16 +239,21 @@ def benchmark(
         Path, typer.Option(help="JSON file to write; results in it are not computed again.", show_default=False)
     ],
     part: Annotated[
-        Literal["validation", "test"], typer.Option(help="validation: for choosing; test: the table.")
+        Literal["validation", "test", "zero-shot"],
+        typer.Option(help="validation: for choosing; test: the table; zero-shot: models that need no training."),
     ] = "test",
     models: Annotated[
         list[str] | None,
-        typer.Option(metavar="all|A,B", help="Names of models, or repeat it; else lec-diff and the yardsticks."),
+        typer.Option(metavar="all|A,B", help="Names of models, or repeat it; else LEC-Diff and the yardsticks."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
     history_hours: Annotated[
         int | None, typer.Option(help="Know only so much past of the stations held out, or of all; else everything.")
+    ] = None,
+    base_without: Annotated[
+        str | None,
+        typer.Option(metavar="NETWORK", help="Measure the base model by its fit that saw nothing of this network."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -259,7 +264,9 @@ def benchmark(
     opened = City.open(city)
     chosen = _listed("--models", models, ())
     with _progress() as report:
-        document = jobs.benchmark(opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report)
+        document = jobs.benchmark(
+            opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report, base_without=base_without
+        )
     _print(document, [*_results_table(document["results"]), *document["notices"]], as_json)
 
 
@@ -484,10 +491,13 @@ def _brief(value: object) -> str:
 
 
 def _results_table(results: list[dict[str, Any]]) -> list[str]:
-    """Results of a benchmark as lines of a table, a model and seed a line."""
+    """Results of a benchmark as lines of a table, a line a model, seed and dependence: its scores, and nCRPS of what it sums to."""
     measures = ("mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90")
-    rows = [["model", "seed", *measures]]
-    rows += [[row["model"], str(row["seed"]), *(_brief(row.get(name, "")) for name in measures)] for row in results]
+    sums = ("day_peak", "day_total", "area_20", "area_all")
+    rows = [["model", "seed", *measures, *sums, "dependence"]]
+    for row in results:
+        scores = [row.get(name, "") for name in measures] + [row.get(name, {}).get("ncrps", "") for name in sums]
+        rows.append([row["model"], str(row["seed"]), *map(_brief, scores), row.get("dependence", "")])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

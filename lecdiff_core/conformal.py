@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.metrics import OrderedSamples
 
 COVERAGES = (0.5, 0.9)
 
@@ -24,12 +24,12 @@ class ConformalScores:
         """No window yet."""
         return cls({coverage: [] for coverage in COVERAGES})
 
-    def add(self, observed: np.ndarray, samples: np.ndarray) -> None:
-        """Add a window: observed (N, H) with NaN = missing, samples (S, N, H)."""
-        median = np.median(samples, axis=0)
+    def add(self, observed: np.ndarray, samples: OrderedSamples) -> None:
+        """Add a window: observed (N, H) with NaN = missing, samples (N, H, S)."""
+        median = samples.median
         known = np.isfinite(observed)
         for coverage in COVERAGES:
-            lower, upper = sample_quantiles(samples, [0.5 - coverage / 2, 0.5 + coverage / 2])
+            lower, upper = samples.quantiles([0.5 - coverage / 2, 0.5 + coverage / 2])
             reach = np.where(observed < median, median - lower, upper - median)
             floor = 1e-6 * max(float(np.abs(median).mean()), 1e-12)
             self.scores[coverage].append((np.abs(observed - median) / np.maximum(reach, floor))[known])
@@ -51,11 +51,10 @@ class Widening:
     factor_50: float
     factor_90: float
 
-    def apply(self, samples: np.ndarray) -> np.ndarray:
-        """Stretched samples (S, …), never negative, in the order they came."""
-        count = len(samples)
-        median = np.median(samples, axis=0)
-        ranks = samples.argsort(axis=0).argsort(axis=0)
-        depth = np.abs((ranks + 0.5) / count - 0.5) * 2
-        factor = np.interp(depth, COVERAGES, (self.factor_50, self.factor_90))
-        return np.maximum(median + (samples - median) * factor, 0.0)
+    def apply(self, samples: OrderedSamples) -> OrderedSamples:
+        """Stretched samples (..., S), never negative."""
+        count = samples.values.shape[-1]
+        depth = np.abs((np.arange(count) + 0.5) / count - 0.5) * 2
+        factor = np.interp(depth, COVERAGES, (self.factor_50, self.factor_90)).astype(samples.values.dtype)
+        median = samples.median[..., None].astype(samples.values.dtype)
+        return OrderedSamples.of(np.maximum(median + (samples.values - median) * factor, 0.0))

@@ -112,6 +112,7 @@ def benchmark(
     history_hours: int | None = None,
     device: str = "auto",
     report: Report = silent,
+    base_without: str | None = None,
 ) -> dict[str, Any]:
     """Measure models by the protocol; see `lecdiff_core.backtest.benchmark`. Beside what is in the file: `left_out`, `notices`."""
     from lecdiff_core.backtest import benchmark as measure
@@ -119,7 +120,7 @@ def benchmark(
     from lecdiff_core.city.folder import named
 
     chosen = None if models is None else tuple(models)
-    document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report)
+    document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report, base_without)
     names = unscored(city, part)
     said = f"not scored, as nothing was observed of them in the {part} part: {named(names)}"
     return document | {

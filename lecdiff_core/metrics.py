@@ -1,21 +1,89 @@
 """Scores of sampled forecasts, on the original scale; a missing observation counts nowhere.
 
-Shapes: observed (..., ) with NaN = missing, samples (S, ...).
+Shapes: observed (..., ) with NaN = missing, samples (S, ...). What is added up over windows is in scores.py.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-PIT_BINS = 20
+ENERGY_ROWS = 32  # at a time, so that their pairwise distances stay in the processor's cache
+BOOTSTRAP_DRAWS, BOOTSTRAP_SEED = 2000, 0
 
 
-def sample_quantiles(samples: np.ndarray, levels: list[float]) -> np.ndarray:
+@dataclass(frozen=True)
+class OrderedSamples:
+    """The samples of each value in ascending order, (..., S): sorted once, scored in many ways."""
+
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, paths: np.ndarray) -> "OrderedSamples":
+        """From samples in the last axis (..., S), in any order."""
+        return cls(np.sort(paths, axis=-1))
+
+    def quantiles(self, levels: Sequence[float]) -> np.ndarray:
+        """(levels, ...), see `sample_quantiles`."""
+        count = self.values.shape[-1]
+        place = np.clip(np.asarray(levels) * (count + 1) - 1, 0, count - 1)
+        below = place.astype(int)
+        above = np.minimum(below + 1, count - 1)
+        low, high = (np.moveaxis(self.values[..., index], -1, 0).astype(float) for index in (below, above))
+        share = (place - below).reshape(-1, *[1] * (self.values.ndim - 1))
+        return low + share * (high - low)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(...)."""
+        return self.values.mean(-1)
+
+    @property
+    def median(self) -> np.ndarray:
+        """(...)."""
+        return np.asarray(self.quantiles([0.5])[0])
+
+    def crps(self, observed: np.ndarray) -> np.ndarray:
+        """See `crps`; NaN where nothing was observed."""
+        import scoringrules
+
+        return np.asarray(
+            scoringrules.crps_ensemble(observed, self.values, sorted_ensemble=True, estimator="pwm", backend="numpy")
+        )
+
+    def above(self, threshold: np.ndarray) -> "OrderedSamples":
+        """What is below a threshold (...) raised to it."""
+        return OrderedSamples(np.maximum(self.values, threshold[..., None]))
+
+    def at(self, index: np.ndarray) -> "OrderedSamples":
+        """Some of the values, by a mask or by indices."""
+        return OrderedSamples(self.values[index])
+
+    def in_order(self, ranks: np.ndarray) -> np.ndarray:
+        """The same samples in an order lent by ranks (..., S), from 0 to S - 1."""
+        return np.take_along_axis(self.values, ranks, axis=-1)
+
+
+def sample_quantiles(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Quantiles over the first axis, (levels, …), unbiased in rank: a new draw lies below the q-quantile with probability q.
 
     (Weibull's plotting position. The usual interpolation gives intervals from 100 samples that cover 88 % instead of 90 %.)
     """
-    return np.quantile(samples, levels, axis=0, method="weibull")
+    return OrderedSamples.of(samples_last(samples)).quantiles(levels)
+
+
+def samples_last(samples: np.ndarray) -> np.ndarray:
+    """(S, ...) as (..., S), one after another in memory."""
+    return np.ascontiguousarray(np.moveaxis(samples, 0, -1))
+
+
+def ranks_of(paths: np.ndarray) -> np.ndarray:
+    """Rank of each sample among the others of its value, (..., S), from 0; equal ones in the order they come."""
+    order = paths.argsort(axis=-1, kind="stable")
+    ranks = np.empty_like(order)
+    np.put_along_axis(ranks, order, np.arange(paths.shape[-1]), axis=-1)
+    return ranks
 
 
 def crps(observed: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -23,25 +91,47 @@ def crps(observed: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
     Computed by probability-weighted moments, which is the same number in S log S instead of S².
     """
-    import scoringrules
-
-    return np.asarray(scoringrules.crps_ensemble(observed, samples, m_axis=0, estimator="pwm", backend="numpy"))
+    return OrderedSamples.of(samples_last(samples)).crps(observed)
 
 
-def energy_score(observed: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Energy score of paths, fair estimator: observed (M, H), samples (S, M, H) → (M,). Missing steps are left out."""
-    known = np.isfinite(observed)
-    to_observed = np.where(known, samples - observed, 0.0)
-    spread = np.where(known, samples, 0.0)
-    count = len(samples)
-    accuracy = np.sqrt((to_observed**2).sum(-1)).mean(0)
-    squares = (spread**2).sum(-1)
-    scores = np.empty(len(observed))
-    for row in range(len(observed)):
-        product = spread[:, row] @ spread[:, row].T
-        distance = np.sqrt(np.maximum(squares[:, row, None] + squares[None, :, row] - 2 * product, 0.0))
-        scores[row] = accuracy[row] - distance.sum() / (2 * count * (count - 1))
+def threshold_crps(observed: np.ndarray, ordered: OrderedSamples, threshold: np.ndarray) -> np.ndarray:
+    """Threshold-weighted CRPS, which counts only what lies above a threshold (Allen, Ginsbourger & Ziegel 2023).
+
+    observed, threshold: (...), NaN = missing.  Zero where neither observation nor samples reach the threshold.
+    """
+    reached = np.maximum(observed, ordered.values[..., -1]) > threshold
+    scores = np.where(np.isfinite(observed + threshold), 0.0, np.nan)
+    scores[reached] = ordered.at(reached).above(threshold[reached]).crps(np.maximum(observed, threshold)[reached])
     return scores
+
+
+def energy_score(observed: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    """Energy score of vectors, fair estimator: observed (M, H), samples last (M, H, S) → (M,). Missing parts are left out."""
+    return np.concatenate(
+        [
+            _energy_score(observed[start : start + ENERGY_ROWS], paths[start : start + ENERGY_ROWS])
+            for start in range(0, len(observed), ENERGY_ROWS)
+        ]
+        or [np.empty(0)]
+    )
+
+
+def _energy_score(observed: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    known = np.isfinite(observed)[..., None]
+    count = paths.shape[-1]
+    centre = paths.mean(-1, keepdims=True)  # distances are small beside the level, which would eat their digits
+    spread = np.where(known, paths - centre, 0.0)
+    to_observed = np.where(known, observed[..., None] - centre, 0.0) - spread
+    accuracy = np.sqrt(np.einsum("mhs,mhs->ms", to_observed, to_observed)).mean(-1)
+    squares = np.einsum("mhs,mhs->ms", spread, spread)
+    distances = spread.swapaxes(-1, -2) @ spread
+    distances *= -2
+    distances += squares[:, :, None]
+    distances += squares[:, None, :]
+    np.maximum(distances, 0.0, out=distances)
+    np.sqrt(distances, out=distances)
+    distances[:, range(count), range(count)] = 0.0
+    return accuracy - distances.sum((1, 2), dtype=float) / (2 * count * (count - 1))
 
 
 def interval_score(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray, coverage: float) -> np.ndarray:
@@ -50,85 +140,21 @@ def interval_score(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray, c
     return upper - lower + 2 / (1 - coverage) * miss
 
 
-@dataclass
-class Scores:
-    """Sums of scores over windows, added up one window after another."""
+def bootstrap_interval(inside: np.ndarray, count: np.ndarray, confidence: float = 0.95) -> tuple[float, float] | None:
+    """Interval of a coverage Σ inside / Σ count by a bootstrap of blocks, here days with all stations together.
 
-    absolute: float = 0.0
-    squared: float = 0.0
-    crps: float = 0.0
-    interval: float = 0.0
-    energy: float = 0.0
-    path_norm: float = 0.0
-    inside_50: float = 0.0
-    inside_90: float = 0.0
-    total: float = 0.0
-    count: int = 0
-    pit: np.ndarray = field(default_factory=lambda: np.zeros(PIT_BINS))
-    by_hour: np.ndarray = field(default_factory=lambda: np.zeros((24, 3)))
-    by_day: dict[str, np.ndarray] = field(default_factory=dict)
-    stations: tuple[str, ...] = ()  # ids of the N stations of every window, where their scores are to be told apart
-    by_station: np.ndarray = field(init=False)
+    inside, count: (D,) of each block.  Percentiles of the resampled coverage, expanded for few blocks as Student's interval is
+    beside the normal one (Hesterberg 2015, "What teachers should know about the bootstrap"). None with less than two blocks.
+    """
+    from scipy.special import ndtr, stdtrit
 
-    def __post_init__(self) -> None:
-        self.by_station = np.zeros((len(self.stations), 2))
-
-    def add(self, observed: np.ndarray, samples: np.ndarray, hours: np.ndarray, day: str) -> None:
-        """Add one window: observed (N, H), samples (S, N, H), hour of day of each step (H,), the day it is counted to."""
-        known = np.isfinite(observed)
-        if not known.any():
-            return
-        low90, low50, median, high50, high90 = sample_quantiles(samples, [0.05, 0.25, 0.5, 0.75, 0.95])
-        errors = np.where(known, np.abs(observed - median), 0.0)
-        scores = np.where(known, crps(np.where(known, observed, 0.0), samples), 0.0)
-        volume = np.where(known, np.abs(observed), 0.0)
-        self.absolute += errors.sum()
-        self.squared += ((observed - samples.mean(0))[known] ** 2).sum()
-        self.crps += scores.sum()
-        self.interval += interval_score(observed, low90, high90, 0.9)[known].sum()
-        self.energy += energy_score(observed, samples).sum()
-        self.path_norm += np.sqrt((volume**2).sum(1)).sum()
-        self.inside_50 += ((low50 <= observed) & (observed <= high50))[known].sum()
-        self.inside_90 += ((low90 <= observed) & (observed <= high90))[known].sum()
-        self.total += volume.sum()
-        self.count += int(known.sum())
-        rank = (samples < observed).mean(0)[known]
-        self.pit += np.histogram(rank, bins=PIT_BINS, range=(0, 1))[0]
-        for column, part in enumerate((scores, errors, volume)):
-            np.add.at(self.by_hour[:, column], hours, part.sum(0))
-        self.by_day.setdefault(day, np.zeros(2))
-        self.by_day[day] += scores.sum(), volume.sum()
-        if self.stations:
-            self.by_station += np.stack([scores.sum(1), volume.sum(1)], axis=1)
-
-    def summary(self) -> dict[str, object]:
-        """All scores as plain numbers, named as in a benchmark file."""
-        total, count = max(self.total, 1e-12), max(self.count, 1)
-        hours = np.flatnonzero(self.by_hour[:, 2] > 0)
-        return {
-            "mae": self.absolute / count,
-            "rmse": float(np.sqrt(self.squared / count)),
-            "crps": self.crps / count,
-            "ncrps": self.crps / total,
-            "nmae": self.absolute / total,
-            "ncrps_by_day": {day: float(part[0] / max(part[1], 1e-12)) for day, part in sorted(self.by_day.items())},
-            "coverage_50": float(self.inside_50 / count),
-            "coverage_90": float(self.inside_90 / count),
-            "interval_score_90": self.interval / total,
-            "energy_score": self.energy / max(self.path_norm, 1e-12),
-            "pit": [float(share) for share in self.pit / max(self.pit.sum(), 1)],
-            "by_hour": {
-                str(hour): {
-                    "ncrps": float(self.by_hour[hour, 0] / self.by_hour[hour, 2]),
-                    "nmae": float(self.by_hour[hour, 1] / self.by_hour[hour, 2]),
-                }
-                for hour in hours
-            },
-        } | self._of_stations()
-
-    def _of_stations(self) -> dict[str, object]:
-        """`ncrps_by_station`, to four digits, of the stations with any traffic; nothing where they are not told apart."""
-        if not self.stations:
-            return {}
-        pairs = zip(self.stations, self.by_station.tolist(), strict=True)
-        return {"ncrps_by_station": {name: round(score / volume, 4) for name, (score, volume) in pairs if volume > 0}}
+    blocks = len(count)
+    if blocks < 2:
+        return None
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    times = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=BOOTSTRAP_DRAWS)
+    covered = (times @ inside) / np.maximum(times @ count, 1e-12)
+    tail = (1 - confidence) / 2
+    expanded = float(ndtr(stdtrit(blocks - 1, tail) * np.sqrt(blocks / (blocks - 1))))
+    low, high = np.quantile(covered, [expanded, 1 - expanded])
+    return float(low), float(high)

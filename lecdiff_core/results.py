@@ -46,6 +46,7 @@ class Result(BaseModel):
     subset: bool = False  # only the windows that slow models are measured on
     hold_out_stations: float = 0.0
     history_hours: int | None = None
+    dependence: str = "own"
     mae: float
     rmse: float
     ncrps: float
@@ -155,6 +156,7 @@ class Conditions(NamedTuple):
     subset: bool = False
     hold_out_stations: float = 0.0
     history_hours: int | None = None
+    dependence: str = "own"  # or one that was lent to samples drawn apart (dependence.py)
 
 
 WHOLE = Conditions()  # every station in training, all that is known of it, every window
@@ -268,7 +270,7 @@ def models(results: Iterable[Result], conditions: Conditions = WHOLE) -> dict[st
     """The models measured under these conditions, by name, the best nCRPS first."""
     runs: dict[str, list[Result]] = {}
     for result in results:
-        if conditions == (result.subset, result.hold_out_stations, result.history_hours):
+        if conditions == (result.subset, result.hold_out_stations, result.history_hours, result.dependence):
             runs.setdefault(result.model, []).append(result)
     found = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
     return {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}

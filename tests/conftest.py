@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -39,6 +40,15 @@ def make_city(path: Path, stations: int = STATIONS, days: int = DAYS, seed: int 
     traffic = pd.DataFrame(values, index=index, columns=names)
     described = {"name": "Little Town", "timezone": "UTC", "interval": "1h", "unit": "MB", "imagery": "local"}
     return write_city(path, CityMeta.model_validate(described | meta), points, traffic)
+
+
+def flat(part: Any, path: str = "") -> dict[str, Any]:
+    """Numbers and words of a nested result by their path."""
+    if isinstance(part, dict):
+        return {key: number for name, inner in part.items() for key, number in flat(inner, f"{path}/{name}").items()}
+    if isinstance(part, list):
+        return {f"{path}/{index}": number for index, number in enumerate(part)}
+    return {path: part}
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from lecdiff_core.aggregates import AggregateScores, Areas, aggregates, day_peak, day_total, whole_network
+from lecdiff_core.aggregates import Areas, Asked, day_peak, day_total, disjoint_blocks, whole_network
 
 RNG = np.random.default_rng(0)
 STEPS, STATIONS = 24, 70
 OBSERVED = RNG.gamma(2.0, 1.0, (STATIONS, STEPS))
-SAMPLES = RNG.gamma(2.0, 1.0, (50, STATIONS, STEPS))
+SAMPLES = RNG.gamma(2.0, 1.0, (STATIONS, STEPS, 50))
 
 
 def peaked(hour: int) -> np.ndarray:
     samples = SAMPLES.copy()
-    samples[:, :, hour] += 50.0
+    samples[:, hour] += 50.0
     return samples
 
 
@@ -22,9 +22,9 @@ def test_a_peak_is_taken_over_the_same_observed_steps_in_both() -> None:
     peak, sampled = day_peak(observed, peaked(15))
     assert peak[0] == np.nanmax(observed[0])
     samples = peaked(15)
-    samples[:, 0, 3] = 1e9
-    assert (day_peak(observed, samples)[1][:, 0] < 1e9).all()
-    np.testing.assert_array_equal(sampled[:, 1], peaked(15)[:, 1].max(1))
+    samples[0, 3] = 1e9
+    assert (day_peak(observed, samples)[1][0] < 1e9).all()
+    np.testing.assert_array_equal(sampled[1], peaked(15)[1].max(0))
 
 
 def test_a_peak_is_missing_where_a_tenth_is_or_a_step_around_it() -> None:
@@ -41,7 +41,7 @@ def test_a_total_needs_every_step() -> None:
     observed[4, 7] = np.nan
     total, sampled = day_total(observed, SAMPLES)
     assert np.isnan(total[4]) and np.isfinite(np.delete(total, 4)).all()
-    np.testing.assert_allclose(sampled, SAMPLES.sum(2))
+    np.testing.assert_allclose(sampled, SAMPLES.sum(1))
 
 
 def test_the_network_counts_the_observed_stations_where_they_are_nearly_all() -> None:
@@ -51,7 +51,7 @@ def test_the_network_counts_the_observed_stations_where_they_are_nearly_all() ->
     total, sampled = whole_network(observed, SAMPLES)
     assert np.isnan(total[1])
     np.testing.assert_allclose(total[0], OBSERVED[3:, 0].sum())
-    np.testing.assert_allclose(sampled[:, 0], SAMPLES[:, 3:, 0].sum(1))
+    np.testing.assert_allclose(sampled[0], SAMPLES[3:, 0].sum(0))
 
 
 def test_areas_are_a_station_and_its_nearest() -> None:
@@ -60,30 +60,35 @@ def test_areas_are_a_station_and_its_nearest() -> None:
     assert set(areas.members[10].tolist()) == {8, 9, 10, 11, 12}
     total, sampled = areas(OBSERVED, SAMPLES)
     np.testing.assert_allclose(total[10], OBSERVED[8:13].sum(0))
-    np.testing.assert_allclose(sampled[:, 10], SAMPLES[:, 8:13].sum(1))
+    np.testing.assert_allclose(sampled[10], SAMPLES[8:13].sum(0))
+    observed = OBSERVED.copy()
+    observed[12, 3] = np.nan
+    total, _ = areas(observed, SAMPLES)
+    assert np.isnan(total[10, 3]) and np.isfinite(total[10, 4]) and np.isfinite(total[9, 3])
 
 
 def test_small_cities_and_cities_without_places_have_fewer_areas() -> None:
     places = RNG.normal(size=(STATIONS, 2))
-    assert {"area_5", "area_20", "area_20_peak", "area_all"} < set(aggregates(places, STATIONS))
-    assert {"area_5"} == {name for name in aggregates(places[:25], 25) if name[5:6].isdigit()}
-    assert set(aggregates(None, STATIONS)) == {"step", "day_peak", "day_total", "area_all"}
+    everything = {"day_peak", "day_total", "area_5", "area_20", "area_20_peak", "area_all"}
+    assert set(Asked.of(places).values(OBSERVED, SAMPLES)) == everything
+    few = Asked.of(places[:25]).values(OBSERVED[:25], SAMPLES[:25])
+    assert set(few) == everything - {"area_20", "area_20_peak"}
+    assert set(Asked.of(None).values(OBSERVED, SAMPLES)) == {"day_peak", "day_total", "area_all"}
+    alone = Asked.of(places[:1]).values(OBSERVED[:1], SAMPLES[:1])
+    np.testing.assert_allclose(alone["area_all"][0], OBSERVED[0])
 
 
-def test_scores_of_two_parts_are_those_of_the_whole_and_samples_like_the_truth_cover_what_they_say() -> None:
-    whole, coverage = AggregateScores(), []
-    for window in range(40):
-        observed, samples = RNG.normal(5, 1, 200), RNG.normal(5, 1, (100, 200))
-        whole.add(observed, samples, f"2024-03-{window % 5 + 1:02d}")
-        coverage.append(window)
-    said = whole.summary()
-    assert abs(said["coverage_90"] - 0.9) < 0.01 and abs(said["coverage_50"] - 0.5) < 0.02
-    # CRPS of a standard normal forecast of itself: 1 / sqrt(pi)
-    np.testing.assert_allclose(said["ncrps"], np.pi**-0.5 / 5, rtol=0.02)
-    assert said["scored"] == 8000 and len(said["ncrps_by_day"]) == 5
+def test_blocks_are_disjoint_and_each_is_a_station_and_its_nearest_of_those_left() -> None:
+    places = np.stack([np.arange(STATIONS) * 100.0, np.zeros(STATIONS)], axis=1)
+    blocks = disjoint_blocks(places, 20)
+    assert blocks.shape == (3, 20) and len(np.unique(blocks)) == 60
+    assert set(blocks[1].tolist()) == set(range(20, 40))
+    assert disjoint_blocks(places[:19], 20).shape == (0, 20)
 
 
-def test_what_was_not_observed_counts_nowhere() -> None:
-    scores = AggregateScores()
-    scores.add(np.array([np.nan, np.nan]), np.ones((10, 2)), "2024-03-01")
-    assert scores.summary()["scored"] == 0
+def test_a_blocks_vector_is_of_one_step() -> None:
+    asked = Asked.of(np.stack([np.arange(STATIONS) * 100.0, np.zeros(STATIONS)], axis=1))
+    seen, sampled = asked.vectors(OBSERVED, SAMPLES)
+    assert seen.shape == (3 * STEPS, 20) and sampled.shape == (3 * STEPS, 20, 50)
+    np.testing.assert_array_equal(seen[STEPS + 2], OBSERVED[asked.blocks[1], 2])
+    np.testing.assert_array_equal(sampled[STEPS + 2], SAMPLES[asked.blocks[1], 2])

@@ -16,7 +16,7 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "metrics", "aggregates", "districts", "conformal", "results", "tables"),
+    ("forecast", "scores", "metrics", "aggregates", "districts", "conformal", "results", "tables"),
     ("devices", "assets", "processes", "provenance", "names", "addresses"),
     ("bounded", "errors", "progress"),
 )

@@ -205,9 +205,16 @@ def test_benchmark(lecdiff: Lecdiff, files: list[str], tmp_path: Path) -> None:
     words = ("benchmark", "city", "--models", "climatology,seasonal-naive", "--seeds", 1, "--out", "b.json")
     table = lecdiff(*words)
     assert table.returncode == 0, table.stderr
-    assert table.stdout.split()[:8] == ["model", "seed", "mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90"]
+    header = "model seed mae rmse crps ncrps coverage_50 coverage_90 day_peak day_total area_20 area_all dependence"
+    assert table.stdout.split("\n")[0].split() == header.split()
     written = json.loads((tmp_path / "b.json").read_text())
-    assert [row["model"] for row in written["results"]] == ["climatology", "seasonal-naive"]
+    assert [row["model"] for row in written["results"] if row["dependence"] == "own"] == [
+        "climatology",
+        "seasonal-naive",
+    ]
+    assert [line.split()[-1] for line in table.stdout.splitlines()[1:]] == [
+        row["dependence"] for row in written["results"]
+    ]
     assert json.loads(lecdiff(*words, "--json").stdout) == written | {"left_out": [], "notices": []}
 
 

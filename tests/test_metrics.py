@@ -6,7 +6,18 @@ import scoringrules
 from scipy import stats
 
 from lecdiff_core.conformal import ConformalScores, Widening
-from lecdiff_core.metrics import Scores, crps, energy_score, interval_score
+from lecdiff_core.metrics import (
+    OrderedSamples,
+    bootstrap_interval,
+    crps,
+    energy_score,
+    interval_score,
+    ranks_of,
+    sample_quantiles,
+    samples_last,
+    threshold_crps,
+)
+from lecdiff_core.scores import Scores, ValueScores
 
 
 def test_crps_is_the_fair_estimator() -> None:
@@ -25,14 +36,68 @@ def test_crps_of_many_normal_samples_is_that_of_the_normal() -> None:
 def test_energy_score_of_one_step_is_the_crps() -> None:
     rng = np.random.default_rng(1)
     observed, samples = rng.normal(size=(5, 1)), rng.normal(size=(30, 5, 1))
-    np.testing.assert_allclose(energy_score(observed, samples), crps(observed, samples)[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(energy_score(observed, samples_last(samples)), crps(observed, samples)[:, 0], rtol=1e-5)
 
 
 def test_energy_score_leaves_missing_steps_out() -> None:
     rng = np.random.default_rng(2)
     observed, samples = rng.normal(size=(2, 4)), rng.normal(size=(20, 2, 4))
     observed[:, 3] = np.nan
-    np.testing.assert_allclose(energy_score(observed, samples), energy_score(observed[:, :3], samples[:, :, :3]))
+    paths = samples_last(samples)
+    np.testing.assert_allclose(energy_score(observed, paths), energy_score(observed[:, :3], paths[:, :3]))
+
+
+def test_energy_score_keeps_its_digits_where_samples_lie_close_together() -> None:
+    rng = np.random.default_rng(8)
+    observed, samples = rng.normal(1000, 0.1, (3, 24)), rng.normal(1000, 0.1, (40, 3, 24))
+    apart = np.linalg.norm(samples[:, None] - samples[None], axis=-1).sum((0, 1)) / (40 * 39)
+    expected = np.linalg.norm(samples - observed, axis=-1).mean(0) - apart / 2
+    found = energy_score(observed.astype(np.float32), samples_last(samples.astype(np.float32)))
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+def test_quantiles_are_those_of_weibulls_plotting_position() -> None:
+    rng = np.random.default_rng(9)
+    levels = [0.0, 0.003, 0.05, 0.25, 0.5, 0.95, 1.0]
+    for count in (1, 2, 19, 100):
+        samples = rng.normal(size=(count, 3, 2)).astype(np.float32)
+        expected = np.quantile(samples, levels, axis=0, method="weibull")
+        np.testing.assert_allclose(sample_quantiles(samples, levels), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_ranks_put_samples_into_another_order() -> None:
+    rng = np.random.default_rng(10)
+    like, samples = rng.normal(size=(3, 4, 20)), rng.normal(size=(3, 4, 20))
+    tied = OrderedSamples.of(samples).in_order(ranks_of(like))
+    np.testing.assert_array_equal(np.sort(tied), np.sort(samples))
+    np.testing.assert_array_equal(tied.argsort(-1), like.argsort(-1))
+
+
+def test_threshold_crps_counts_only_what_lies_above() -> None:
+    rng = np.random.default_rng(11)
+    observed, samples = rng.normal(size=50), rng.normal(size=(30, 50))
+    ordered = OrderedSamples.of(samples_last(samples))
+    below = threshold_crps(observed, ordered, np.full(50, -9.0))
+    np.testing.assert_allclose(below, crps(observed, samples))
+    assert (threshold_crps(observed, ordered, np.full(50, 9.0)) == 0).all()
+    threshold = np.full(50, 0.7)
+    expected = crps(np.maximum(observed, threshold), np.maximum(samples, threshold))
+    np.testing.assert_allclose(threshold_crps(observed, ordered, threshold), expected, atol=1e-12)
+    threshold[:5], observed[5:9] = np.nan, np.nan
+    assert np.isnan(threshold_crps(observed, ordered, threshold)[:9]).all()
+
+
+@pytest.mark.parametrize("days", [6, 24])
+def test_the_block_bootstrap_covers_what_it_says_where_days_have_errors_of_their_own(days: int) -> None:
+    """Stations are right or wrong together on a day, so that single values would give far too narrow an interval."""
+    rng = np.random.default_rng(days)
+    chance = np.clip(rng.normal(0.9, 0.05, (400, days)), 0, 1)
+    inside = rng.binomial(500, chance)
+    truth = np.clip(rng.normal(0.9, 0.05, 100_000), 0, 1).mean()
+    intervals = np.array([bootstrap_interval(row, np.full(days, 500)) for row in inside])
+    covered = ((intervals[:, 0] <= truth) & (truth <= intervals[:, 1])).mean()
+    assert 0.92 <= covered <= 0.985
+    assert bootstrap_interval(inside[0, :1], np.array([500])) is None
 
 
 def test_interval_score_adds_twenty_times_the_miss_at_90_percent() -> None:
@@ -68,22 +133,21 @@ def test_conformal_widening_repairs_an_overconfident_forecaster() -> None:
     rng = np.random.default_rng(5)
     gathered = ConformalScores.empty()
     for _ in range(10):
-        gathered.add(rng.normal(100, 10, (20, 24)), rng.normal(100, 4, (100, 20, 24)))
+        gathered.add(rng.normal(100, 10, (20, 24)), OrderedSamples.of(rng.normal(100, 4, (20, 24, 100))))
     widening = gathered.widening()
-    scores = Scores()
+    scores = ValueScores()
     for _ in range(10):
-        widened = widening.apply(rng.normal(100, 4, (100, 20, 24)))
-        scores.add(rng.normal(100, 10, (20, 24)), widened, np.arange(24), "day")
+        widened = widening.apply(OrderedSamples.of(rng.normal(100, 4, (20, 24, 100))))
+        scores.add(rng.normal(100, 10, (20, 24)), widened, "day")
     assert scores.summary()["coverage_50"] == pytest.approx(0.5, abs=0.03)
     assert scores.summary()["coverage_90"] == pytest.approx(0.9, abs=0.03)
 
 
 def test_widening_keeps_the_median_and_the_order() -> None:
-    samples = np.random.default_rng(6).gamma(2, 10, (99, 5))
+    samples = OrderedSamples.of(np.random.default_rng(6).gamma(2, 10, (5, 99)))
     widened = Widening(1.5, 2.0).apply(samples)
-    np.testing.assert_allclose(np.median(widened, axis=0), np.median(samples, axis=0))
-    np.testing.assert_array_equal(widened.argsort(0)[20:], samples.argsort(0)[20:])
-    assert (widened >= 0).all()
+    np.testing.assert_allclose(widened.median, samples.median)
+    assert (np.diff(widened.values) >= 0).all() and (widened.values >= 0).all()
 
 
 def test_scores_by_station_add_up_to_the_whole() -> None:

@@ -74,11 +74,13 @@ def test_models_under_other_conditions_are_kept_apart_and_the_best_comes_first()
         result("lec-diff", seed=1),
         result("lec-diff", subset=True),
         result("lec-diff", hold_out_stations=0.2, history_hours=24),
+        result("stid", days=(0.3, 0.4), dependence="schaake"),
     ]
     results = [Result.model_validate(row) for row in rows]
     assert [(model.name, len(model.runs)) for model in models(results).values()] == [("lec-diff", 2), ("stid", 1)]
     assert set(models(results, Conditions(hold_out_stations=0.2, history_hours=24))) == {"lec-diff"}
     assert not models(results, Conditions(hold_out_stations=0.2))
+    assert set(models(results, Conditions(dependence="schaake"))) == {"stid"}
 
 
 def test_other_libraries_stand_beside_a_citys_own_results(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 
 # Days of traffic; docs/city-folder.md shows the same table.
-LEAST_DAYS = {"forecast": 2, "train": 5, "benchmark": 20}
+LEAST_DAYS = {"forecast": 2, "zero-shot": 3, "train": 5, "benchmark": 20}
 MEANINGS = {
     "forecast": "to forecast with the base model (lecdiff forecast)",
+    "zero-shot": "to measure models that need no training (lecdiff benchmark --part zero-shot)",
     "train": "to train a model (lecdiff train)",
     "benchmark": "to measure models (lecdiff benchmark)",
 }

@@ -205,8 +205,8 @@ class Split:
 
 
 def protocol_split(steps: int) -> Split:
-    """70 / 10 / 20, cut at floor(0.7 T) and floor(0.8 T) (measurement protocol, version 1)."""
-    first, second = int(0.7 * steps), int(0.8 * steps)
+    """70 / 10 / 20, cut at floor(0.7 T) and floor(0.8 T) (measurement protocol, version 2)."""
+    first, second = 7 * steps // 10, 8 * steps // 10
     return Split(range(first), range(first, second), range(second, steps))
 
 
@@ -218,8 +218,13 @@ def split_for_use(steps: int, steps_per_day: int) -> Split:
 
 def validation_folds(steps: int) -> list[Split]:
     """Four expanding windows inside the first 80 %: each fits on 30–60 %, calibrates on the next tenth, reports the next."""
-    cuts = [int(share * steps) for share in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)]
+    cuts = [tenths * steps // 10 for tenths in (3, 4, 5, 6, 7, 8)]
     return [Split(range(cuts[i]), range(cuts[i], cuts[i + 1]), range(cuts[i + 1], cuts[i + 2])) for i in range(4)]
+
+
+def zero_shot_split(steps: int, steps_per_day: int) -> Split:
+    """Nothing to fit on: everything from the end of the second day on is reported."""
+    return Split(range(0), range(0), range(min(2 * steps_per_day, steps), steps))
 
 
 def steps_apart(steps_per_day: int, times_a_day: int) -> int:

@@ -112,10 +112,15 @@ def network_of(station_ids: Iterable[str]) -> str | None:
     return best if best is not None and shares[best] >= SAME_NETWORK else None
 
 
+def knows(steps_per_day: int) -> bool:
+    """Whether the base was made for intervals of which a day has so many."""
+    return MINUTES_A_DAY / steps_per_day in read().interval_minutes
+
+
 def check_interval(steps_per_day: int) -> None:
     """Raise UserError for an interval that the base does not know, naming the nearest two."""
     known, minutes = read().interval_minutes, MINUTES_A_DAY / steps_per_day
-    if minutes not in known:
+    if not knows(steps_per_day):
         nearest = sorted(sorted(known, key=lambda other: abs(np.log(other / minutes)))[:2])
         raise UserError(
             f"the base model does not know intervals of {minutes:g} minutes, the nearest it knows are "
@@ -123,11 +128,19 @@ def check_interval(steps_per_day: int) -> None:
         )
 
 
-def start_from(model: LecDiff, station_ids: Iterable[str]) -> LecDiff:
-    """Give an untrained model the base's numbers, read off networks other than that of the stations. Returns the model."""
+def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None = None) -> LecDiff:
+    """Give an untrained model the base's numbers, read off networks other than that of the stations. Returns the model.
+
+    without: the network that they saw nothing of, where it is not told by the stations. Raises UserError where the base has none of
+    that name.
+    """
     if model.field is None:
         return model
-    base, network = read(), network_of(station_ids)
+    base, network = read(), without or network_of(station_ids)
+    if network is not None and network not in base.without:
+        raise UserError(
+            f"the base model has no numbers without a network {network!r}, but without {', '.join(base.without)}"
+        )
     numbers = base.all if network is None else base.without[network]
     model.tails.shape.copy_(torch.tensor(numbers.tails))
     model.field.set_shares(np.array(numbers.shares))
@@ -135,8 +148,8 @@ def start_from(model: LecDiff, station_ids: Iterable[str]) -> LecDiff:
     return model
 
 
-def build(steps_per_day: int, station_ids: Iterable[str], noise: str = "shared") -> LecDiff:
-    """The base model for a city. Raises UserError for an interval it does not know."""
+def build(steps_per_day: int, station_ids: Iterable[str], noise: str = "shared", without: str | None = None) -> LecDiff:
+    """The base model for a city; see `start_from`. Raises UserError for an interval it does not know."""
     check_interval(steps_per_day)
     model = LecDiff(LecDiffConfig(steps_per_day, noise=noise))
-    return start_from(model, station_ids).requires_grad_(False).eval()
+    return start_from(model, station_ids, without).requires_grad_(False).eval()

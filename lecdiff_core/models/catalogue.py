@@ -36,6 +36,8 @@ class Entry(NamedTuple):
     recipe: how it is trained (training.RECIPES).
     least_steps: of a day that it can be built for, as its convolutions shorten the day.
     trained_as: the model whose trained weights are also this one's; None = its own.
+    untrained: whether it forecasts a city that nothing was fitted on.
+    without(panel, network): as `build`, by the base's numbers that saw nothing of a network; None = it has none of the base's.
     """
 
     build: Callable[[Panel], ForecastModel]
@@ -45,6 +47,8 @@ class Entry(NamedTuple):
     recipe: str = "default"
     least_steps: int = 1
     trained_as: str | None = None
+    untrained: bool = False
+    without: Callable[[Panel, str], ForecastModel] | None = None
 
 
 def _whole(panel: Panel) -> Panel:
@@ -111,6 +115,8 @@ def _base(noise: str) -> Entry:
         lambda panel: base.build(panel.steps_per_day, panel.station_ids, noise),
         lambda saved: _restore_lec_diff(saved).requires_grad_(False),
         _without_environment,
+        untrained=True,
+        without=lambda panel, network: base.build(panel.steps_per_day, panel.station_ids, noise, network),
     )
 
 
@@ -144,7 +150,9 @@ MODELS: dict[str, Entry] = {
     "lec-diff-independent": _lec_diff(noise="independent")._replace(trained_as="lec-diff"),
     "base": _base("shared"),
     "base-independent": _base("independent"),
-    "prior-only": Entry(_formula, lambda saved: _restore_lec_diff(saved).requires_grad_(False), _without_environment),
+    "prior-only": Entry(
+        _formula, lambda saved: _restore_lec_diff(saved).requires_grad_(False), _without_environment, untrained=True
+    ),
     "lec-diff-paper": Entry(_paper, _restore_lec_diff, _whole, recipe="paper"),
     "drop-sgf": _lec_diff(graph_layers=0),
     "drop-gei": _lec_diff(_without_environment),
@@ -165,9 +173,9 @@ MODELS: dict[str, Entry] = {
     "wavenet": _plain(WaveNet, "likelihood")._replace(least_steps=2),
     "tmaf": _plain(Tmaf, "likelihood"),
     "timegrad": Entry(_timegrad, _restore_lec_diff, _without_environment, recipe="step by step"),
-    "seasonal-naive": _plain(SeasonalNaive),
-    "climatology": _with_stations(Climatology),
-    "adaptive-climatology": _plain(AdaptiveClimatology),
+    "seasonal-naive": _plain(SeasonalNaive)._replace(untrained=True),
+    "climatology": _with_stations(Climatology)._replace(untrained=True),
+    "adaptive-climatology": _plain(AdaptiveClimatology)._replace(untrained=True),
 }
 
 
@@ -177,7 +185,9 @@ def runnable(city: City) -> tuple[str, ...]:
     return tuple(
         name
         for name, model in MODELS.items()
-        if city.steps_per_day >= model.least_steps and (embedded or name not in OF_SURROUNDINGS)
+        if city.steps_per_day >= model.least_steps
+        and (embedded or name not in OF_SURROUNDINGS)
+        and (model.without is None or base.knows(city.steps_per_day))
     )
 
 
@@ -188,8 +198,11 @@ def entry(name: str) -> Entry:
     return MODELS[name]
 
 
-def build(name: str, panel: Panel, seed: int) -> ForecastModel:
-    """An untrained model for a city, its weights drawn from `seed`."""
+def build(name: str, panel: Panel, seed: int, base_without: str | None = None) -> ForecastModel:
+    """An untrained model for a city, its weights drawn from `seed`.
+
+    base_without: the network that the numbers it has of the base saw nothing of; None = that of the stations, if any.
+    """
     chosen = entry(name)
     if panel.steps_per_day < chosen.least_steps:
         raise UserError(
@@ -198,6 +211,8 @@ def build(name: str, panel: Panel, seed: int) -> ForecastModel:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if base_without is not None and chosen.without is not None:
+            return chosen.without(panel, base_without)
         return chosen.build(panel)
 
 

@@ -208,6 +208,11 @@ class LecDiff(ForecastModel):
         """The config as plain data."""
         return asdict(self.config)
 
+    @property
+    def joint(self) -> bool:
+        """Where its noise is shared over places."""
+        return self.field is not None and self.config.noise == "shared"
+
     # ---- condition
 
     def encode(self, batch: Batch) -> Encoding:

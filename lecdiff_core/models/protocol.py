@@ -146,6 +146,11 @@ class ForecastModel(nn.Module):
         """Set what is set on the validation part, after training. Default: nothing."""
 
     @property
+    def joint(self) -> bool:
+        """Whether its samples of several stations belong together, so that sums of them are forecasts, too."""
+        return False
+
+    @property
     def trainable(self) -> bool:
         """Whether there is anything to train."""
         return any(parameter.requires_grad for parameter in self.parameters())
@@ -175,16 +180,21 @@ class PointModel(ForecastModel):
         return self.point(batch).mean()
 
     @torch.no_grad()
+    def errors(self, batch: Batch) -> Tensor:
+        """Errors of a batch with a future over the square root of the forecast, of what was observed, in one dimension."""
+        assert batch.future is not None
+        point = self.point(batch)
+        scaled = (batch.future - point) / _root(point, point.mean())
+        return scaled[scaled.isfinite()]
+
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Keep the quantiles of the scaled errors on validation windows."""
-        errors = []
-        for batch in batches:
-            assert batch.future is not None
-            point = self.point(batch)
-            scaled = (batch.future - point) / _root(point, point.mean())
-            errors.append(scaled[scaled.isfinite()])
+        self.pool_errors([self.errors(batch) for batch in batches])
+
+    def pool_errors(self, errors: Sequence[Tensor]) -> None:
+        """Keep the quantiles of scaled errors, from which samples are drawn; without any, what was kept before."""
         levels = (np.arange(self.POOL) + 0.5) / self.POOL
-        pooled = torch.cat(errors).double().cpu().numpy()
+        pooled = torch.cat([*errors]).double().cpu().numpy() if errors else np.empty(0)
         if len(pooled):
             self.pool.copy_(torch.as_tensor(np.quantile(pooled, levels)))
 

@@ -20,6 +20,7 @@ from lecdiff_core.backtest import Run
 from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.city.windows import Batch, Panel
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from tests.conftest import flat
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "peers")]
@@ -94,21 +95,16 @@ def test_a_peer_is_scored_as_the_backtest_scores(
     monkeypatch.setattr(backtest, "SAMPLES", SAMPLES)
     monkeypatch.setattr(backtest, "build", lambda name, panel, seed: ScaledYesterday(panel.steps_per_day))
     run = Run("seasonal-naive", seed=0, part="test", hold_out=0.0, subset=subset)
-    wanted = backtest.measure(run, Panel.of(little_city), torch.device("cpu"))
+    panel = Panel.of(little_city)
+    measured = backtest.measure(run, panel, torch.device("cpu"), lend=lambda: backtest.lenders(panel, "test"))
     run_of(exported, ScaledYesterdayPeer())
-    (result,) = (one for one in peer_scores.results_of(exported / "deepar-0.json") if one["subset"] == subset)
-    assert result.keys() >= wanted.keys()
-    for name in wanted.keys() - {"train_seconds", "sample_seconds", "peak_mb"}:
-        assert flat(result[name]) == pytest.approx(flat(wanted[name]), rel=1e-5), name
-
-
-def flat(part: Any, path: str = "") -> dict[str, float]:
-    """Numbers of a nested result by their path."""
-    if isinstance(part, dict):
-        return {key: number for name, inner in part.items() for key, number in flat(inner, f"{path}/{name}").items()}
-    if isinstance(part, list):
-        return {f"{path}/{index}": number for index, number in enumerate(part)}
-    return {path: part}
+    results = [one for one in peer_scores.results_of(exported / "deepar-0.json") if one["subset"] == subset]
+    assert [one["dependence"] for one in results] == list(measured)
+    for result in results:
+        wanted = measured[result["dependence"]]
+        assert result.keys() >= wanted.keys()
+        for name in wanted.keys() - {"train_seconds", "sample_seconds", "peak_mb", "dependence"}:
+            assert flat(result[name]) == pytest.approx(flat(wanted[name]), rel=1e-5), name
 
 
 def test_a_peer_is_given_nothing_from_after_an_origin(exported: Path) -> None:
@@ -156,7 +152,8 @@ def test_results_are_kept_and_replaced_by_run(exported: Path, tmp_path: Path) ->
     peer_scores.keep(out, about, results)
     kept = json.loads(out.read_text())
     assert kept.keys() >= {"city", "protocol", "part", "device", "results"}
-    assert [(one["model"], one["subset"]) for one in kept["results"]] == [
+    assert len(kept["results"]) == 2 * len(results)
+    assert [(one["model"], one["subset"]) for one in kept["results"] if one["dependence"] == "own"] == [
         ("deepar", False), ("patchtst", False), ("deepar", True), ("patchtst", True)
     ]  # fmt: skip
     assert kept["results"][0]["mae"] == pytest.approx(results[0]["mae"])
