@@ -10,6 +10,7 @@ from lecdiff_core.city.windows import DAY_TYPES, Calendar
 from lecdiff_core.fusion.season import FLOOR, Season
 
 CALENDAR_WIDTH = 4 + DAY_TYPES
+LOG_SPREADS = (-8.0, 4.0)  # of the spread over the root of the mean; beyond these no learning is possible
 ERROR_TO_SPREAD = 0.22  # log of a normal's standard deviation over its mean absolute error
 
 
@@ -72,7 +73,7 @@ class MomentHead(nn.Module):
         corrected = softplus(mean + trust * root * out[..., 0], beta=50)
         log_spread = self.log_spread + error @ self.from_error + self.from_size * root.log()
         log_spread = log_spread + (self.from_surprise * surprise + out[..., 1:2])[..., 0]
-        return Frame(corrected, root * log_spread.exp())
+        return Frame(corrected, root * log_spread.clamp(*LOG_SPREADS).exp())
 
 
 def normal_crps(observed: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
