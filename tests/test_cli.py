@@ -104,9 +104,12 @@ def test_import_and_info(lecdiff: Lecdiff, files: list[str], tmp_path: Path) -> 
 
 def test_train_and_forecast(lecdiff: Lecdiff, files: list[str], tmp_path: Path) -> None:
     assert lecdiff("import", "city", *files, "--on-unknown", "drop").returncode == 0
-    untrained = lecdiff("forecast", "city", "--out", "f.csv")
-    assert untrained.returncode == 2
-    assert "lecdiff train" in untrained.stderr
+    untrained = lecdiff("forecast", "city", "--out", "base.csv")
+    assert untrained.returncode == 0
+    assert "made with the base model" in untrained.stderr
+    missing = lecdiff("forecast", "city", "--model", "lstm", "--out", "f.csv")
+    assert missing.returncode == 2
+    assert "lecdiff train" in missing.stderr
     trained = lecdiff("train", "city", "--model", "climatology", "--json")
     assert trained.returncode == 0, trained.stderr
     assert isinstance(json.loads(trained.stdout), dict)

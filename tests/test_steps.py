@@ -59,7 +59,7 @@ def test_surroundings_from_nothing_to_done_to_outdated(little_city: City) -> Non
     found = steps(little_city)
     assert list(found) == ["imagery", "describe", "embed", "train", "forecast", "benchmark", "surges"]
     assert {step.state for step in found.values()} == {"missing"}
-    assert {name for name, step in found.items() if step.needs} == {"describe", "embed", "forecast", "surges"}
+    assert {name for name, step in found.items() if step.needs} == {"describe", "embed", "surges"}
     digests = {station: draw(little_city, station, 10) for station in little_city.station_ids[:-1]}
     found = steps(little_city)
     assert (found["imagery"].state, found["imagery"].told) == ("partial", "11 of 12 stations have a satellite image.")
@@ -99,7 +99,7 @@ def test_models_that_fit_and_that_do_not(little_city: City, tmp_path: Path) -> N
     assert saved_models(changed)[0].fit == "trained on other data than the city has now"
     other = make_city(little_city.path, unit="GB")
     assert saved_models(other)[0].fit == "made for the unit MB: train it anew"
-    assert not saved_models(other)[0].usable and steps(other)["forecast"].needs == "a trained model"
+    assert not saved_models(other)[0].usable and steps(other)["forecast"].needs == ""
     (little_city.path / "models" / "climatology" / "config.json").write_text("<b>")
     (damaged,) = saved_models(little_city)
     assert not damaged.usable and "cannot be read" in damaged.fit

@@ -22,6 +22,7 @@ from lecdiff_core.bounded import read_json
 from lecdiff_core.diffusion.field import LEVELS, MEMORY_HOURS
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.names import BASE
 
 FILE = "config.json"
 FORMAT_VERSION = 1
@@ -67,7 +68,7 @@ class Base(BaseModel):
 
 def folder() -> Path:
     """Where the base model lies."""
-    return assets_folder() / "base"
+    return assets_folder() / BASE
 
 
 @cache

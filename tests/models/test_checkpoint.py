@@ -50,7 +50,7 @@ def test_a_model_whose_change_is_not_yet_in_place_is_there(trained: City) -> Non
 
 def test_a_model_never_trained_is_missed_by_name(little_city: City) -> None:
     with pytest.raises(UserError, match="lecdiff train"):
-        Forecaster.load(little_city)
+        Forecaster.load(little_city, "lstm")
 
 
 @pytest.mark.parametrize(

@@ -159,11 +159,12 @@ def test_a_click_that_names_no_station_of_the_city_is_ignored(open_app):
     assert not app.exception and "All stations" in text_of(app)
 
 
-def test_a_city_without_model_says_how_to_get_one(open_app):
+def test_a_city_without_model_is_forecast_by_the_base_model_and_says_how_to_get_one(open_app):
     app = open_app(city="north/milan", station="ST-03")
-    assert any("no trained model" in info.value for info in app.info)
+    assert any("no model of its own" in info.value for info in app.info)
+    assert any("made with the base model" in caption.value for caption in app.caption)
     assert offered(app) == {"train"}
-    assert names_of(app) == ["observed", "observed since"]
+    assert "median" in " ".join(names_of(app))
     assert "No satellite chip" in text_of(app)
 
 
