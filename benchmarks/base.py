@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from forecasting import ROOT, milan
+from forecasting import ROOT, beijing, milan, nanchang
 from scipy.stats import norm
 from torch import Tensor
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.importers.importing import import_city
 from lecdiff_core.city.windows import Panel, Windows, origins_within
 from lecdiff_core.demo import generate_town
 from lecdiff_core.diffusion.field import Moments, shares_of
@@ -55,20 +54,6 @@ def towns(place: Path, data: Path) -> list[City]:  # noqa: ARG001 (all networks 
     ]
 
 
-def nanchang(place: Path, data: Path) -> list[City]:
-    """Cells in Nanchang, half-hourly; the weekday of its clock is made up."""
-    file = data / "nanchang" / "traffic.parquet"
-    import_city(place, file, None, interval="30min", timezone="Asia/Shanghai", unit="MB", coordinates="none")
-    return [City.open(place)]
-
-
-def beijing(place: Path, data: Path) -> list[City]:
-    """Beijing's 5G stations, hourly; the weekday of their clock is made up."""
-    file = data / "beijing-5g" / "traffic.parquet"
-    import_city(place, file, None, interval="1h", timezone="Asia/Shanghai", unit="MB", coordinates="none")
-    return [City.open(place)]
-
-
 def grid_ids(data: Path) -> list[str]:
     """Stations of another set of the same network as Milan's."""
     return pd.read_csv(data / "milan-grid400" / "stations.csv", dtype=str)["station_id"].tolist()
@@ -81,8 +66,8 @@ NETWORKS: dict[str, tuple[Callable[[Path, Path], list[City]], str, str]] = {
         "Telecom Italia, Barlacchi et al., Scientific Data 2, 150055 (2015)",
         "ODbL-1.0",
     ),
-    "nanchang": (nanchang, "UoMo, China Mobile", "MIT"),
-    "beijing-5g": (beijing, "STK-Diff, Beijing 5G base stations", "MIT"),
+    "nanchang": (lambda place, data: [nanchang(place, data)], "UoMo, China Mobile", "MIT"),
+    "beijing-5g": (lambda place, data: [beijing(place, data)], "STK-Diff, Beijing 5G base stations", "MIT"),
 }
 
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from forecasting import CITIES, ROOT
+from forecasting import CITIES, ROOT, TRAINED
 from peers.exchange import Known, write_city
 
 from lecdiff_core.backtest import PROTOCOL, SAMPLES
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
     data = Path(os.environ.get("LECDIFF_REAL_DATA", ROOT.parent / "shared" / "data"))
-    for name in chosen.cities or CITIES:
+    for name in chosen.cities or TRAINED:
         with tempfile.TemporaryDirectory() as folder:
             export(CITIES[name](Path(folder) / name, data), chosen.to / name)
 
