@@ -484,8 +484,16 @@ def _read_results(out: Path) -> list[dict[str, Any]]:
 
 
 def _write(out: Path, document: dict[str, Any]) -> None:
+    """A line for each score of a result, however much it tells."""
+    rows = [
+        "{" + ",\n  ".join(f"{json.dumps(name)}: {json.dumps(part)}" for name, part in row.items()) + "}"
+        for row in document["results"]
+    ]
+    about = "".join(
+        f" {json.dumps(name)}: {json.dumps(part)},\n" for name, part in document.items() if name != "results"
+    )
     with replacing(out) as unfinished:
-        unfinished.write_text(json.dumps(document, indent=1) + "\n")
+        unfinished.write_text(f'{{\n{about} "results": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n")
 
 
 def _stage(report: Report, index: int, count: int, run: Run) -> Report:
