@@ -1,10 +1,11 @@
 """Benchmark files read back: models with their seeds, and verdicts. README's tables and the accuracy page share it.
 
 A benchmark file is what `lecdiff benchmark` writes; benchmarks/results holds those of the committed tables, and below `peers` the
-results of other libraries on the same windows.
+results of other libraries on the same windows. Files of version 1 of the measurement protocol are read, too; what they lack is
+empty.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -14,10 +15,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lecdiff_core.bounded import read_json
 from lecdiff_core.errors import UserError
+from lecdiff_core.metrics import bootstrap_interval
 from lecdiff_core.names import label_of
 
 SAMPLER_LABELS = {"ancestral": "Ancestral (DDPM)", "ddim": "DDIM", "heun": "Heun", "dpm-solver": "DPM-Solver++"}
 CITIES = ("milan", "nanjing", "demo")  # of the committed tables
+# Cities by the name of their file that are of one network, which counts once; any other is a network of its own.
+NETWORKS = {
+    "milan": "Milan",
+    "milan-grid400-a": "Milan",
+    "milan-grid400-b": "Milan",
+    "demo": "generated",
+    "town-300": "generated",
+}
+LEAST_NETWORKS = 6  # for a difference over cities to be a win
+SCORES = ("step", "day_peak", "day_total", "area_5", "area_20", "area_20_peak", "area_all")
 LATENCY_FILES = ("latency.json", "latency-gpu.json", "peers/latency.json")
 
 
@@ -34,6 +46,36 @@ class HourScore(BaseModel):
 
     ncrps: float
     nmae: float
+
+
+class Score(BaseModel):
+    """What is scored as one kind of value. The counts by day are what `inside_50`, `inside_90` and all of them came to."""
+
+    ncrps: float
+    coverage_50: float
+    coverage_90: float
+    scored: int
+    ncrps_by_day: dict[str, float] = {}
+    inside_50_by_day: dict[str, int] = {}
+    inside_90_by_day: dict[str, int] = {}
+    count_by_day: dict[str, int] = {}
+    coverage_50_interval: tuple[float, float] | None = None
+    coverage_90_interval: tuple[float, float] | None = None
+
+
+class Covered(BaseModel):
+    """How many observations lay inside the central 50 % and 90 %, of how many."""
+
+    inside_50: int
+    inside_90: int
+    count: int
+
+    def __add__(self, other: "Covered") -> "Covered":
+        return Covered(
+            inside_50=self.inside_50 + other.inside_50,
+            inside_90=self.inside_90 + other.inside_90,
+            count=self.count + other.count,
+        )
 
 
 class Result(BaseModel):
@@ -59,6 +101,20 @@ class Result(BaseModel):
     pit: list[float] = []
     by_hour: dict[int, HourScore] = {}
     ncrps_by_station: dict[str, float] = {}
+    step: Score | None = None
+    day_peak: Score | None = None
+    day_total: Score | None = None
+    area_5: Score | None = None
+    area_20: Score | None = None
+    area_20_peak: Score | None = None
+    area_all: Score | None = None
+    energy_path: float | None = None
+    energy_block_20: float | None = None
+    twcrps_95: float | None = None
+    coverage_by_hour: dict[int, Covered] = {}
+    coverage_by_lead: dict[int, Covered] = {}
+    coverage_by_decile: dict[int, Covered] = {}
+    coverage_by_station: dict[str, Covered] = {}
     parameters: int | None = None
     train_seconds: float | None = None
     sample_seconds: float | None = None
@@ -191,8 +247,45 @@ class Model:
     @property
     def by_day(self) -> dict[str, float]:
         """nCRPS of the days that all seeds have, mean over seeds."""
-        days = sorted(set.intersection(*(set(run.ncrps_by_day) for run in self.runs)))
-        return {day: float(np.mean([run.ncrps_by_day[day] for run in self.runs])) for day in days}
+        return _mean_by_day([run.ncrps_by_day for run in self.runs])
+
+    def scores(self, name: str) -> list[Score]:
+        """One of SCORES, a seed each; empty where a seed lacks it."""
+        found = [score for run in self.runs if (score := getattr(run, name))]
+        return found if len(found) == len(self.runs) else []
+
+    def ncrps(self, name: str) -> float:
+        """nCRPS of one of SCORES, mean over seeds; NaN where a seed lacks it."""
+        if name == "step":
+            return self.mean("ncrps")
+        scores = self.scores(name)
+        return float(np.mean([score.ncrps for score in scores])) if scores else float("nan")
+
+    def ncrps_by_day(self, name: str) -> dict[str, float]:
+        """nCRPS of one of SCORES on the days that all seeds have, mean over seeds; empty where a seed lacks it."""
+        return self.by_day if name == "step" else _mean_by_day([score.ncrps_by_day for score in self.scores(name)])
+
+    def coverage(self, name: str, width: int = 90) -> float:
+        """Share of one of SCORES inside its central 50 % or 90 %, mean over seeds; NaN where a seed lacks it."""
+        if name == "step":
+            return self.mean(f"coverage_{width}")
+        scores = self.scores(name)
+        return float(np.mean([getattr(score, f"coverage_{width}") for score in scores])) if scores else float("nan")
+
+    def coverage_interval(self, name: str, width: int = 90) -> tuple[float, float] | None:
+        """The 95 % interval of a coverage by a bootstrap of days, all stations and seeds together; None where days are not told."""
+        scores = self.scores(name)
+        days = sorted({day for score in scores for day in score.count_by_day})
+        inside, count = (
+            np.array([sum(getattr(score, part).get(day, 0) for score in scores) for day in days], float)
+            for part in (f"inside_{width}_by_day", "count_by_day")
+        )
+        return bootstrap_interval(inside, count) if days else None
+
+    def misses(self, name: str, width: int = 90) -> bool:
+        """Whether what an interval promises lies outside of what its coverage may be."""
+        interval = self.coverage_interval(name, width)
+        return interval is not None and not interval[0] <= width / 100 <= interval[1]
 
     @property
     def by_hour(self) -> dict[int, float]:
@@ -212,6 +305,11 @@ class Model:
         return np.mean(shares, axis=0) if shares and len({len(share) for share in shares}) == 1 else np.empty(0)
 
 
+def _mean_by_day(seeds: list[dict[str, float]]) -> dict[str, float]:
+    days = sorted(set.intersection(*map(set, seeds))) if seeds else []
+    return {day: float(np.mean([by_day[day] for by_day in seeds])) for day in days}
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One model against another by the paired test of the measurement protocol.
@@ -224,6 +322,19 @@ class Verdict:
     difference: float
     error: float
     change: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model beside another over cities.
+
+    change: of the nCRPS relative to the other's, mean over networks; negative is better.  error: its standard error over networks.
+    """
+
+    outcome: Literal["win", "loss", "ahead", "behind"]
+    change: float
+    error: float
+    networks: int
 
 
 def read_benchmark(file: Path) -> Benchmark:
@@ -276,19 +387,66 @@ def models(results: Iterable[Result], conditions: Conditions = WHOLE) -> dict[st
     return {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}
 
 
-def verdict(mine: Model, other: Model) -> Verdict:
+def verdict(mine: Model, other: Model, score: str = "step") -> Verdict:
     """Mine against the other: more than two standard errors of the paired daily difference is a win or a loss, else a tie."""
-    difference, error = paired_difference(mine.by_day, other.by_day)
-    change = mine.mean("ncrps") / other.mean("ncrps") - 1
+    difference, error = paired_difference(mine.ncrps_by_day(score), other.ncrps_by_day(score))
+    change = mine.ncrps(score) / other.ncrps(score) - 1
     if not abs(difference) > 2 * error:  # also where a single day gives no error
         return Verdict("tie", difference, error, change)
     return Verdict("win" if difference < 0 else "loss", difference, error, change)
 
 
-def paired_difference(mine: dict[str, float], other: dict[str, float]) -> tuple[float, float]:
-    """Mean over days of the difference of two `ncrps_by_day`, and its standard error."""
+def paired_difference(mine: Mapping[str, float], other: Mapping[str, float]) -> tuple[float, float]:
+    """Mean over days of the difference of two `ncrps_by_day`, and its standard error.
+
+    Forecasts of a day's last origins reach into the next, so that neighbouring days are not independent: the error is that of Newey
+    & West (1987) with one day's lag, and never less than without, as a handful of days can seem to make up for one another.
+    """
     days = sorted(mine.keys() & other.keys())
     difference = np.array([mine[day] - other[day] for day in days])
     if len(difference) < 2:
         return (float(difference.mean()) if len(difference) else float("nan")), float("nan")
-    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    centred = difference - difference.mean()
+    following = np.diff(np.array(days, "datetime64[D]")) == np.timedelta64(1, "D")
+    lagged = float((centred[:-1] * centred[1:])[following].sum())
+    variance = (float((centred**2).sum()) + max(lagged, 0.0)) / (
+        len(difference) - 1
+    )  # Bartlett's weight of one lag is a half
+    return float(difference.mean()), float(np.sqrt(variance / len(difference)))
+
+
+def mean_over_networks(values: Mapping[str, float]) -> float:
+    """Mean of values by the name of a city's file, each network counted alike."""
+    return float(np.mean(_by_network(values)))
+
+
+def over_cities(changes: Mapping[str, float]) -> Standing:
+    """From the relative differences in each city (`Verdict.change`), by the name of its file, each network counted alike.
+
+    A win or a loss only with six networks or more, beyond the 97.5 % quantile of Student's t with n - 1 degrees of freedom.
+    """
+    from scipy.special import stdtrit
+
+    found = _by_network(changes)
+    count, change = len(found), float(np.mean(found))
+    error = float(np.std(found, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    sure = count >= LEAST_NETWORKS and abs(change) > stdtrit(count - 1, 0.975) * error
+    if change < 0:
+        return Standing("win" if sure else "ahead", change, error, count)
+    return Standing("loss" if sure else "behind", change, error, count)
+
+
+def _by_network(values: Mapping[str, float]) -> np.ndarray:
+    networks: dict[str, list[float]] = {}
+    for city, value in values.items():
+        networks.setdefault(NETWORKS.get(city, city), []).append(value)
+    return np.array([np.mean(of) for of in networks.values()])
+
+
+def pooled(coverages: Iterable[Mapping[int, Covered]]) -> dict[int, Covered]:
+    """Counts by hour, lead or decile added up over seeds and cities."""
+    found: dict[int, Covered] = {}
+    for coverage in coverages:
+        for number, counts in coverage.items():
+            found[number] = found[number] + counts if number in found else counts
+    return dict(sorted(found.items()))
