@@ -34,7 +34,18 @@ from pages.parts import findings
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "experiments.md")
-TITLES = {"milan": "Milan", "nanjing": "Nanjing", "demo": "Demo city"}
+TITLES = {
+    "milan": "Milan",
+    "nanjing": "Nanjing",
+    "demo": "Demo city",
+    "lte-year": "Nine LTE cells",
+    "town-300": "A generated town of 300",
+    "nanchang": "Nanchang",
+    "beijing-5g": "Beijing 5G",
+    "milan-grid400-a": "Milan's grid, first week",
+    "milan-grid400-b": "Milan's grid, second week",
+    "hangzhou": "Hangzhou",
+}
 SUBSET = Conditions(subset=True)
 UNSEEN = {
     "all stations in training": WHOLE,
@@ -166,6 +177,56 @@ def coverage() -> str:
                 ]
             )
     return table(["City", "in 50 %", "in 90 %", "in 50 %, conformal", "in 90 %, conformal"], rows)
+
+
+SUMS = {
+    "step": "a station, a step",
+    "day_peak": "its day's peak",
+    "day_total": "its day's total",
+    "area_5": "5 stations, a step",
+    "area_20": "20 stations, a step",
+    "area_20_peak": "their peak",
+    "area_all": "the whole network, a step",
+}
+BRIEFLY = ("step", "day_peak", "day_total", "area_20", "area_all")
+DEPENDENCES = {
+    "own": "",
+    "schaake": ", in the order of past days (Schaake)",
+    "gaussian": ", in that of a Gaussian field",
+}
+
+
+def sums(part: str, scores: Iterable[str], told: Iterable[str] = ()) -> str:
+    """What peaks, totals and areas of samples are worth, by city: nCRPS, and in brackets what the 90 % interval holds."""
+    scores, parts = list(scores), []
+    for name, title in TITLES.items():
+        file = RESULTS / (f"{name}.json" if part == "test" else f"{name}-{part}.json")
+        rows = _rows_of_sums(file, scores) if file.is_file() else {}
+        rows = {key: cells for key, cells in rows.items() if not told or key[0] in told}
+        if rows:
+            lines = [[f"{_bold(model)}{DEPENDENCES[order]}", *cells] for (model, order), cells in rows.items()]
+            parts.append(table([title, *(SUMS[score] for score in scores)], lines))
+    return "\n\n".join(parts)
+
+
+def _rows_of_sums(file: Path, scores: list[str]) -> dict[tuple[str, str], list[str]]:
+    """Cells by model and dependence, means over seeds, of the results that have these scores."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for result in json.loads(file.read_text("utf-8"))["results"]:
+        if "step" in result and not (result["subset"] or result["hold_out_stations"] or result["history_hours"]):
+            found.setdefault((result["model"], result["dependence"]), []).append(result)
+
+    def cell(results: list[dict[str, Any]], score: str) -> str:
+        if score not in results[0]:
+            return "–"
+        mean, held = (np.mean([result[score][part] for result in results]) for part in ("ncrps", "coverage_90"))
+        return f"{mean:.4f} ({held:.0%})"
+
+    return {key: [cell(results, score) for score in scores] for key, results in found.items()}
+
+
+def _bold(model: str) -> str:
+    return f"**{label_of(model)}**" if model == OURS else label_of(model)
 
 
 INTERVALS = ("coverage_50", "coverage_90")
@@ -398,6 +459,9 @@ TABLES = {
     "ablations": ablations,
     "parts": parts,
     "coverage": coverage,
+    "sums": lambda: sums("test", BRIEFLY, (OURS, "lec-diff-independent")),
+    "sums-all": lambda: sums("test", SUMS),
+    "zero-shot": lambda: sums("zero-shot", BRIEFLY),
     "measured": figures,
     "cities": city_tables,
     "slow": slow_tables,
