@@ -32,6 +32,15 @@ def usual_capacities(
     return past.quantile(list(quantiles)).to_numpy(float)
 
 
+def at_once(forecast: Forecast, capacities: np.ndarray) -> np.ndarray:
+    """(S, H) how many stations each sample has above their capacity (N,) at each step; NaN capacities count for nothing.
+
+    Samples of a model whose stations belong together say how many are congested at the same time; counts of blocks of stations
+    add up, as a sample of one block is the same future as that of another.
+    """
+    return (forecast.samples > _of_stations(forecast, capacities)[:, None]).sum(1)
+
+
 def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
     """How likely each station of a forecast goes above its capacity (N,), the most likely first.
 
@@ -39,9 +48,7 @@ def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
     above it; likeliest: the step that is above it most often (NaT where none ever is); peak, peak_high: median and 95 % quantile
     of the highest traffic of a sample. Stations without a capacity have no probability.
     """
-    capacities = np.asarray(capacities, dtype=float)
-    if capacities.shape != (len(forecast.station_ids),):
-        raise UserError(f"{len(forecast.station_ids)} stations need as many capacities, not {capacities.shape}")
+    capacities = _of_stations(forecast, capacities)
     above = forecast.samples > capacities[:, None]
     by_step = above.mean(0)
     known, ever = np.isfinite(capacities), by_step.max(1) > 0
@@ -58,3 +65,10 @@ def congestion(forecast: Forecast, capacities: np.ndarray) -> pd.DataFrame:
         }
     )
     return table.sort_values(["probability", "steps"], ascending=False, ignore_index=True)
+
+
+def _of_stations(forecast: Forecast, capacities: np.ndarray) -> np.ndarray:
+    capacities = np.asarray(capacities, dtype=float)
+    if capacities.shape != (len(forecast.station_ids),):
+        raise UserError(f"{len(forecast.station_ids)} stations need as many capacities, not {capacities.shape}")
+    return capacities

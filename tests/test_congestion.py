@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lecdiff_core.congestion import congestion, given_capacities, usual_capacities
+from lecdiff_core.congestion import at_once, congestion, given_capacities, usual_capacities
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 
@@ -41,6 +41,32 @@ def test_extremes_and_stations_without_capacity():
     assert np.isnan(table.loc["S1", "probability"]) and np.isnan(table.loc["S2", "probability"])
     none = congestion(made_up(), np.full(4, 1e9))
     assert (none["probability"] == 0).all() and none["likeliest"].isna().all()
+
+
+def test_a_day_is_exceeded_by_paths_not_by_steps():
+    """Two futures that exceed at different steps are two of four, though no step is exceeded by more than one."""
+    paths = np.array([[[9, 1]], [[1, 9]], [[1, 1]], [[1, 1]]], dtype=np.float32)
+    times = pd.date_range("2024-05-01", periods=2, freq="1h", tz="UTC")
+    assert congestion(Forecast(("A",), times, paths), np.array([4.0]))["probability"].tolist() == [0.5]
+
+
+def test_stations_congested_at_once_are_counted_in_each_future():
+    together = np.array([[[9, 1], [9, 1]], [[1, 1], [1, 1]]], dtype=np.float32)
+    apart = np.array([[[9, 1], [1, 1]], [[1, 1], [9, 1]]], dtype=np.float32)
+    times = pd.date_range("2024-05-01", periods=2, freq="1h", tz="UTC")
+    limits = np.array([4.0, 4.0])
+    most = [at_once(Forecast(("A", "B"), times, paths), limits).max(1).tolist() for paths in (together, apart)]
+    assert most == [[2, 0], [1, 1]]
+    assert at_once(Forecast(("A", "B"), times, together), np.array([4.0, np.nan])).max() == 1
+
+
+def test_counts_of_blocks_add_up():
+    forecast, limits = made_up(), np.array([90.0, 100.0, 110.0, np.nan])
+    blocks = [
+        at_once(Forecast(forecast.station_ids[part], forecast.timestamps, forecast.samples[:, part]), limits[part])
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    np.testing.assert_array_equal(sum(blocks), at_once(forecast, limits))
 
 
 def test_as_many_capacities_as_stations():

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import given_capacities
+from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.tables import csv_text
 from pages.parts import alive_map, charts, cities, forecasts, formats, loads, panel, session, views
 from pages.parts.formats import escaped, literal
@@ -34,13 +35,14 @@ def show(city: City) -> None:
         wait(city, origin)
         return
     alive_map.forecast_notices(city, origin)
+    at_once = work.result.at_once[rule]
     table = work.result.congestion[rule]
     if table.empty:
         st.info("No station that can be forecast has a capacity by this rule.", icon=":material/speed:")
         return
     list_side, chart_side = st.columns(panel.SIDES, gap="medium")
     with list_side:
-        row = show_risks(city, table, rule, origin)
+        row = show_risks(city, table, at_once, rule, origin)
     with chart_side:
         show_station_ahead(city, model, row["station_id"], float(row["capacity"]), origin)
 
@@ -61,12 +63,17 @@ def _progress(city: City, origin: pd.Timestamp) -> None:
     alive_map.progress(city, work)
 
 
-def show_risks(city: City, table: pd.DataFrame, rule: str, origin: pd.Timestamp) -> pd.Series:
-    """The stations, those at risk first. Returns the row of the chosen one."""
+def show_risks(city: City, table: pd.DataFrame, at_once: np.ndarray, rule: str, origin: pd.Timestamp) -> pd.Series:
+    """The stations, those at risk first, and how many (S, H) are at the same time. Returns the row of the chosen one."""
     likely = int((table["probability"] >= 0.5).sum())
     some = int((table["probability"] > 0).sum())
     st.html(
         f'<h3 class="lec-part">{likely:,} of {len(table):,} stations will more likely than not exceed it, {some:,} may</h3>'
+    )
+    low, middle, high = sample_quantiles(at_once.max(1), [0.05, 0.5, 0.95])
+    st.html(
+        f'<p class="lec-told">Above it at the same time, at the worst moment of a sampled future: <b>{middle:.0f}</b> (median), '
+        f"{np.floor(low):.0f} to {np.ceil(high):.0f} in nine of ten.</p>"
     )
     names = table["station_id"].map(cities.station_names(city))
     divisor, unit = formats.scale(float(table["peak_high"].max()), city.meta.unit)

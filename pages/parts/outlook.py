@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.congestion import congestion
+from lecdiff_core.congestion import at_once, congestion
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from pages.parts import forecasts, loads
@@ -36,6 +36,7 @@ class Outlook:
     exceeding: np.ndarray  # share of the samples above the station's capacity
     exceeding_once: np.ndarray  # (N,) share of the samples above it at any of the steps
     congestion: dict[str, pd.DataFrame]  # by rule of what a station can carry, as lecdiff_core.congestion tells it
+    at_once: dict[str, np.ndarray]  # by rule, (S, H) stations above what they can carry at the same time
     notices: tuple[str, ...] = ()  # who is left out and whose forecast rests on little, in plain sentences
 
 
@@ -118,6 +119,7 @@ def _read(drawn: Forecast, capacities: dict[str, np.ndarray]) -> Outlook:
         congestion={
             rule: congestion(drawn, values).dropna(subset="probability") for rule, values in capacities.items()
         },
+        at_once={rule: at_once(drawn, values) for rule, values in capacities.items()},
     )
 
 
@@ -138,7 +140,8 @@ def _joined(blocks: list[tuple[np.ndarray, Outlook]], count: int) -> Outlook:
         )
         for rule in loads.CAPACITY_RULES
     }
-    return Outlook(blocks[0][1].timestamps, **arrays, congestion=tables)
+    counts = {rule: np.sum([found.at_once[rule] for _, found in blocks], axis=0) for rule in loads.CAPACITY_RULES}
+    return Outlook(blocks[0][1].timestamps, **arrays, congestion=tables, at_once=counts)
 
 
 def _by_place(city: City) -> list[int]:
