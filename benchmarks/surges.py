@@ -105,7 +105,7 @@ def main(folder: Path) -> None:
 
 def _must_be_of(split: Split, parts: Parts) -> None:
     """Stop where the model has learned from days that are searched here."""
-    if (parts.calibration, parts.since) != (split.validation, split.test.start):
+    if (parts.calibration.stop, parts.since) != (split.test.start, split.test.start):
         raise SystemExit("events are found after training only by a model of `lecdiff train --protocol`")
 
 
@@ -132,7 +132,7 @@ def adaptive_climatology(city: City, panel: Panel, split: Split) -> Forecaster:
     """The yardstick with its residuals from validation, as a forecaster."""
     model = build("adaptive-climatology", panel, seed=0)
     train(model, panel, split, RECIPES["default"], 0, torch.device("cpu"))
-    config = CheckpointConfig.model_construct(station_ids=list(city.station_ids))
+    config = CheckpointConfig.model_construct(model="adaptive-climatology", station_ids=list(city.station_ids))
     return Forecaster(city, panel, model, config, torch.device("cpu"))
 
 
