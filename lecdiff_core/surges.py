@@ -188,9 +188,14 @@ class Surges:
         return [f"{len(names):,} of {count:,} stations could not be judged, as {why}: {named(names)}"] if names else []
 
     def at_most(self, false_alarms_per_day: float) -> pd.DataFrame:
-        """The events that are reported when so many false alarms a day are put up with, the strongest first."""
+        """The events that are reported when so many false alarms a day are put up with, the rarest first.
+
+        Strengths of stations and of areas are on scales of their own, so that they only tell apart what is equally rare.
+        """
         shown = self.events[self.events["false_alarms_per_day"] <= false_alarms_per_day]
-        return shown.sort_values(["strength", "event_id"], ascending=[False, True], ignore_index=True)
+        return shown.sort_values(
+            ["false_alarms_per_day", "strength", "event_id"], ascending=[True, False, True], ignore_index=True
+        )
 
 
 def find_surges(

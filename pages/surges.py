@@ -206,7 +206,7 @@ def choose_events(surges: Surges) -> pd.DataFrame:
 
 
 def chosen_event(events: pd.DataFrame) -> pd.Series:
-    """The event that is looked at: the one chosen, else the strongest."""
+    """The event that is looked at: the one chosen, else the rarest."""
     state = st.session_state
     rows = np.flatnonzero(events["event_id"] == state[EVENT])
     if not len(rows):
@@ -217,7 +217,7 @@ def chosen_event(events: pd.DataFrame) -> pd.Series:
 
 
 def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
-    """The events, the strongest first; a click chooses one."""
+    """The events, the rarest first; a click chooses one."""
     state = st.session_state
     row = int(np.flatnonzero(events["event_id"] == event["event_id"])[0])
     key = f"surges-{state[ALARMS]:g}-{state[SIDE]}-{session.place().key}"
@@ -234,8 +234,8 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
             "Start": events["start"].dt.tz_localize(None),
             "Station": events["station_id"],
             "Beyond the interval": [
-                f"{'▲' if side == 'above' else '▼'} {formats.amount(abs(value), unit)}"
-                for side, value in zip(events["direction"], events["excess"], strict=True)
+                f"{'▲' if side == 'above' else '▼'} {formats.amount(abs(value), unit) if value or area == 1 else 'only together'}"
+                for side, value, area in zip(events["direction"], events["excess"], events["area"], strict=True)
             ],
             "× width": events["widths"],
             "Hours": (events["end"] - events["start"]) / pd.Timedelta("1h"),
@@ -244,7 +244,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
         }
     )
     count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
-    st.html(f'<h3 class="lec-part">{count}, the strongest first</h3>')
+    st.html(f'<h3 class="lec-part">{count}, the rarest first</h3>')
     st.dataframe(
         shown,
         height=min(LIST_HEIGHT, 38 + 35 * len(shown)),
@@ -258,7 +258,8 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
                 format="ddd D MMM, HH:mm", help=f"On the city's clocks ({city.meta.timezone})"
             ),
             "Beyond the interval": st.column_config.TextColumn(
-                help="How far the peak lay outside the 90 % interval of the forecast"
+                help="How far the peak lay outside the 90 % interval of the forecast; only together: the stations lay within "
+                "their intervals at that time, but it is unlikely that all of them come so far out"
             ),
             "× width": st.column_config.NumberColumn(format="%.1f", help="The same, in widths of that interval"),
             "Hours": st.column_config.NumberColumn(format="%.1f", help="How long it lasted"),
@@ -291,8 +292,11 @@ def show_map(place: Place, city: City, event: pd.Series) -> None:
 def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
     """Facts, the forecast beside what came, and the scores around it."""
     side = "Above" if event["direction"] == "above" else "Below"
+    where = f"at {escaped(event['station_id'])}"
+    if event["area"] > 1:
+        where = f"together: {event['area']} stations around {escaped(event['station_id'])}"
     st.html(
-        f'<h2 class="lec-part">{side} the forecast at {escaped(event["station_id"])}, {formats.moment(event["start"])}</h2>'
+        f'<h2 class="lec-part">{side} the forecast {where}, {formats.moment(event["start"])}</h2>'
         f'<p class="lec-told">{escaped(told(city, event))}</p>'
     )
     facts_side, chart_side = st.columns([5, 6], gap="medium")
@@ -316,6 +320,12 @@ def told(city: City, event: pd.Series) -> str:
         others = "It was judged by itself, as its neighbours are not known."
     if both:
         others = f"Of its stations {event['above']} rose above their forecasts and {event['below']} fell below."
+    if event["area"] > 1:
+        inside = sum(excess == 0 for excess in event["excesses"])
+        others = (
+            f"{event['area']} neighbouring stations left their forecasts together, {inside} of them within their own 90 % "
+            "interval when they were farthest out; that all come so far out is what is unlikely."
+        )
     return f"{came}, {expected}. It lasted {hours(event)}. {others}"
 
 

@@ -56,6 +56,7 @@ def show(city: City) -> None:
             '<h3 class="lec-part">By kind of event</h3><p class="lec-told">Found by LEC-Diff at one false alarm a day.</p>'
             + tables.table(("Event", "Planted", "Found"), kind_rows(measured, at_one))
         )
+        show_districts(measured)
         show_inside(measured)
     with st.expander("Every setting of every detector"):
         st.html(tables.table(*quality_table(results)))
@@ -100,6 +101,21 @@ def kind_rows(measured: dict, at_one: dict) -> list[tuple[str, str, str]]:
         (kind.replace("_", " "), str(count), str(at_one["matched_by_kind"].get(kind, 0)))
         for kind, count in measured["planted"].items()
     ]
+
+
+def show_districts(measured: dict) -> None:
+    """How many events were found in which no station left its own interval, where that was measured."""
+    districts = measured.get("districts")
+    if not districts:
+        return
+    found_at_one = {name: counts[str(ONE_A_DAY)] for name, counts in districts["found_at_false_alarms_asked"].items()}
+    st.html(
+        '<h3 class="lec-part">Stations that leave the forecast together</h3>'
+        f'<p class="lec-told">{districts["planted"]} more events were planted for this, each of {districts["stations"]} neighbours '
+        f"for {districts['hours']} hours, {formats.share(districts['inside_own_90'])} of whose values lie inside their station's "
+        f"own 90 % interval. At one false alarm a day {found_at_one['together']} of them are found where areas of stations are "
+        f"judged together, and {found_at_one['by themselves']} where each station is judged by itself.</p>"
+    )
 
 
 def show_inside(measured: dict) -> None:

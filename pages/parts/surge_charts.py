@@ -23,8 +23,18 @@ AROUND = pd.Timedelta("18h")
 MAP_HEIGHT = 380
 STATIONS = "surging"
 NEARBY = 400  # other stations drawn on the map
-DETECTORS = {OURS: label_of(OURS), "seasonal-residual": "Seasonal residual", "z-score": "Z-score"}
-LOOKS = {OURS: ("circle", 0), "seasonal-residual": ("square", 2), "z-score": ("diamond", 5)}
+DETECTORS = {
+    OURS: label_of(OURS),
+    "lec-diff-stations": f"{label_of(OURS)}, no districts",
+    "seasonal-residual": "Seasonal residual",
+    "z-score": "Z-score",
+}
+LOOKS = {
+    OURS: ("circle", 0),
+    "lec-diff-stations": ("triangle-up", 3),
+    "seasonal-residual": ("square", 2),
+    "z-score": ("diamond", 5),
+}
 
 
 def heat_map(
@@ -199,6 +209,8 @@ def found_against_false(results: list[dict]) -> go.Figure:
     for name, label in DETECTORS.items():
         for compared, dash in (("beside neighbours", "solid"), ("alone", "dot")):
             rows = [row for row in results if row["detector"] == name and row["compared"] == compared]
+            if not rows:
+                continue
             symbol, colour = LOOKS[name]
             traces.append(
                 {

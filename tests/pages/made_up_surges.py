@@ -46,6 +46,7 @@ def row(index, station, start, direction, rate, excess, stations, directions) ->
         "false_alarms_per_day": rate,
         "above": directions.count("above"),
         "below": directions.count("below"),
+        "area": 1,
         "stations": stations,
         "directions": directions,
         "starts": [begin] * len(stations),

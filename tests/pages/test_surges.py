@@ -39,7 +39,7 @@ def test_the_strongest_surge_is_shown_with_its_facts(flatland, open_page):
     app = open_page()
     assert not app.exception
     shown = text_of(app)
-    assert "2 surges, the strongest first" in shown and listed(app)["Station"].tolist() == ["ST-04", "ST-07"]
+    assert "2 surges, the rarest first" in shown and listed(app)["Station"].tolist() == ["ST-04", "ST-07"]
     assert "Above the forecast at ST-04" in shown and "One neighbour surged with it." in shown
     assert "where 2.60" in shown and "1 in 2,500" in shown and "once in 100 days" in shown
     assert "held traffic this far out possible" in shown
@@ -66,6 +66,19 @@ def test_a_link_to_a_weak_surge_accepts_as_many_false_alarms(flatland, open_page
     app = open_page(event=event)
     assert not app.exception and "Above the forecast at ST-01" in text_of(app)
     assert link_of(app, "event") == event and link_of(app, "alarms") == "4"
+
+
+def test_a_district_is_told_as_stations_together(flatland, open_page):
+    kept = made_up(flatland)
+    events = kept.events.copy()
+    events.loc[0, ["area", "excess", "widths"]] = [5, 0.0, 0.0]
+    events.at[0, "excesses"] = [0.0, 50.0]
+    surges.write_surges(flatland, Surges(events, kept.scores, kept.source))
+    app = open_page()
+    shown = text_of(app)
+    assert not app.exception and "Above the forecast together: 5 stations around ST-04" in shown
+    assert "5 neighbouring stations left their forecasts together, 1 of them within their own 90 % interval" in shown
+    assert listed(app)["Beyond the interval"][0] == "▲ only together"
 
 
 def test_a_link_to_a_surge_that_is_gone_says_so(flatland, open_page):
@@ -115,6 +128,7 @@ def test_congestion_ranks_stations_by_the_rule_chosen(open_page):
     assert not app.exception and len(table) > 9
     assert table["Probability"].is_monotonic_decreasing and table["Probability"].between(0, 100).all()
     assert (table["Expected peak"] > 0).all() and "ST-00" in table["Station"].tolist()
+    assert "Above it at the same time" in text_of(app)
 
 
 def test_while_all_stations_are_forecast_congestion_says_how_far_that_is(open_page, monkeypatch):
