@@ -9,15 +9,13 @@ Letters: N stations, an area around each, K stations in an area, S samples, H st
 """
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from lecdiff_core.metrics import sample_quantiles
-
-if TYPE_CHECKING:
-    from lecdiff_core.surges import Runs
+from lecdiff_core.runs import Runs
 
 AREA_SIZES = (5, 20)  # stations
 LEAST_AREAS = 2  # of a size that a network must have room for
@@ -82,7 +80,7 @@ def _summed(values: np.ndarray, members: np.ndarray) -> np.ndarray:
 
 
 def districts(
-    runs: "Mapping[int, Runs]", members: Mapping[int, np.ndarray], least: int, calm: "Mapping[int, Runs] | None" = None
+    runs: Mapping[int, Runs], members: Mapping[int, np.ndarray], least: int, calm: Mapping[int, Runs] | None = None
 ) -> list[District]:
     """The districts among the runs of areas, by size; of those that share stations and time the strongest.
 
@@ -106,7 +104,7 @@ def districts(
     return kept
 
 
-def _strong(runs: "Runs", calm: "Runs", least: int) -> list[tuple[int, float]]:
+def _strong(runs: Runs, calm: Runs, least: int) -> list[tuple[int, float]]:
     """Index and strength of the runs as strong as only `least` of quiet times are."""
     strongest = np.sort(calm.strength)[::-1]
     bound = float(strongest[min(least, len(strongest) - 1)]) if len(strongest) else 0.0

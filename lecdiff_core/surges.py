@@ -51,6 +51,7 @@ from lecdiff_core.models.checkpoint import read_metrics, source_now
 from lecdiff_core.names import PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source, is_current, source_of, stamped
+from lecdiff_core.runs import BOUND, Runs, runs_of
 from lecdiff_core.training import Parts, parts_of
 
 METHOD = 2  # raised when the same city and model can give other surges
@@ -60,8 +61,6 @@ LEADS = (1, 12)  # hours: the forecasts that an observation is held against
 LONGEST_INTERVAL = pd.Timedelta("8h")  # of which one at least lies among those hours
 DAY_AHEAD = (18, 24)  # hours: the forecasts that "was it in yesterday's forecast" means
 SAMPLES = 100
-BOUND = 1.645  # of a standard normal: 5 % on each side, the bounds of the 90 % interval
-FARTHEST = 10.0  # a score counts up to here, so that one wild value is no long surge
 PAUSE_HOURS = 1.0  # a run goes on over so much of normal or missing traffic
 HOPS = 2  # of the graph: how far the neighbourhood reaches that a deviation is set against
 QUIET_DAYS = 3.0  # how many days of its own a station needs until its own spread counts as much as everybody's
@@ -94,29 +93,6 @@ class Evidence:
     middle: np.ndarray
     high: np.ndarray
     areas: Mapping[int, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Stretches of a station beyond a bound, arrays of one length.
-
-    station; start, stop (steps, stop exclusive); direction (1 above, −1 below); strength: sum of what the scores lie beyond
-    the bound; peak: step of the highest score.
-    """
-
-    station: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-    direction: np.ndarray
-    strength: np.ndarray
-    peak: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.station)
-
-    def take(self, index: np.ndarray) -> "Runs":
-        """Some of them."""
-        return Runs(*(values[index] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -571,36 +547,6 @@ def _spread(scores: np.ndarray, part: slice) -> np.ndarray:
     prior = QUIET_DAYS / 6 * squares.shape[1]
     own = np.where(known, squares, 0).sum(1)
     return np.sqrt((own + prior * pooled) / (weight + prior) / pooled)
-
-
-def runs_of(scores: np.ndarray, part: slice, pause: int) -> Runs:
-    """The runs of all stations within some columns; steps are columns of `scores`, `pause` of them within the bound end no run."""
-    offset = part.start or 0
-    found = []
-    for direction in (1, -1):
-        beyond = direction * np.nan_to_num(scores[:, part])
-        station, step = np.nonzero(beyond > BOUND)
-        if not len(station):
-            continue
-        height = np.minimum(beyond[station, step], FARTHEST)
-        first = np.flatnonzero(np.r_[True, (np.diff(station) != 0) | (np.diff(step) > pause + 1)])
-        last = np.r_[first[1:], len(station)] - 1
-        run = np.repeat(np.arange(len(first)), last - first + 1)
-        order = np.lexsort((step, -height, run))
-        found.append(
-            Runs(
-                station=station[first],
-                start=step[first] + offset,
-                stop=step[last] + 1 + offset,
-                direction=np.full(len(first), direction),
-                strength=np.add.reduceat(height - BOUND, first),
-                peak=step[order[first]] + offset,
-            )
-        )
-    if not found:
-        nothing = np.zeros(0, int)
-        return Runs(nothing, nothing, nothing, nothing, np.zeros(0), nothing)
-    return Runs(*(np.concatenate([getattr(runs, name) for runs in found]) for name in vars(found[0])))
 
 
 def tie(runs: Runs, graph: Graph, tying: float) -> np.ndarray:

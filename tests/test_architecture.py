@@ -16,7 +16,7 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "scores", "metrics", "aggregates", "districts", "conformal", "results", "tables"),
+    ("forecast", "scores", "metrics", "aggregates", "districts", "runs", "conformal", "results", "tables"),
     ("devices", "assets", "processes", "provenance", "names", "addresses"),
     ("bounded", "errors", "progress"),
 )

@@ -5,7 +5,8 @@ import pytest
 
 from lecdiff_core.districts import areas_of, together
 from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.surges import BOUND, find
+from lecdiff_core.runs import BOUND
+from lecdiff_core.surges import find
 
 DAY, SIDE = 24, 8
 QUIET, SEARCHED = slice(0, 14 * DAY), slice(14 * DAY, 28 * DAY)
