@@ -26,6 +26,7 @@ class Named(NamedTuple):
 
 OURS = "lec-diff"
 PAPER = "lec-diff-paper"
+INDEPENDENT = "lec-diff-independent"
 BASE = "base"  # shipped; what forecasts a city that no model was trained for
 WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS = "drop-gei", "shuffled-gei"
 YESTERDAY = "seasonal-naive"
@@ -58,7 +59,7 @@ NAMES: dict[str, Named] = {
     "lec-diff-unified": Named(
         "Image + text embedding", "part changed", "with image and text embedded together", surroundings=True
     ),
-    "lec-diff-independent": Named("Independent noise", "part changed", "when each station draws its own noise"),
+    INDEPENDENT: Named("Independent noise", "part changed", "when each station draws its own noise"),
     "lec-diff-ar": Named("Autoregressive decoder", "part changed", "when the day is denoised step by step", slow=True),
     "lstm": Named("LSTM", "network"),
     "stgcn": Named("STGCN", "network"),

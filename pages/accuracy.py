@@ -21,7 +21,7 @@ from lecdiff_core.results import (
     Model,
     SamplerStudy,
 )
-from pages.parts import accuracy_charts, findings, imagery, measured, missing, session, views
+from pages.parts import accuracy_charts, findings, imagery, measured, missing, session, together, views
 from pages.parts import map as station_map
 from pages.parts.charts import CONFIG
 from pages.parts.cities import Place
@@ -117,6 +117,7 @@ def show_results(place: Place, city: City, benchmark: Benchmark) -> None:
         show_models(models)
         focus = models.get(OURS) or next(iter(models.values()))
         show_calibration(focus)
+        show_sums(benchmark)
         left, right = st.columns(2, gap="large")
         on_the_map = mine and bool(measured.station_errors(city))
         with left:
@@ -222,6 +223,18 @@ def show_calibration(model: Model) -> None:
                 findings.ranks(model.pit),
                 "pit",
             )
+
+
+def show_sums(benchmark: Benchmark) -> None:
+    """Whether peaks, totals and areas, which need samples that belong together, are forecast as well as steps."""
+    found = together.columns(benchmark)
+    if OURS not in {model.name for model in found.values()}:
+        return
+    st.html(
+        f'<h3 class="lec-part">Do sums and peaks hold?</h3><p class="lec-told">{escaped(findings.together(found))}</p>'
+        f'{together.table(found)}<p class="lec-sub">Error, and what of the observations the 90 % interval held; <span '
+        'class="lec-missed">so</span> where 90 % is not to be explained by the days that happened to be measured.</p>'
+    )
 
 
 def show_hours(models: dict[str, Model], focus: Model) -> None:

@@ -22,7 +22,7 @@ from lecdiff_core.models.timegrad import timegrad_config
 from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
-from lecdiff_core.names import OF_SURROUNDINGS, OURS
+from lecdiff_core.names import INDEPENDENT, OF_SURROUNDINGS, OURS
 
 SHUFFLE_SEED = 0
 
@@ -147,7 +147,7 @@ def _with_stations(make: type[ForecastModel], recipe: str = "network", **form: A
 
 MODELS: dict[str, Entry] = {
     "lec-diff": _lec_diff(),
-    "lec-diff-independent": _lec_diff(noise="independent")._replace(trained_as="lec-diff"),
+    INDEPENDENT: _lec_diff(noise="independent")._replace(trained_as="lec-diff"),
     "base": _base("shared"),
     "base-independent": _base("independent"),
     "prior-only": Entry(

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.names import ABLATIONS, NAMES, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS
-from lecdiff_core.results import SAMPLER_LABELS, LatencyRun, Model, SamplerRun, Verdict, verdict
+from lecdiff_core.names import ABLATIONS, INDEPENDENT, NAMES, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS
+from lecdiff_core.results import SAMPLER_LABELS, SCORES, LatencyRun, Model, SamplerRun, Verdict, verdict
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
@@ -98,6 +98,21 @@ def _kept(half: float, most: float) -> str:
         if abs(miss) > TOLERANCE
     ]
     return joined(off)
+
+
+def together(columns: Mapping[str, Model]) -> str:
+    """What the 90 % intervals of peaks, totals and areas hold, with samples that belong together and without."""
+    names = [name for name in SCORES if name != "step"]
+
+    def held(model: Model) -> str:
+        found = [model.coverage(name) for name in names if model.scores(name)]
+        low, high = share(min(found)), share(max(found))
+        return low if low == high else f"{low} to {high}"
+
+    ours, *others = columns.values()
+    said = f"Peaks, totals and areas are forecasts, too: their 90\N{NARROW NO-BREAK SPACE}% intervals hold {held(ours)}"
+    apart = next((model for model in others if model.name == INDEPENDENT), None)
+    return f"{said}; where each station draws its own noise, {held(apart)}." if apart else f"{said}."
 
 
 def ranks(pit: np.ndarray) -> str:

@@ -47,6 +47,25 @@ def result(model: str, level: float, seed: int = 0, stations: tuple[str, ...] = 
     return {"model": model, "seed": seed, "subset": False, "hold_out_stations": 0.0} | measured | more
 
 
+def joint(level: float, held: float, days: int = len(DAYS)) -> dict[str, Any]:
+    """Scores of peaks, totals and areas about `level`, whose 90 % intervals hold `held`."""
+    inside = {
+        day: round(1000 * held) + shift for day, shift in zip(DAYS[:days], (-9, 4, 8, -3, 2, -4, 2), strict=False)
+    }
+    score = {
+        "ncrps": level,
+        "coverage_50": held - 0.4,
+        "coverage_90": held,
+        "scored": 1000 * days,
+        "ncrps_by_day": dict.fromkeys(inside, level),
+        "inside_50_by_day": {day: count // 2 for day, count in inside.items()},
+        "inside_90_by_day": inside,
+        "count_by_day": dict.fromkeys(inside, 1000),
+    }
+    names = ("step", "day_peak", "day_total", "area_5", "area_all")
+    return {name: score | {"ncrps": level * (1 - 0.1 * at)} for at, name in enumerate(names)}
+
+
 def city_results(stations: tuple[str, ...] = (), seeds: int = 2) -> list[dict[str, Any]]:
     """Every made-up model with its seeds, stations held out, and a subset for what is slow."""
     rows = [

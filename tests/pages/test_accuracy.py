@@ -149,6 +149,27 @@ def test_without_lec_diff_and_alone(open_page, results, of_flatland):
     assert not app.exception and "nothing to compare it with" in text_of(app)
 
 
+def test_sums_and_peaks_stand_beside_those_of_samples_drawn_apart(open_page, results, of_flatland):
+    rows = [made_up.result("lec-diff", 0.1, seed, dependence="own", **made_up.joint(0.1, 0.902)) for seed in (0, 1)]
+    rows += [
+        made_up.result("lec-diff-independent", 0.1, dependence=name, **made_up.joint(level, held))
+        for name, level, held in (("own", 0.12, 0.62), ("schaake", 0.11, 0.88), ("gaussian", 0.105, 0.899))
+    ]
+    made_up.write(of_flatland, made_up.benchmark("Flatland", rows))
+    app = open_page()
+    assert not app.exception
+    told = text_of(app)
+    assert "Do sums and peaks hold?" in told and "hold 90" in told and "draws its own noise, 62" in told
+    assert "20 stations side by side" not in told and "the whole network" in told
+    assert told.count("lec-missed") == 2 * 5 + 1  # every interval drawn apart and by past days, and the key
+
+
+def test_results_of_the_older_protocol_have_no_sums(open_page, results, of_flatland):
+    made_up.write(of_flatland, made_up.benchmark("Flatland", made_up.city_results()))
+    app = open_page()
+    assert not app.exception and "Do sums and peaks hold?" not in text_of(app)
+
+
 def test_names_from_a_file_are_shown_as_text(open_page, results, of_flatland):
     rows = [made_up.result("lec-diff", 0.1), made_up.result("<img src=x onerror=alert(1)>", 0.2)]
     made_up.write(of_flatland, made_up.benchmark("Flatland", rows))
