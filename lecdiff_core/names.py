@@ -13,7 +13,7 @@ class Named(NamedTuple):
 
     role: LEC-Diff in one of its forms; LEC-Diff with a part changed, told by `change` after "the error rises …"; a network or a
     formula of this project; a model of another library, which only benchmarks run.
-    slow: measured on a part of a test table only (measurement protocol, version 1).  surroundings: measures what embeddings
+    slow: measured on a part of a test table only (docs/measuring.md).  surroundings: measures what embeddings
     are worth, so that a city must have some.
     """
 
