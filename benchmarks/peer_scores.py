@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from peers.exchange import Known, read_city, read_samples
+from peers.exchange import ORIGINS_A_DAY, Known, read_city, read_samples
 
 from lecdiff_core.aggregates import Asked
 from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES, lenders, threshold_of
 from lecdiff_core.city.storage import replacing
 from lecdiff_core.city.windows import Panel
-from lecdiff_core.conformal import ConformalScores
+from lecdiff_core.conformal import Calibration
 from lecdiff_core.dependence import Lender
 from lecdiff_core.metrics import OrderedSamples, samples_last
 from lecdiff_core.scores import Scores, ValueScores
@@ -39,26 +39,28 @@ NOTES = ("device", "settings", "trials", "budget_seconds", "libraries")
 def score(
     city: Known, about: dict[str, Any], samples: dict[str, np.ndarray], seed: int, subset: bool, lender: Lender
 ) -> list[dict[str, Any]]:
-    """Scores of samples (O, S, N, H) at the origins of the validation and the test part, a row a dependence, plain and widened."""
+    """Scores of samples (O, S, N, H) at the origins of the validation and the test part, a row a dependence; calibrated, too."""
     origins, count = (SLOW_ORIGINS, SLOW_SAMPLES) if subset else (None, None)
-    calibration = ConformalScores.empty()
-    for origin, drawn in zip(about["origins"]["validation"][:origins], samples["validation"], strict=False):
-        ordered = OrderedSamples.of(samples_last(drawn[:count]))
-        calibration.add(city.values[:, origin : origin + city.horizon], ordered)
-    widening = calibration.widening()
+    validation, test = (about["origins"][part][:origins] for part in ("validation", "test"))
+    calibration = Calibration.after(city.values[:, : validation[0]], city.steps_per_day, ORIGINS_A_DAY)
+    for origin, drawn in zip(validation, samples["validation"], strict=False):
+        calibration.add(origin, OrderedSamples.of(samples_last(drawn[:count])))
     panel = panel_of(city, about)
     places = None if about["positions"] is None else panel.positions
     scores = Scores(Asked.of(places), () if seed else tuple(about["stations"]))
     threshold = threshold_of(panel, np.arange(len(panel.station_ids)), about["test"][0])
-    widened = ValueScores()
-    for origin, drawn in zip(about["origins"]["test"][:origins], samples["test"], strict=False):
+    calibrated = ValueScores()
+    for origin, drawn in zip(test, samples["test"], strict=False):
         observed = city.values[:, origin : origin + city.horizon]
         hours = city.slot[origin : origin + city.horizon] * 24 // city.steps_per_day
         day = (datetime.fromisoformat(city.start) + timedelta(days=1) * origin // city.steps_per_day).date().isoformat()
         lent = lender.ranks(origin, len(drawn[:count]), seed)
         ordered = scores.add(observed, drawn[:count], hours, day, threshold, lent)
-        widened.add(observed, widening.apply(ordered), day)
-    conformal = widened.summary()
+        calibration.observe(city.values[:, :origin])
+        move = calibration.map()
+        calibrated.add(observed, move.of_ordered(ordered) if move else ordered, day)
+        calibration.add(origin, ordered)
+    conformal = calibrated.summary()
     about_all = {"conformal": {name: conformal[name] for name in ("coverage_50", "coverage_90", "ncrps")}}
     return [row | about_all for row in scores.rows().values()]
 

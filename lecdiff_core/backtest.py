@@ -31,7 +31,7 @@ from lecdiff_core.city.windows import (
     validation_folds,
     zero_shot_split,
 )
-from lecdiff_core.conformal import ConformalScores
+from lecdiff_core.conformal import Calibration
 from lecdiff_core.dependence import Lender, PastWindows
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
@@ -222,7 +222,7 @@ def measure(
     lend: gives what lends dependence to a model whose stations are drawn apart, one a split.
     """
     places = None if panel.cells is None else panel.positions[_measured(run, len(panel.station_ids))]
-    scores, widened = Scores(Asked.of(places), _told_apart(run, panel)), ValueScores()
+    scores, calibrated = Scores(Asked.of(places), _told_apart(run, panel)), ValueScores()
     train_seconds, sample_seconds, parameters = 0.0, [], 0
     _reset_peak(device)
     splits = _splits(run.part, panel)
@@ -232,8 +232,8 @@ def measure(
         train_seconds += trained.seconds
         forecasts = Forecasts(run, trained, panel, split, device)
         lender = lend()[index] if lend and _may_borrow(run, trained.model) else None
-        sample_seconds += _score(forecasts, split, lender, scores, widened, report)
-    total = widened.summary()
+        sample_seconds += _score(forecasts, split, lender, scores, calibrated, report)
+    total = calibrated.summary()
     about = {
         "conformal": {name: total[name] for name in ("coverage_50", "coverage_90", "ncrps")},
         "parameters": parameters,
@@ -375,45 +375,43 @@ class Forecasts:
 
 
 def _score(
-    forecasts: Forecasts, split: Split, lender: Lender | None, scores: Scores, widened: ValueScores, report: Report
+    forecasts: Forecasts, split: Split, lender: Lender | None, scores: Scores, calibrated: ValueScores, report: Report
 ) -> list[float]:
-    """Add the windows of the reported part to `scores`, and to `widened` after split-conformal widening; the seconds each took.
+    """Add the windows of the reported part to `scores`, and to `calibrated` as moved by past ones; the seconds each took.
 
-    What widens comes from the validation part, or where there is none from the windows that ended before each origin.
+    What moves them are the windows of the validation part and of the reported one, as far as their outcome is known by then.
     """
-    panel, run, horizon = forecasts.panel, forecasts.run, forecasts.model.horizon
+    panel, run = forecasts.panel, forecasts.run
     measured = _measured(run, len(panel.station_ids))
-    calibrated, reported = forecasts.origins(split.validation).tolist(), forecasts.origins(split.test).tolist()
-    count = len(calibrated) + len(reported)
-    calibration = ConformalScores.empty()
+    followed, reported = forecasts.origins(split.validation).tolist(), forecasts.origins(split.test).tolist()
+    count = len(followed) + len(reported)
     trained = np.setdiff1d(np.arange(len(panel.station_ids)), measured) if run.hold_out else measured
-    for number, origin in enumerate(calibrated):
+    known, day_steps = panel.values[trained], panel.steps_per_day
+    calibration = Calibration.after(known[:, : (followed + reported or [0])[0]], day_steps, day_steps / forecasts.every)
+    for number, origin in enumerate(followed):
         report(number, count, "measuring")
-        drawn = samples_last(forecasts.at(origin)[:, trained])
-        calibration.add(forecasts.observed(origin)[trained], OrderedSamples.of(drawn))
+        ordered = OrderedSamples.of(samples_last(forecasts.at(origin)[:, trained]))
+        calibration.add(origin, ordered)
     threshold = threshold_of(panel, measured, split.test.start)
-    widening = calibration.widening()
-    waiting: list[tuple[int, OrderedSamples]] = []
     seconds = []
-    for number, origin in enumerate(reported, start=len(calibrated)):
+    for number, origin in enumerate(reported, start=len(followed)):
         report(number, count, "measuring")
         if run.part == "zero-shot":
             threshold = threshold_of(panel, measured, origin)
             forecasts.learn_errors_before(origin)
-            while waiting and waiting[0][0] + horizon <= origin:
-                ended, ordered = waiting.pop(0)
-                calibration.add(forecasts.observed(ended)[measured], ordered)
-            widening = calibration.widening()
         started = time.perf_counter()
-        drawn = forecasts.at(origin)[:, measured]
+        everywhere = forecasts.at(origin)
         seconds.append(time.perf_counter() - started)
         observed = forecasts.observed(origin)[measured]
-        clock = panel.future_clock(origin, horizon)
+        clock = panel.future_clock(origin, forecasts.model.horizon)
         day = str(clock[0].date())
         lent = {} if lender is None else lender.ranks(origin, forecasts.samples, run.seed)
-        ordered = scores.add(observed, drawn, np.asarray(clock.hour), day, threshold, lent)
-        widened.add(observed, widening.apply(ordered), day)
-        waiting.append((origin, ordered))
+        ordered = scores.add(observed, everywhere[:, measured], np.asarray(clock.hour), day, threshold, lent)
+        calibration.observe(known[:, :origin])
+        move = calibration.map()
+        calibrated.add(observed, move.of_ordered(ordered) if move else ordered, day)
+        followed_now = OrderedSamples.of(samples_last(everywhere[:, trained])) if run.hold_out else ordered
+        calibration.add(origin, followed_now)
     if not seconds:
         raise UserError("the reported part holds no whole day: the city has too little traffic to measure on")
     return seconds

@@ -56,8 +56,8 @@ class OrderedSamples:
         """What is below a threshold (...) raised to it."""
         return OrderedSamples(np.maximum(self.values, threshold[..., None]))
 
-    def at(self, index: np.ndarray) -> "OrderedSamples":
-        """Some of the values, by a mask or by indices."""
+    def at(self, index: np.ndarray | slice) -> "OrderedSamples":
+        """Some of the values, by a mask, by indices or by a slice."""
         return OrderedSamples(self.values[index])
 
     def in_order(self, ranks: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ import pytest
 import scoringrules
 from scipy import stats
 
-from lecdiff_core.conformal import ConformalScores, Widening
 from lecdiff_core.metrics import (
     OrderedSamples,
     bootstrap_interval,
@@ -17,7 +16,7 @@ from lecdiff_core.metrics import (
     samples_last,
     threshold_crps,
 )
-from lecdiff_core.scores import Scores, ValueScores
+from lecdiff_core.scores import Scores
 
 
 def test_crps_is_the_fair_estimator() -> None:
@@ -127,27 +126,6 @@ def test_a_perfect_forecaster_covers_what_it_promises() -> None:
     assert summary["coverage_50"] == pytest.approx(0.5, abs=0.02)
     assert summary["coverage_90"] == pytest.approx(0.9, abs=0.02)
     assert max(summary["pit"]) < 0.07  # twenty bins of about 0.05
-
-
-def test_conformal_widening_repairs_an_overconfident_forecaster() -> None:
-    rng = np.random.default_rng(5)
-    gathered = ConformalScores.empty()
-    for _ in range(10):
-        gathered.add(rng.normal(100, 10, (20, 24)), OrderedSamples.of(rng.normal(100, 4, (20, 24, 100))))
-    widening = gathered.widening()
-    scores = ValueScores()
-    for _ in range(10):
-        widened = widening.apply(OrderedSamples.of(rng.normal(100, 4, (20, 24, 100))))
-        scores.add(rng.normal(100, 10, (20, 24)), widened, "day")
-    assert scores.summary()["coverage_50"] == pytest.approx(0.5, abs=0.03)
-    assert scores.summary()["coverage_90"] == pytest.approx(0.9, abs=0.03)
-
-
-def test_widening_keeps_the_median_and_the_order() -> None:
-    samples = OrderedSamples.of(np.random.default_rng(6).gamma(2, 10, (5, 99)))
-    widened = Widening(1.5, 2.0).apply(samples)
-    np.testing.assert_allclose(widened.median, samples.median)
-    assert (np.diff(widened.values) >= 0).all() and (widened.values >= 0).all()
 
 
 def test_scores_by_station_add_up_to_the_whole() -> None:
