@@ -40,14 +40,15 @@ def table(found: Mapping[str, Model]) -> str:
         having = {title: model for title, model in found.items() if model.scores(name)}
         if not having:
             continue
-        best = min(round(model.ncrps(name), 4) for model in having.values())
+        errors = [round(model.ncrps(name), 4) for model in having.values()]
+        best = min(errors) if min(errors) < max(errors) else None
         cells = (_cell(model, name, best) if title in having else "–" for title, model in found.items())
         lines.append(f"<tr><td>{escaped(words)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     body = f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
     return f'<div class="lec-scroll"><table class="lec-rows lec-numbers lec-held">{body}</table></div>'
 
 
-def _cell(model: Model, name: str, best: float) -> str:
+def _cell(model: Model, name: str, best: float | None) -> str:
     error = f"{100 * model.ncrps(name):.2f}{THIN}%"
     error = f"<b>{error}</b>" if round(model.ncrps(name), 4) == best else error
     held = f"{100 * model.coverage(name):.0f}{THIN}%"
