@@ -17,11 +17,13 @@ from lecdiff_core.city.folder import City, closest, named
 from lecdiff_core.city.observed import silent_sentence, silent_since, young, young_sentence
 from lecdiff_core.city.timeline import moment
 from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Batch, Panel, Windows
+from lecdiff_core.conformal import Calibration, CalibrationMap
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.environment.table import read_panel
 from lecdiff_core.errors import NothingMadeError, UserError
 from lecdiff_core.forecast import Forecast
 from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.metrics import OrderedSamples, samples_last
 from lecdiff_core.models.catalogue import entry, seen
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_base, load_model
 from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
@@ -33,6 +35,10 @@ from lecdiff_core.provenance import Source
 # there are would change the last digits.
 FEW = 32
 BASE_NOTICE = "made with the base model, which has not learned from this city; `lecdiff train` fits one to it"
+# The base model is calibrated on what it would have forecast for some stations of the city, the same whoever is asked for.
+CALIBRATED_STATIONS, CALIBRATED_DAYS, CALIBRATED_EVERY = 64, 14, 0.75  # at most, the last, days between two forecasts
+CALIBRATION_SAMPLES = 100
+FIRST_CALIBRATED_DAY = 2  # before it forecasts are of another kind: of stations hardly known
 BATCH_VALUES = 40_000_000  # context values held at once when a forecast is continued beyond the model's horizon
 
 
@@ -56,6 +62,7 @@ class Forecaster:
         self.station = np.array([trained.get(name, 0) for name in city.station_ids])
         self._lock = threading.Lock()
         self._levels: dict[int, Tensor] = {}
+        self._calibrations: dict[int, CalibrationMap | None] = {}
 
     @classmethod
     def load(cls, city: City, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
@@ -126,8 +133,12 @@ class Forecaster:
             raise NothingMadeError(self._too_little(left_out, first))
         timestamps = self.city.timeline.starting(first, steps)
         slots = self.city.timeline.steps(timestamps) - step
-        with self._lock, _threads(len(wanted)), torch.random.fork_rng(devices=[]):
-            drawn = self._paths(wanted, step, int(slots.max()) + 1, samples, seed, report)
+        with self._lock, torch.random.fork_rng(devices=[]):
+            move = self._calibration(step) if self.config.model == BASE else None
+            with _threads(len(wanted)):
+                drawn = self._paths(wanted, step, int(slots.max()) + 1, samples, seed, report)
+        if move:
+            drawn = np.moveaxis(move.apply(samples_last(drawn)), -1, 0)
         if not np.array_equal(slots, np.arange(drawn.shape[2])):
             drawn = drawn[:, :, slots]
         shares = self.city.timeline.shares(timestamps)
@@ -288,6 +299,32 @@ class Forecaster:
             batch = self._windows(np.arange(len(self.panel.station_ids))).batch(np.array([step]), with_future=False)
             self._levels[step] = self.model.level(batch.to(self.device))
         return self._levels[step]
+
+    def _calibration(self, step: int) -> CalibrationMap | None:
+        """How samples of a forecast from a step on are moved, from forecasts of the days before; computed once."""
+        if step not in self._calibrations:
+            with _threads(1):
+                self._calibrations[step] = self._calibrated(step)
+        return self._calibrations[step]
+
+    def _calibrated(self, step: int) -> CalibrationMap | None:
+        panel, day = self.panel, self.panel.steps_per_day
+        every = max(1, round(CALIBRATED_EVERY * day))
+        first = max(FIRST_CALIBRATED_DAY * day, step - CALIBRATED_DAYS * day)
+        origins = np.arange(step - every, first - 1, -every)[::-1]
+        chosen = np.sort(np.random.default_rng(0).permutation(len(panel.station_ids))[:CALIBRATED_STATIONS])
+        chosen = chosen[self._history_suffices(chosen, int(origins[0]))] if len(origins) else chosen[:0]
+        if not len(chosen):
+            return None
+        values, nodes = panel.values[chosen, :step], self._needed(chosen, 1)
+        calibration = Calibration.after(values, day, day / every)
+        windows = self._windows(nodes)
+        for origin in origins.tolist():
+            batch = windows.batch(np.array([origin]), with_future=False)
+            drawn = self._drawn(batch, CALIBRATION_SAMPLES, nodes, chosen, [f"{origin}"], 0)[0]
+            calibration.add(origin, OrderedSamples.of(samples_last(drawn)))
+        calibration.observe(values)
+        return calibration.map()
 
     def _windows(self, nodes: np.ndarray) -> Windows:
         graph = self.graph.subgraph(nodes)

@@ -68,6 +68,7 @@ ONCE_DAYS = 7.0  # runs that a station shows by chance no more than once in this
 TAIL = 4.0  # events a day above which the tail is fitted
 LEAST_TAIL = 10  # events
 RAREST = 1e-3  # a day: no tail fitted on a few days tells more
+DISTRICTS_SHARE = 0.25  # of the false alarms put up with, those that may come of districts
 FILED = 10.0  # events are kept up to so many false alarms a day
 POOL = 400_000  # standardised samples that tail probabilities are read from
 
@@ -449,7 +450,8 @@ def _joined(alone: Found, found: list[District], alarms: FalseAlarms) -> Found:
     runs, event = alone.runs, alone.event
     strength, a_day, area = list(alone.strength), list(alone.a_day), list(alone.area)
     more = []
-    for district, rate in zip(found, alarms.a_day(np.array([district.strength for district in found])), strict=True):
+    rates = alarms.a_day(np.array([district.strength for district in found])) / DISTRICTS_SHARE
+    for district, rate in zip(found, rates, strict=True):
         same = np.isin(runs.station, district.stations)
         same &= (runs.start < district.stop) & (runs.stop > district.start) & (runs.direction == district.direction)
         touched = np.unique(event[same])

@@ -192,7 +192,7 @@ class Trainer:
 
     def _dependence_batches(self) -> Iterator[Batch]:
         """Windows of the training part, spread over time and city, from which it is read how stations and steps hang together."""
-        every = max(self.panel.steps_per_day // ORIGINS_A_DAY, len(self.origins) // DEPENDENCE_WINDOWS)
+        every = max(steps_apart(self.panel.steps_per_day, ORIGINS_A_DAY), len(self.origins) // DEPENDENCE_WINDOWS)
         for seed in self._spread_stations():
             windows = self.blocks.around(seed)
             yield from (batch.to(self.device) for batch in windows.batches(self.origins[::every], 1))
