@@ -316,12 +316,11 @@ class Forecaster:
         chosen = chosen[self._history_suffices(chosen, int(origins[0]))] if len(origins) else chosen[:0]
         if not len(chosen):
             return None
-        values, nodes = panel.values[chosen, :step], self._needed(chosen, 1)
+        values, windows = panel.values[chosen, :step], self._windows(chosen)
         calibration = Calibration.after(values, day, day / every)
-        windows = self._windows(nodes)
         for origin in origins.tolist():
             batch = windows.batch(np.array([origin]), with_future=False)
-            drawn = self._drawn(batch, CALIBRATION_SAMPLES, nodes, chosen, [f"{origin}"], 0)[0]
+            drawn = self._drawn(batch, CALIBRATION_SAMPLES, chosen, chosen, [f"{origin}"], 0)[0]
             calibration.add(origin, OrderedSamples.of(samples_last(drawn)))
         calibration.observe(values)
         return calibration.map()

@@ -34,7 +34,7 @@ LATENCY_FILES = ("latency.json", "latency-gpu.json", "peers/latency.json")
 
 
 class Calibrated(BaseModel):
-    """Scores after split-conformal widening."""
+    """Scores after online calibration (conformal.py)."""
 
     coverage_50: float
     coverage_90: float
@@ -240,7 +240,7 @@ class Model:
         return float(np.std(values, ddof=1)) if len(values) > 1 and None not in values else None
 
     def widened(self, score: str) -> float | None:
-        """A score after conformal widening, mean over seeds; None where it was not measured."""
+        """A score after online calibration, mean over seeds; None where it was not measured."""
         values = [getattr(run.conformal, score) for run in self.runs if run.conformal]
         return float(np.mean(values)) if values else None
 

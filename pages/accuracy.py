@@ -199,7 +199,7 @@ def columns() -> dict[str, Any]:
         "in 50 %": number(format="%.0f %%", help="Observations inside the 50 % interval; 50 % is right"),
         "in 90 %": number(format="%.0f %%", help="Observations inside the 90 % interval; 90 % is right"),
         "in 90 %, stretched": number(
-            format="%.0f %%", help="The same after split-conformal widening on the validation part"
+            format="%.0f %%", help="The same after calibration on what came in the days before each forecast"
         ),
         "LEC-Diff's error beside it": number(format="%+.1f %%", help="Below zero: LEC-Diff's error is lower"),
     }

@@ -10,6 +10,7 @@ import pytest
 
 from lecdiff_core import jobs
 from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.conformal import DEVIATES
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import BASE_NOTICE, Forecaster
 from lecdiff_core.models import base
@@ -159,3 +160,31 @@ def test_five_days_are_enough_to_train_on_and_start_from_the_base(
     assert np.isfinite(forecaster.forecast(samples=10).samples).all()
     numbers = base.read().all  # so few windows tell nothing of how stations hang together
     np.testing.assert_allclose(forecaster.model.tails.shape.numpy(), numbers.tails, rtol=1e-5)
+
+
+def too_noisy(traffic: pd.DataFrame) -> pd.DataFrame:
+    """Traffic that jumps from hour to hour as that of no network does that the base was read off."""
+    return traffic * np.random.default_rng(0).choice([0.3, 1.0, 3.0], traffic.shape)
+
+
+def test_it_follows_the_days_of_a_city(tmp_path: Path) -> None:
+    forecaster = Forecaster.load(city_of(tmp_path, days=12, stations=20, change=too_noisy), device="cpu")
+    whole = forecaster.forecast().station("S07").samples
+    alone = forecaster.forecast(stations=["S07"]).samples
+    assert (np.abs(alone - whole) <= 1e-5 * whole.std(0)).all()
+    move = forecaster._calibration(forecaster.panel.steps)
+    assert move is not None
+    assert np.abs(move.places - DEVIATES).max() > 0.05
+
+
+def test_what_came_after_an_origin_does_not_move_its_forecast(tmp_path: Path) -> None:
+    city = city_of(tmp_path / "whole", days=9, stations=8, change=too_noisy)
+    origin = city.traffic.index[7 * 24]
+    cut = write_city(tmp_path / "cut", city.meta, city.stations, city.traffic.iloc[: 7 * 24])
+    then, now = (Forecaster.load(one, device="cpu").forecast(origin) for one in (city, cut))
+    np.testing.assert_allclose(then.samples, now.samples, rtol=1e-5)
+
+
+def test_a_city_too_young_to_be_followed_is_left_as_it_is(tmp_path: Path) -> None:
+    forecaster = Forecaster.load(city_of(tmp_path, days=2.5), device="cpu")
+    assert forecaster._calibration(forecaster.panel.steps) is None
