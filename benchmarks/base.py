@@ -1,19 +1,20 @@
-"""Makes the base model, assets/base/config.json: the few numbers of it, read off networks (lecdiff_core/models/base.py).
+"""Makes the base model, assets/base/config.json: the few numbers of it, fitted over networks (lecdiff_core/models/base.py).
 
     python benchmarks/base.py
 
 Networks: generated towns, and from LECDIFF_REAL_DATA (default ../shared/data) Milan, the cells of Nanchang and Beijing's 5G
-stations. Each counts alike. Beside the numbers of all there are those of all but one, for measuring a city by a fit that saw
-nothing of its network. Takes about two minutes.
+stations. Each counts alike. First the parameters of the seasonal mean and of the usual errors are fitted by gradient, then the
+shape of residuals, the shares of the noise and the temperature are read off what came in that frame. Beside the numbers of all
+networks there are those of all but one, for measuring a city by a fit that saw nothing of its network. Takes some minutes.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,18 +24,25 @@ from scipy.stats import norm
 from torch import Tensor
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Panel, Windows, origins_within
+from lecdiff_core.city.windows import Batch, Panel, Windows, origins_within
 from lecdiff_core.demo import generate_town
 from lecdiff_core.diffusion.field import Moments, shares_of
 from lecdiff_core.diffusion.tails import Tails
 from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.fusion.moments import normal_crps
 from lecdiff_core.models.base import FILE, FORMAT_VERSION, Base, Network, Numbers, folder, hashed
 from lecdiff_core.models.lecdiff import INTERVALS, TEMPERATURES, LecDiff, LecDiffConfig
 
 INTERVAL_MINUTES = [5, 10, 15, 20, 30, 60]
 TOWNS = ((120, 101), (60, 102), (200, 103))  # stations, seed
 TOWN_NAMES = 999  # stations of generated towns are numbered alike
+STEPS, RATE = 120, 0.01  # of the fit by gradient
+ROWS = 48  # stations of a network in a step of it
+LEARNED_FROM = 6  # blocks of stations of a city
+SHORT_DAYS = (2, 3, 5, 7, 10)  # every other window is seen as if the city were so young
+WORST = 1.0  # of a station's CRPS over its traffic, so that no heavy tail leads the fit
 WINDOWS = 40  # of a city
+STATIONS = 200  # of a city, in them
 RESIDUALS = 20_000  # of a network that tails are fitted to
 
 
@@ -71,13 +79,91 @@ NETWORKS: dict[str, tuple[Callable[[Path, Path], list[City]], str, str]] = {
 }
 
 
-@torch.no_grad()
-def windows_of(city: City) -> list[Window]:
-    """Windows of all the past of a city."""
-    panel = replace(Panel.of(city), environment=None)
-    model = LecDiff(LecDiffConfig(panel.steps_per_day)).eval()
+def some_of(panel: Panel, count: int, seed: int) -> Panel:
+    """At most so many stations: those around one of them, or any where no place is known."""
+    stations = len(panel.station_ids)
+    if stations <= count:
+        return panel
+    rng = np.random.default_rng(seed)
+    distance = ((panel.positions - panel.positions[rng.integers(stations)]) ** 2).sum(1)
+    if np.isnan(distance).any():
+        distance = rng.permutation(stations)
+    return panel.select(np.sort(np.argsort(distance)[:count]))
+
+
+def windows_over(panel: Panel, model: LecDiff) -> Windows:
+    """Windows over all stations of a panel."""
     graph = distance_graph(panel.positions)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon)
+    return Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon)
+
+
+def starts(panels: Iterable[Panel]) -> dict[int, LecDiff]:
+    """The untrained model for each number of steps a day; all have their prior parameters in common."""
+    models = {steps: LecDiff(LecDiffConfig(steps)).eval() for steps in {panel.steps_per_day for panel in panels}}
+    first = next(iter(models.values()))
+    for name, parameter in prior_of(first).items():
+        for model in models.values():
+            module, _, last = name.rpartition(".")
+            setattr(model.get_submodule(module), last, parameter)
+    return models
+
+
+def prior_of(model: LecDiff) -> dict[str, torch.nn.Parameter]:
+    """What is fitted by gradient."""
+    return {name: part for name, part in model.named_parameters() if name.startswith(model.prior_parameters)}
+
+
+def fit_prior(networks: list[list[Panel]], models: dict[int, LecDiff]) -> None:
+    """Fit the prior parameters: a window of each network in every step."""
+    rng = np.random.default_rng(0)
+    blocks = [
+        [
+            windows_over(some_of(panel, ROWS, seed), models[panel.steps_per_day])
+            for panel in network
+            for seed in range(LEARNED_FROM)
+        ]
+        for network in networks
+    ]
+    parameters = list(prior_of(next(iter(models.values()))).values())
+    optimizer = torch.optim.Adam(parameters, lr=RATE)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        for network in blocks:
+            windows = network[rng.integers(len(network))]
+            day = windows.panel.steps_per_day
+            batch = windows.batch(rng.integers(2 * day, windows.panel.steps - day, 1))
+            if rng.random() < 0.5:
+                batch = young(batch, int(rng.choice(SHORT_DAYS)) * day)
+            loss = crps_of(models[day], batch) / len(networks)
+            if loss.isfinite():
+                loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        falling.step()
+
+
+def young(batch: Batch, steps: int) -> Batch:
+    """The batch as if nothing had been observed before the last so many steps."""
+    past = batch.past.clone()
+    past[..., :-steps] = torch.nan
+    return replace(batch, past=past)
+
+
+def crps_of(model: LecDiff, batch: Batch) -> Tensor:
+    """CRPS of a normal in the untrained frame over a station's traffic, mean over stations."""
+    assert batch.future is not None
+    known, future = batch.future.isfinite(), batch.future.nan_to_num(0.0)
+    residual, spread = model.residuals(replace(batch, future=future))
+    standard = normal_crps(residual, residual.new_zeros(()), residual.new_ones(()))
+    crps, traffic = ((part * known).sum((0, 2)) for part in (spread * standard, future))
+    return (crps[traffic > 0] / traffic[traffic > 0]).clamp_max(WORST).mean()
+
+
+@torch.no_grad()
+def windows_of(panel: Panel, model: LecDiff) -> list[Window]:
+    """Windows of all the past of a city."""
+    windows = windows_over(some_of(panel, STATIONS, 0), model)
     # Not always at one time of the day: an odd number of quarters of a day from one window to the next.
     quarters = 4 * (panel.steps / panel.steps_per_day - 2) / WINDOWS
     every = max(1, int(quarters) // 2 * 2 + 1) * panel.steps_per_day // 4
@@ -85,14 +171,28 @@ def windows_of(city: City) -> list[Window]:
     return [Window(*model.residuals(batch), batch.cells) for batch in windows.batches(origins, 1)]
 
 
-@torch.no_grad()
-def numbers_of(networks: list[list[Window]]) -> Numbers:
+def numbers_of(networks: list[list[Panel]]) -> Numbers:
     """The numbers of some networks."""
+    models = starts(panel for network in networks for panel in network)
+    fit_prior(networks, models)
+    prior = {name: part.tolist() for name, part in prior_of(next(iter(models.values()))).items()}
+    return read_off(
+        [
+            [window for panel in network for window in windows_of(panel, models[panel.steps_per_day])]
+            for network in networks
+        ],
+        prior,
+    )
+
+
+@torch.no_grad()
+def read_off(networks: list[list[Window]], prior: dict[str, Any]) -> Numbers:
+    """The numbers, with those that are not fitted by gradient."""
     tails = Tails()
     tails.fit(*(torch.cat(parts) for parts in zip(*map(some_residuals, networks), strict=True)))
     shares = shares_of([moments_of(network, tails) for network in networks])
     assert shares is not None
-    numbers = Numbers(tails=tails.shape.tolist(), shares=shares.round(6).tolist(), temperature=1.0)
+    numbers = Numbers(prior=prior, tails=tails.shape.tolist(), shares=shares.round(6).tolist(), temperature=1.0)
     misses = np.mean([misses_of(network, numbers) for network in networks], axis=0)
     return numbers.model_copy(update={"temperature": TEMPERATURES[int(misses.argmin())]})
 
@@ -137,24 +237,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         for name, (make, source, licence) in NETWORKS.items():
             cities = make(Path(place) / name, data)
-            seen[name] = [window for city in cities for window in windows_of(city)]
+            seen[name] = [replace(Panel.of(city), environment=None) for city in cities]
             ids = {station for city in cities for station in city.station_ids}
             ids |= set(grid_ids(data)) if name == "milan" else set()
             ids |= {f"BS-{number:03}" for number in range(1, TOWN_NAMES + 1)} if name == "towns" else set()
             networks[name] = Network(source=source, licence=licence, stations=sorted(map(hashed, ids)))
-            print(f"{name}: {len(seen[name])} windows", flush=True)
+    numbers = {}
+    for left in (None, *seen):
+        numbers[left] = fitted = numbers_of([panels for name, panels in seen.items() if name != left])
+        print(f"without {left}", [round(number, 2) for number in fitted.tails], fitted.temperature, flush=True)
     base = Base(
         format_version=FORMAT_VERSION,
         recipe=LecDiff.recipe,
         interval_minutes=INTERVAL_MINUTES,
         networks=networks,
-        all=numbers_of(list(seen.values())),
-        without={left: numbers_of([part for name, part in seen.items() if name != left]) for left in seen},
+        all=numbers[None],
+        without={left: numbers[left] for left in seen},
     )
     folder().mkdir(exist_ok=True)
     (folder() / FILE).write_text(json.dumps(base.model_dump(), indent=1) + "\n")
-    for name, numbers in {"all": base.all, **base.without}.items():
-        print(name, [round(number, 2) for number in numbers.tails], f"temperature {numbers.temperature}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The base model: LEC-Diff as it starts, with a few numbers pooled over networks; it forecasts any city from its second day.
+"""The base model: LEC-Diff as it starts, with a few numbers fitted over networks; it forecasts any city from its second day.
 
 An untrained LEC-Diff is a forecast already: its seasonal mean, the usual errors of past days, and noise that hangs together. What
-it cannot know of a new city is read off other networks: the shape of residuals (diffusion/tails.py), the shares of the noise
-(diffusion/field.py) and the temperature. All times in them are hours, so one set of numbers serves every interval. They lie in
+it cannot know of a new city is fitted on other networks: the parameters of the seasonal mean and of the usual errors
+(`LecDiff.prior_parameters`), the shape of residuals (diffusion/tails.py), the shares of the noise (diffusion/field.py) and the
+temperature. All times in them are hours or days, so one set of numbers serves every interval. They lie in
 `assets/base/config.json`, made by benchmarks/base.py, with the ids of the stations they were read off, hashed: a city of one of
 these networks gets numbers that saw nothing of it (`network_of`).
 """
@@ -44,10 +45,11 @@ class Network(BaseModel):
 
 
 class Numbers(BaseModel):
-    """What is read off networks: `Tails.shape`, `NoiseField.shares` and the temperature."""
+    """What is fitted over networks: prior parameters by name, `Tails.shape`, `NoiseField.shares` and the temperature."""
 
     model_config = ConfigDict(extra="forbid")
 
+    prior: dict[str, Number | list[Number] | list[list[Number]] | list[list[list[Number]]]]
     tails: list[Number] = Field(min_length=3, max_length=3)
     shares: list[list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]] = Field(min_length=LEVELS, max_length=LEVELS)
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -129,11 +131,12 @@ def check_interval(steps_per_day: int) -> None:
         )
 
 
-def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None = None) -> LecDiff:
-    """Give an untrained model the base's numbers, read off networks other than that of the stations. Returns the model.
+@torch.no_grad()
+def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None = None, prior: bool = True) -> LecDiff:
+    """Give an untrained model the base's numbers, fitted on networks other than that of the stations. Returns the model.
 
-    without: the network that they saw nothing of, where it is not told by the stations. Raises UserError where the base has none of
-    that name.
+    without: the network that they saw nothing of, where it is not told by the stations.  prior: also those of the seasonal mean.
+    Raises UserError where the base has none of that name.
     """
     if model.field is None:
         return model
@@ -143,6 +146,9 @@ def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None =
             f"the base model has no numbers without a network {network!r}, but without {', '.join(base.without)}"
         )
     numbers = base.all if network is None else base.without[network]
+    for name, parameter in model.named_parameters():
+        if prior and name in numbers.prior:
+            parameter.copy_(torch.tensor(numbers.prior[name]))
     model.tails.shape.copy_(torch.tensor(numbers.tails))
     model.field.set_shares(np.array(numbers.shares))
     model.temperature.fill_(numbers.temperature)

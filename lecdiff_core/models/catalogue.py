@@ -9,6 +9,7 @@ import torch
 from pydantic import TypeAdapter
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.history import LEAST_DAYS
 from lecdiff_core.city.windows import Panel
 from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
@@ -101,10 +102,14 @@ def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
 
 
 def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
-    """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form. It starts from the base."""
+    """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form. It starts from the base.
+
+    A city with enough history to be measured tells its own season from the plain start on.
+    """
 
     def start(panel: Panel) -> LecDiff:
-        return base.start_from(LecDiff(replace(_config(panel), **form)), panel.station_ids)
+        young = panel.steps < LEAST_DAYS["benchmark"] * panel.steps_per_day
+        return base.start_from(LecDiff(replace(_config(panel), **form)), panel.station_ids, prior=young)
 
     return Entry(start, _restore_lec_diff, view, embedding)
 

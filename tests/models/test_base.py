@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lecdiff_core import jobs
 from lecdiff_core.city.folder import City, CityMeta, write_city
+from lecdiff_core.city.windows import Panel
 from lecdiff_core.conformal import DEVIATES
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import BASE_NOTICE, Forecaster
 from lecdiff_core.models import base
+from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import source_now
+from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 from tests.conftest import make_city
 
 INTERVALS = {5: 288, 10: 144, 15: 96, 20: 72, 30: 48, 60: 24}
@@ -188,3 +192,24 @@ def test_what_came_after_an_origin_does_not_move_its_forecast(tmp_path: Path) ->
 def test_a_city_too_young_to_be_followed_is_left_as_it_is(tmp_path: Path) -> None:
     forecaster = Forecaster.load(city_of(tmp_path, days=2.5), device="cpu")
     assert forecaster._calibration(forecaster.panel.steps) is None
+
+
+@pytest.mark.parametrize(("days", "of_base"), [(5, True), (20, False)])
+def test_training_starts_from_the_season_of_the_base_where_the_city_is_too_young_to_tell_its_own(
+    tmp_path: Path, days: int, of_base: bool
+) -> None:
+    panel = Panel.of(city_of(tmp_path, days=days))
+    fitted, plain = base.build(24, panel.station_ids), LecDiff(LecDiffConfig(24))
+    assert base.read().all.prior.keys() <= dict(plain.named_parameters()).keys()
+    start = dict(build("lec-diff", panel, seed=0).named_parameters())
+    for name in base.read().all.prior:
+        expected = (fitted if of_base else plain).get_parameter(name)
+        assert torch.equal(start[name], expected), name
+    assert not torch.equal(fitted.get_parameter("season.kind"), plain.get_parameter("season.kind"))
+
+
+def test_an_ablation_without_neighbours_starts_from_what_it_has_of_the_base(tmp_path: Path) -> None:
+    panel = Panel.of(city_of(tmp_path, days=5))
+    model = build("drop-sgf", panel, seed=0)
+    expected = base.build(24, panel.station_ids)
+    assert torch.equal(model.get_parameter("moments.gate"), expected.get_parameter("moments.gate"))
