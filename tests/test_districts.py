@@ -58,8 +58,7 @@ def test_five_stations_each_inside_its_own_interval_are_found_together(sign: int
 
     assert told(np.flatnonzero(found.a_day <= 0.5), found)
     assert not told(np.flatnonzero(alone.a_day <= 0.5), alone)
-    strongest = int(found.a_day.argmin())
-    assert found.area[strongest] in (5, 20)
+    assert set(found.area) == {1, 5, 20} or set(found.area) == {1, 5}
 
 
 def test_ordinary_traffic_reports_no_more_than_asked() -> None:

@@ -20,12 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.bounded import read_json
+from lecdiff_core.city.layout import CONFIG_FILE
 from lecdiff_core.diffusion.field import LEVELS, MEMORY_HOURS
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 from lecdiff_core.names import BASE
 
-FILE = "config.json"
+FILE = CONFIG_FILE
 FORMAT_VERSION = 1
 MINUTES_A_DAY = 24 * 60
 HASH_LENGTH = 16  # hexadecimal digits of a station id's SHA-256

@@ -69,7 +69,7 @@ def test_another_city_lies_on_arcgis_imagery_and_without_it_on_a_plain_ground(vi
         page.reload()
         plain.wait_for()
         visitor.click_station(City.open(cities_folder / "north" / "milan"), "ST-06")
-        page.get_by_text("This city has no trained model yet").wait_for()
+        page.get_by_text("This city has no model of its own yet").wait_for()
         visitor.shoot("milan-without-tiles")
     finally:
         tiles.reachable = True
