@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from lecdiff_core.aggregates import Areas
 from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.runs import Runs
 
@@ -36,8 +36,8 @@ def areas_of(positions: np.ndarray) -> dict[int, np.ndarray]:
     """By size K, the stations (N, K) of the area around each station at positions (N, 2); none where no place is known."""
     if np.isnan(positions).any():
         return {}
-    tree = cKDTree(positions)
-    return {size: tree.query(positions, k=size)[1] for size in AREA_SIZES if len(positions) >= LEAST_AREAS * size}
+    sizes = [size for size in AREA_SIZES if len(positions) >= LEAST_AREAS * size]
+    return {size: Areas.around_each(positions, size).members for size in sizes}
 
 
 def together(

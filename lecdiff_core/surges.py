@@ -255,27 +255,30 @@ def gather(forecaster: Forecaster, begin: int, source: Source | None = None, rep
     panel = forecaster.panel
     every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
     origins = np.arange(max(begin, panel.steps_per_day), panel.steps, every)
+    members = areas_of(panel.positions)
     sums, done = _kept_sums(forecaster.city, source)
     if sums is None:
         shape = (len(panel.station_ids), panel.steps - begin)
         names = ["deviation", "probability", "low", "middle", "high", "forecasts", "day_ahead", "days_ahead"]
-        names += [name for size in areas_of(panel.positions) for name in (f"area_{size}", f"areas_{size}")]
+        names += [name for size in members for name in (f"area_{size}", f"areas_{size}")]
         sums = {name: np.zeros(shape, np.float32) for name in names}
     for number, origin in enumerate(origins.tolist()):
         if number < done:
             continue
-        _add_origin(forecaster, origin, begin, sums)
+        _add_origin(forecaster, origin, begin, members, sums)
         if source is not None and (number + 1) % KEPT_EVERY == 0:
             _keep_sums(forecaster.city, source, sums, number + 1)
         report(number + 1, len(origins), "comparing forecasts with what came")
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = {name: sums[name] / sums["forecasts"] for name in ("deviation", "probability", "low", "middle", "high")}
-        areas = {size: sums[f"area_{size}"] / sums[f"areas_{size}"] for size in areas_of(panel.positions)}
+        areas = {size: sums[f"area_{size}"] / sums[f"areas_{size}"] for size in members}
         return Evidence(begin, day_ahead=sums["day_ahead"] / sums["days_ahead"], **mean, areas=areas)
 
 
-def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str, np.ndarray]) -> None:
-    """Add one forecast of the whole city to the sums."""
+def _add_origin(
+    forecaster: Forecaster, origin: int, begin: int, members: Mapping[int, np.ndarray], sums: dict[str, np.ndarray]
+) -> None:
+    """Add one forecast of the whole city to the sums; `members`: the stations of its areas, by size."""
     panel = forecaster.panel
     timeline, times = forecaster.city.timeline, forecaster.city.traffic.index
     time = times[int(np.argmax(timeline.steps(times) >= origin))]
@@ -303,7 +306,7 @@ def _add_origin(forecaster: Forecaster, origin: int, begin: int, sums: dict[str,
         sums[count][place] += known[:, within]
     soon = np.flatnonzero((hours[ahead] >= LEADS[0]) & (hours[ahead] < LEADS[1]))
     columns = steps[ahead][soon] - begin
-    areas = together(areas_of(panel.positions), rows, observed[:, soon], samples[:, :, soon])
+    areas = together(members, rows, observed[:, soon], samples[:, :, soon])
     for size, observed_together, sampled_together in areas:
         deviation = compare(observed_together, sampled_together)["deviation"]
         known = np.isfinite(deviation)
