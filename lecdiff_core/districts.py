@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lecdiff_core.aggregates import Areas
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.metrics import half_widths, sample_quantiles
 from lecdiff_core.runs import Runs
 
 AREA_SIZES = (5, 20)  # stations
@@ -52,8 +52,7 @@ def together(
     if not areas:
         return
     low, middle, high = sample_quantiles(samples, [0.05, 0.5, 0.95])
-    floor = 1e-3 * max(float(middle.mean()), 1e-9)
-    up, down = np.maximum(high - middle, floor), np.maximum(middle - low, floor)
+    down, up = half_widths(low, middle, high)
 
     def deviation(values: np.ndarray) -> np.ndarray:
         off = values - middle

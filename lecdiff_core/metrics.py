@@ -73,6 +73,12 @@ def sample_quantiles(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray
     return OrderedSamples.of(samples_last(samples)).quantiles(levels)
 
 
+def half_widths(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far an interval reaches below and above its median, each at least a thousandth of the mean median."""
+    floor = 1e-3 * max(float(middle.mean()), 1e-9)
+    return np.maximum(middle - low, floor), np.maximum(high - middle, floor)
+
+
 def samples_last(samples: np.ndarray) -> np.ndarray:
     """(S, ...) as (..., S), one after another in memory."""
     return np.ascontiguousarray(np.moveaxis(samples, 0, -1))

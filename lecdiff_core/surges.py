@@ -46,7 +46,7 @@ from lecdiff_core.districts import District, areas_of, districts, together
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.fusion.graph import Graph
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.metrics import half_widths, sample_quantiles
 from lecdiff_core.models.checkpoint import read_metrics, source_now
 from lecdiff_core.names import PREFERRED
 from lecdiff_core.progress import Report, silent
@@ -321,8 +321,7 @@ def compare(observed: np.ndarray, samples: np.ndarray) -> dict[str, np.ndarray]:
     distribution for either side, which gives the share beyond the observation.
     """
     low, middle, high = sample_quantiles(samples, [0.05, 0.5, 0.95])
-    floor = 1e-3 * max(float(middle.mean()), 1e-9)
-    up, down = np.maximum(high - middle, floor), np.maximum(middle - low, floor)
+    down, up = half_widths(low, middle, high)
     above = observed >= middle
     units = np.abs(observed - middle) / np.where(above, up, down)
     offsets = samples[:, :: _stride(samples)] - middle[:: _stride(samples)]
