@@ -24,11 +24,13 @@ from scipy.stats import norm
 from torch import Tensor
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Batch, Panel, Windows, origins_within
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import origins_within
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.demo import generate_town
 from lecdiff_core.diffusion.field import Moments, shares_of
 from lecdiff_core.diffusion.tails import Tails
-from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.fusion.moments import normal_crps
 from lecdiff_core.models.base import FILE, FORMAT_VERSION, Base, Network, Numbers, folder, hashed
 from lecdiff_core.models.lecdiff import INTERVALS, TEMPERATURES, LecDiff, LecDiffConfig
@@ -94,7 +96,7 @@ def some_of(panel: Panel, count: int, seed: int) -> Panel:
 def windows_over(panel: Panel, model: LecDiff) -> Windows:
     """Windows over all stations of a panel."""
     graph = distance_graph(panel.positions)
-    return Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon)
+    return Windows(panel, graph, model.context, model.horizon)
 
 
 def starts(panels: Iterable[Panel]) -> dict[int, LecDiff]:

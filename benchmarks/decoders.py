@@ -19,12 +19,14 @@ import torch
 from forecasting import milan
 from record import record
 
-from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES
-from lecdiff_core.city.windows import Panel, Split, Windows, origins_within, validation_folds
-from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import Split, origins_within, validation_folds
+from lecdiff_core.city.windows import Windows
+from lecdiff_core.evaluation.backtest import SLOW_ORIGINS, SLOW_SAMPLES
+from lecdiff_core.evaluation.scores import Scores
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 from lecdiff_core.models.protocol import RowNoise
-from lecdiff_core.scores import Scores
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +42,7 @@ def measure(decoder: str, panel: Panel, splits: list[Split]) -> dict[str, Any]:
         train(model, panel, split, recipe)
         graph = distance_graph(panel.positions)
         station = np.arange(1, len(panel.station_ids) + 1)
-        windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+        windows = Windows(panel, graph, model.context, model.horizon, station)
         every = panel.steps_per_day // ORIGINS_A_DAY
         for origin in origins_within(split.test, model.horizon, every)[:SLOW_ORIGINS]:
             noise = RowNoise.of((f"{origin}|{name}" for name in panel.station_ids), 0)

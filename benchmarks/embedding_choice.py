@@ -15,9 +15,9 @@ import torch
 from record import RESULTS, record
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import protocol_split
+from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.demo import DEMO_CITY
-from lecdiff_core.environment.table import FORECASTER_INPUT, read_panel
+from lecdiff_core.environment.embedding.table import FORECASTER_INPUT, read_panel
 from lecdiff_core.models.catalogue import build, entry, seen
 from lecdiff_core.training import RECIPES, train
 

@@ -24,8 +24,8 @@ from record import record
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo import DEMO_CITY
-from lecdiff_core.environment.description import read_descriptions, write_descriptions
-from lecdiff_core.environment.embed import embed_city
+from lecdiff_core.environment.descriptions.record import read_descriptions, write_descriptions
+from lecdiff_core.environment.embedding.embed import embed_city
 
 STATIONS, FEWER = 8000, 1000
 TARGET_MINUTES = 10.0

@@ -35,22 +35,17 @@ from sklearn.preprocessing import StandardScaler
 
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, LAND_USE_FILE
-from lecdiff_core.environment.contrastive import Pair, Recipe, train_encoder
-from lecdiff_core.environment.describe import refine_city
-from lecdiff_core.environment.description import (
-    Description,
-    Sentence,
-    read_descriptions,
-    split_sentences,
-    write_descriptions,
-)
-from lecdiff_core.environment.embed import embed_city
-from lecdiff_core.environment.encoder import Encoder, find_encoder
-from lecdiff_core.environment.imagery import fetch_imagery
-from lecdiff_core.environment.images import read_image
-from lecdiff_core.environment.neighbours import search
-from lecdiff_core.environment.offline import OFFLINE_MODEL
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.descriptions.describe import refine_city
+from lecdiff_core.environment.descriptions.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.record import Description, read_descriptions, write_descriptions
+from lecdiff_core.environment.embedding.contrastive import Pair, Recipe, train_encoder
+from lecdiff_core.environment.embedding.embed import embed_city
+from lecdiff_core.environment.embedding.encoder import Encoder, find_encoder
+from lecdiff_core.environment.embedding.table import read_environment
+from lecdiff_core.environment.imagery.chips import fetch_imagery
+from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
+from lecdiff_core.environment.search.neighbours import search
+from lecdiff_core.images import read_image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 QUERIES = ("stadium", "rail yard beside housing", "dense housing", "farmland", "industrial halls", "river")

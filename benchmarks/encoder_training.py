@@ -23,11 +23,11 @@ from painted_chips import painted_pairs
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo.imagery import CHIP_SIZE
 from lecdiff_core.devices import choose_device, device_label
-from lecdiff_core.environment.contrastive import Pair, Recipe, small_encoder, train_encoder
-from lecdiff_core.environment.description import Description, read_descriptions
-from lecdiff_core.environment.encoder import Encoder, find_encoder, from_open_clip
-from lecdiff_core.environment.images import read_image
-from lecdiff_core.environment.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.record import Description, read_descriptions
+from lecdiff_core.environment.embedding.contrastive import Pair, Recipe, small_encoder, train_encoder
+from lecdiff_core.environment.embedding.encoder import Encoder, find_encoder, from_open_clip
+from lecdiff_core.images import read_image
 
 SIZE = 96  # pixels of a painted chip: the small encoder's
 TRIAL_STEPS = 30

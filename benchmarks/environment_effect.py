@@ -23,14 +23,15 @@ from typing import Any
 import torch
 from record import RESULTS, record
 
-from lecdiff_core import results
-from lecdiff_core.backtest import PROTOCOL, Run, fitted, measure, result_key
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Panel, protocol_split
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.demo import DEMO_CITY
 from lecdiff_core.devices import device_label
-from lecdiff_core.environment.table import read_panel
-from lecdiff_core.names import OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY
+from lecdiff_core.environment.embedding.table import read_panel
+from lecdiff_core.evaluation import results
+from lecdiff_core.evaluation.backtest import PROTOCOL, Run, fitted, measure, result_key
+from lecdiff_core.models.names import OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY
 from lecdiff_core.training import RECIPES
 
 NAME = "environment_effect"

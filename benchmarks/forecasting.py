@@ -21,10 +21,10 @@ from typing import Literal
 import pandas as pd
 from machine import describe_machine
 
-from lecdiff_core.backtest import PARTS, benchmark
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.importing import import_city
 from lecdiff_core.demo import DEMO_CITY, generate_town
+from lecdiff_core.evaluation.backtest import PARTS, benchmark
 from lecdiff_core.models.base import network_of
 
 SHOWN = ("step", "day_peak", "day_total", "area_20", "area_all")

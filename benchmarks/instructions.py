@@ -32,11 +32,12 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import generate_town
 from lecdiff_core.demo.imagery import CHIP_METRES, CHIP_SIZE
-from lecdiff_core.environment.claims import claim_rules, find_claims
-from lecdiff_core.environment.description import Description, read_descriptions, split_sentences
-from lecdiff_core.environment.encoder import Encoder, find_encoder
-from lecdiff_core.environment.instruction import load_instruction
-from lecdiff_core.environment.refine import Refinement, refine
+from lecdiff_core.environment.descriptions.instruction import load_instruction
+from lecdiff_core.environment.descriptions.record import Description, read_descriptions
+from lecdiff_core.environment.embedding.encoder import Encoder, find_encoder
+from lecdiff_core.environment.refinement.claims import claim_rules, find_claims
+from lecdiff_core.environment.refinement.refiner import Refinement, refine
+from lecdiff_core.environment.refinement.sentences import split_sentences
 
 TEXTS = Path(__file__).resolve().parent / "instructions" / "town-9302.jsonl"
 STATIONS, SEED, DAYS = 70, 9302, 10

@@ -79,7 +79,7 @@ def measure(town: Path, model: str, device: str, single: bool, repeats: int, com
 
 def save(city: Any, model: str) -> None:
     """Put an untrained model into the city folder, as if it had been trained."""
-    from lecdiff_core.city.windows import Panel
+    from lecdiff_core.city.panel import Panel
     from lecdiff_core.models.catalogue import build
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
 

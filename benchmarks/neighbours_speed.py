@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from record import record
 
-from lecdiff_core.environment.neighbours import nearest
+from lecdiff_core.environment.search.neighbours import nearest
 
 STATIONS = (1_000, 8_000, 100_000)
 K, QUERIES, SEED = 10, 100, 0

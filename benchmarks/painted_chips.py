@@ -11,8 +11,8 @@ from town_captions import Captioner, rare_places
 
 from lecdiff_core.demo.imagery import BLOCK, CHIP_METRES, CHIP_SIZE, Aerial
 from lecdiff_core.demo.plan import Plan
-from lecdiff_core.environment.contrastive import Pair
-from lecdiff_core.environment.offline import describe_offline
+from lecdiff_core.environment.descriptions.offline import describe_offline
+from lecdiff_core.environment.embedding.contrastive import Pair
 
 WINDOW = 3  # blocks a side that are painted of a town
 CHIPS = 130  # a town

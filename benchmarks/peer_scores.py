@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 from peers.exchange import ORIGINS_A_DAY, Known, read_city, read_samples
 
-from lecdiff_core.aggregates import Asked
-from lecdiff_core.backtest import SLOW_ORIGINS, SLOW_SAMPLES, lenders, threshold_of
-from lecdiff_core.city.storage import replacing
-from lecdiff_core.city.windows import Panel
-from lecdiff_core.conformal import Calibration
-from lecdiff_core.dependence import Lender
-from lecdiff_core.metrics import OrderedSamples, samples_last
-from lecdiff_core.scores import Scores, ValueScores
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.evaluation.aggregates import Asked
+from lecdiff_core.evaluation.backtest import SLOW_ORIGINS, SLOW_SAMPLES, lenders, threshold_of
+from lecdiff_core.evaluation.conformal import Calibration
+from lecdiff_core.evaluation.dependence import Lender
+from lecdiff_core.evaluation.metrics import OrderedSamples, samples_last
+from lecdiff_core.evaluation.scores import Scores, ValueScores
+from lecdiff_core.storage import replacing
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FOLDER = RESULTS / "partial" / "peers"

@@ -11,9 +11,10 @@ from pathlib import Path
 from forecasting import CITIES, ROOT, TRAINED
 from peers.exchange import Known, write_city
 
-from lecdiff_core.backtest import PROTOCOL, SAMPLES
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Panel, origins_within, protocol_split
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import origins_within, protocol_split
+from lecdiff_core.evaluation.backtest import PROTOCOL, SAMPLES
 from lecdiff_core.training import ORIGINS_A_DAY
 
 FOLDER = ROOT / "benchmarks" / "results" / "partial" / "peers"

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lecdiff_core.names import ABLATIONS, OURS, label_of
-from lecdiff_core.results import (
+from lecdiff_core.evaluation.results import (
     CITIES,
     SAMPLER_LABELS,
     WHOLE,
@@ -29,6 +28,7 @@ from lecdiff_core.results import (
     read_sampler_study,
     verdict,
 )
+from lecdiff_core.models.names import ABLATIONS, OURS, label_of
 from pages.parts import findings
 
 ROOT = Path(__file__).resolve().parents[1]

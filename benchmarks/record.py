@@ -6,7 +6,7 @@ from typing import Any
 
 from machine import describe_machine
 
-from lecdiff_core.city.storage import replacing
+from lecdiff_core.storage import replacing
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -28,11 +28,11 @@ from PIL import Image
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
-from lecdiff_core.city.storage import replacing
-from lecdiff_core.environment.description import read_descriptions
-from lecdiff_core.environment.evidence import Evidence, measure
-from lecdiff_core.environment.offline import describe_offline
-from lecdiff_core.environment.refine import Refinement, refine_with
+from lecdiff_core.environment.descriptions.offline import describe_offline
+from lecdiff_core.environment.descriptions.record import read_descriptions
+from lecdiff_core.environment.refinement.evidence import Evidence, measure
+from lecdiff_core.environment.refinement.refiner import Refinement, refine_with
+from lecdiff_core.storage import replacing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FALSEHOODS = REPOSITORY / "benchmarks" / "falsehoods"

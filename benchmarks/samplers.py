@@ -21,16 +21,18 @@ from forecasting import CITIES
 from record import record
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.windows import Panel, Windows, origins_within, protocol_split
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import origins_within, protocol_split
+from lecdiff_core.city.windows import Windows
 from lecdiff_core.devices import choose_device, device_label
 from lecdiff_core.diffusion.samplers import SAMPLERS
-from lecdiff_core.environment.table import read_panel
-from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.environment.embedding.table import read_panel
+from lecdiff_core.evaluation.scores import Scores
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import load_model
 from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.protocol import RowNoise
-from lecdiff_core.scores import Scores
 from lecdiff_core.training import RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +57,7 @@ def score(model: LecDiff, panel: Panel, device: torch.device) -> tuple[float, fl
     """nCRPS on the validation part, and the median seconds a forecast took."""
     graph = distance_graph(panel.positions)
     station = np.arange(1, len(panel.station_ids) + 1)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+    windows = Windows(panel, graph, model.context, model.horizon, station)
     scores, seconds = Scores(), []
     for origin in origins_within(
         protocol_split(panel.steps).validation, model.horizon, panel.steps_per_day // ORIGINS_A_DAY

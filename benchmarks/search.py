@@ -17,8 +17,8 @@ from record import record
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import DEMO_CITY
-from lecdiff_core.environment.neighbours import WORDS, encode_text, search
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.embedding.table import read_environment
+from lecdiff_core.environment.search.neighbours import WORDS, encode_text, search
 
 LEAST_SHARE = 0.05
 FIRST = 10

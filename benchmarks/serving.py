@@ -25,7 +25,7 @@ from visits import Run, Visit, server
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo.town import generate_town
-from lecdiff_core.environment.table import EnvironmentTable, read_environment, write_environment
+from lecdiff_core.environment.embedding.table import EnvironmentTable, read_environment, write_environment
 from pages.parts import loads
 
 WARM = 3  # clicks that are not counted

@@ -33,15 +33,16 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.layout import TRUE_EVENTS_FILE
-from lecdiff_core.city.windows import Panel, Split, origins_within, protocol_split, steps_apart
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import Split, origins_within, protocol_split, steps_apart
 from lecdiff_core.districts import areas_of
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import CheckpointConfig, read_metrics
-from lecdiff_core.names import OURS
+from lecdiff_core.models.names import OURS
 from lecdiff_core.surges import LEADS, Evidence, Found, find, gather
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, Parts, parts_of, train
 

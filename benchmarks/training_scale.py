@@ -19,7 +19,8 @@ from record import record
 def one_epoch(folder: Path) -> None:
     """Train one epoch on the city in `folder` and print seconds and peak memory as JSON."""
     from lecdiff_core.city.folder import City
-    from lecdiff_core.city.windows import Panel, protocol_split
+    from lecdiff_core.city.panel import Panel
+    from lecdiff_core.city.splits import protocol_split
     from lecdiff_core.models.catalogue import build
     from lecdiff_core.training import RECIPES, train
 

@@ -21,9 +21,10 @@ import torch
 from forecasting import CITIES, RESULTS, ROOT
 from machine import describe_machine
 
-from lecdiff_core.backtest import Fitted, Run, measure
-from lecdiff_core.city.windows import Panel, Split
-from lecdiff_core.environment.table import read_panel
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import Split
+from lecdiff_core.environment.embedding.table import read_panel
+from lecdiff_core.evaluation.backtest import Fitted, Run, measure
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.progress import Report

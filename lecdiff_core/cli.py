@@ -20,7 +20,7 @@ import typer
 
 from lecdiff_core import __version__
 from lecdiff_core.errors import INTERRUPTED, NOTHING_MADE, USERS_MISTAKE, UserError
-from lecdiff_core.names import PREFERRED
+from lecdiff_core.models.names import PREFERRED
 from lecdiff_core.progress import Report
 
 SECONDS_BETWEEN_LINES = 30
@@ -133,7 +133,7 @@ def import_(
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
     from lecdiff_core.city.importers.importing import import_city
-    from lecdiff_core.city.locks import working
+    from lecdiff_core.locks import working
 
     with nullcontext() if dry_run else working(city, "import"), _progress() as report:
         result = import_city(
@@ -177,12 +177,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model and save it in CITY; stopped half-way, the same command goes on."""
-    from lecdiff_core import jobs
+    from lecdiff_core import api
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
     with _progress() as report:
-        metrics = jobs.train(opened, model, preset, device, seed, protocol, report)
+        metrics = api.train(opened, model, preset, device, seed, protocol, report)
     _print(metrics, [f"{name}: {_brief(value)}" for name, value in metrics.items()], as_json)
 
 
@@ -204,7 +204,7 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """Forecast traffic with a trained model: mean and quantiles of every station and step, written to a file."""
-    from lecdiff_core import jobs
+    from lecdiff_core import api
     from lecdiff_core.city.folder import City, named
     from lecdiff_core.forecast import write_forecast
     from lecdiff_core.tables import check_suffix
@@ -213,7 +213,7 @@ def forecast(
     opened = City.open(city)
     chosen = _listed("--stations", stations, opened.station_ids)
     with _progress() as report:
-        result = jobs.forecast(opened, model, start, steps, samples, chosen, device, seed, report)
+        result = api.forecast(opened, model, start, steps, samples, chosen, device, seed, report)
     write_forecast(result, out, keep_samples)
     _note(result.notices)
     summary = {
@@ -258,13 +258,13 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Measure models by the protocol and write the results; stopped half-way, the same command goes on."""
-    from lecdiff_core import jobs
+    from lecdiff_core import api
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
     chosen = _listed("--models", models, ())
     with _progress() as report:
-        document = jobs.benchmark(
+        document = api.benchmark(
             opened, out, part, chosen, seeds, hold_out_stations, history_hours, report=report, base_without=base_without
         )
     _print(document, [*_results_table(document["results"]), *document["notices"]], as_json)
@@ -286,12 +286,12 @@ def surges(
     as_json: Json = False,
 ) -> None:
     """Find when and where traffic left the forecasts made before; stopped half-way, the same command goes on."""
-    from lecdiff_core import jobs
+    from lecdiff_core import api
     from lecdiff_core.city.folder import City
 
     opened = City.open(city)
     with _progress() as report:
-        result = jobs.surges(opened, out, model, since, false_alarms_per_day, device, report)
+        result = api.surges(opened, out, model, since, false_alarms_per_day, device, report)
     text = (
         f"{result['events']} surges ({result['above']} above, {result['below']} below the forecast) at "
         f"{false_alarms_per_day:g} false alarms a day written to {out}"
@@ -316,10 +316,10 @@ def imagery(
     """Fetch the satellite chip around every station of CITY."""
     from dataclasses import asdict
 
-    from lecdiff_core import background
     from lecdiff_core.addresses import AllowedHosts
     from lecdiff_core.city.folder import City
-    from lecdiff_core.environment.imagery import fetch_imagery
+    from lecdiff_core.environment.imagery.chips import fetch_imagery
+    from lecdiff_core.jobs import background
 
     allowed = AllowedHosts.here() if background.is_job() else None
     with _progress() as report:
@@ -350,7 +350,7 @@ def describe(
     from dataclasses import asdict
 
     from lecdiff_core.city.folder import City
-    from lecdiff_core.environment.describe import describe_city
+    from lecdiff_core.environment.descriptions.describe import describe_city
 
     with _progress() as report:
         result = describe_city(City.open(city), provider, model, per_station, instruction, budget=budget, report=report)
@@ -380,7 +380,7 @@ def embed(
     from dataclasses import asdict
 
     from lecdiff_core.city.folder import City
-    from lecdiff_core.environment.embed import embed_city
+    from lecdiff_core.environment.embedding.embed import embed_city
 
     with _progress() as report:
         result = embed_city(City.open(city), encoder, device, report)
@@ -403,7 +403,7 @@ def search(
 ) -> None:
     """Find the stations of CITY whose surroundings fit a sentence."""
     from lecdiff_core.city.folder import City
-    from lecdiff_core.environment.neighbours import search as find
+    from lecdiff_core.environment.search.neighbours import search as find
 
     found = find(City.open(city), text, top)
     result = {"text": text, "stations": [{"station_id": name, "similarity": fit} for name, fit in found]}
@@ -508,7 +508,7 @@ def _progress() -> Iterator[Report]:
 
     In a background job it writes the file that the job's process names.
     """
-    from lecdiff_core import background
+    from lecdiff_core.jobs import background
 
     if file := os.environ.get(background.PROGRESS_VARIABLE):
         yield background.report_to(Path(file))

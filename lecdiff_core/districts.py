@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lecdiff_core.aggregates import Areas
-from lecdiff_core.metrics import half_widths, sample_quantiles
+from lecdiff_core.evaluation.aggregates import Areas
+from lecdiff_core.evaluation.metrics import half_widths, sample_quantiles
 from lecdiff_core.runs import Runs
 
 AREA_SIZES = (5, 20)  # stations

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.errors import UserError
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.provenance import Source
 from lecdiff_core.tables import write_table
 

@@ -14,20 +14,21 @@ from torch import Tensor
 
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City, closest, named
+from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.observed import silent_sentence, silent_since, young, young_sentence
+from lecdiff_core.city.panel import LONGEST_FORECAST_DAYS, Panel
 from lecdiff_core.city.timeline import moment
-from lecdiff_core.city.windows import LONGEST_FORECAST_DAYS, Batch, Panel, Windows
-from lecdiff_core.conformal import Calibration, CalibrationMap
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.devices import choose_device, device_label
-from lecdiff_core.environment.table import read_panel
+from lecdiff_core.environment.embedding.table import read_panel
 from lecdiff_core.errors import NothingMadeError, UserError
+from lecdiff_core.evaluation.conformal import Calibration, CalibrationMap
+from lecdiff_core.evaluation.metrics import OrderedSamples, samples_last
 from lecdiff_core.forecast import Forecast
-from lecdiff_core.fusion.graph import distance_graph
-from lecdiff_core.metrics import OrderedSamples, samples_last
 from lecdiff_core.models.catalogue import entry, seen
 from lecdiff_core.models.checkpoint import CheckpointConfig, check_fits, forecast_source, load_base, load_model
+from lecdiff_core.models.names import BASE, PREFERRED
 from lecdiff_core.models.protocol import ForecastModel, PointModel, RowNoise
-from lecdiff_core.names import BASE, PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source
 
@@ -328,9 +329,7 @@ class Forecaster:
     def _windows(self, nodes: np.ndarray) -> Windows:
         graph = self.graph.subgraph(nodes)
         context, horizon = self.model.context, self.model.horizon
-        return Windows(
-            self.panel.select(nodes), graph.edge_index, graph.edge_weight, context, horizon, self.station[nodes]
-        )
+        return Windows(self.panel.select(nodes), graph, context, horizon, self.station[nodes])
 
     def _noise(self, origins: Sequence[str], stations: np.ndarray, seed: int) -> RowNoise:
         """Streams of all these stations at each of the origins, origin by origin."""

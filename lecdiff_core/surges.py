@@ -37,21 +37,22 @@ from scipy.sparse.csgraph import connected_components
 
 from lecdiff_core.bounded import check_table
 from lecdiff_core.city.folder import City, duration_text, named
+from lecdiff_core.city.graph import Graph
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
-from lecdiff_core.city.locks import working
-from lecdiff_core.city.storage import changing, read_whole, replacing
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import steps_apart
 from lecdiff_core.city.timeline import moment
-from lecdiff_core.city.windows import Panel, steps_apart
 from lecdiff_core.districts import District, areas_of, districts, together
 from lecdiff_core.errors import UserError
+from lecdiff_core.evaluation.metrics import half_widths, sample_quantiles
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.fusion.graph import Graph
-from lecdiff_core.metrics import half_widths, sample_quantiles
+from lecdiff_core.locks import working
 from lecdiff_core.models.checkpoint import read_metrics, source_now
-from lecdiff_core.names import PREFERRED
+from lecdiff_core.models.names import PREFERRED
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import Source, is_current, source_of, stamped
 from lecdiff_core.runs import BOUND, Runs, runs_of
+from lecdiff_core.storage import changing, read_whole, replacing
 from lecdiff_core.training import Parts, parts_of
 
 METHOD = 2  # raised when the same city and model can give other surges

@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lecdiff_core.city.storage import replacing
 from lecdiff_core.errors import UserError
 from lecdiff_core.provenance import Source, stamped
+from lecdiff_core.storage import replacing
 
 SUFFIXES = (".parquet", ".csv")
 # What a cell must not begin with (OWASP, CSV injection): also as wide signs, which spreadsheets in East Asia take for the same.

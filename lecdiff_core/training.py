@@ -21,13 +21,15 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lecdiff_core.bounded import parse_json
-from lecdiff_core.city.storage import replacing
-from lecdiff_core.city.windows import Batch, Panel, Split, Windows, origins_within, protocol_split, steps_apart
+from lecdiff_core.city.graph import Graph, distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import Split, origins_within, protocol_split, steps_apart
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.errors import UserError
-from lecdiff_core.fusion.graph import Graph, distance_graph
-from lecdiff_core.metrics import crps
+from lecdiff_core.evaluation.metrics import crps
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.storage import replacing
 
 ORIGINS_A_DAY = 4
 DATES = ("fit_from", "fit_to", "calibration_from", "calibration_to", "surges_from")  # in a model's metrics
@@ -136,8 +138,7 @@ class Blocks:
         graph = self.graph.subgraph(stations)
         return Windows(
             self.panel.select(stations),
-            graph.edge_index,
-            graph.edge_weight,
+            graph,
             self.model.context,
             self.model.horizon,
             self.station[stations],

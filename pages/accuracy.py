@@ -8,11 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from lecdiff_core import results
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import ABLATIONS, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS, YESTERDAY, label_of
-from lecdiff_core.results import (
+from lecdiff_core.evaluation import results
+from lecdiff_core.evaluation.results import (
     CITIES,
     Benchmark,
     Conditions,
@@ -20,6 +19,14 @@ from lecdiff_core.results import (
     LatencyStudy,
     Model,
     SamplerStudy,
+)
+from lecdiff_core.models.names import (
+    ABLATIONS,
+    OURS,
+    WITH_OTHERS_SURROUNDINGS,
+    WITHOUT_SURROUNDINGS,
+    YESTERDAY,
+    label_of,
 )
 from pages.parts import accuracy_charts, findings, imagery, measured, missing, session, together, views
 from pages.parts import map as station_map

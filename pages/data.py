@@ -7,7 +7,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo import copy_demo_city, demo_city
 from lecdiff_core.errors import UserError
-from lecdiff_core.steps import SavedModel, Step
+from lecdiff_core.status import SavedModel, Step
 from pages.parts import cities, city_settings, drafts, formats, holdings, importing, jobs, session, settings, tables
 from pages.parts.formats import escaped, literal
 

@@ -6,7 +6,7 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.clusters import Clusters
+from lecdiff_core.environment.search.clusters import Clusters
 from lecdiff_core.errors import UserError
 from pages.parts import (
     charts,

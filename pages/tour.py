@@ -11,10 +11,10 @@ import streamlit as st
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.description import Description
+from lecdiff_core.environment.descriptions.record import Description
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import OURS
-from lecdiff_core.results import models
+from lecdiff_core.evaluation.results import models
+from lecdiff_core.models.names import OURS
 from pages.parts import (
     accuracy_charts,
     charts,

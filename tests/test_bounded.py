@@ -12,15 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save
 
-from lecdiff_core import background, bounded, jobs
+from lecdiff_core import api, bounded
 from lecdiff_core.bounded import read_bytes, read_json
 from lecdiff_core.city.folder import City, read_meta
-from lecdiff_core.environment.description import read_descriptions
-from lecdiff_core.environment.table import EnvironmentTable, read_environment, write_environment
+from lecdiff_core.environment.descriptions.record import read_descriptions
+from lecdiff_core.environment.embedding.table import EnvironmentTable, read_environment, write_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.evaluation.results import read_benchmark
+from lecdiff_core.jobs import background
 from lecdiff_core.models.checkpoint import load_model, read_config, read_metrics
-from lecdiff_core.results import read_benchmark
-from lecdiff_core.steps import saved_models, steps
+from lecdiff_core.status import saved_models, steps
 from lecdiff_core.surges import read_surges
 
 DEEP, DIGITS = 50_000, "9" * 5000
@@ -64,7 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> City:
     from tests.conftest import make_city
 
     city = make_city(tmp_path_factory.mktemp("bounded") / "little")
-    jobs.train(city, "climatology", device="cpu")
+    api.train(city, "climatology", device="cpu")
     return city
 
 
@@ -139,7 +140,7 @@ def change_config(city: City, model: str, **settings: object) -> None:
 @pytest.fixture
 def lec_diff(tmp_path: Path) -> City:
     """A city with an untrained LEC-Diff in it."""
-    from lecdiff_core.city.windows import Panel
+    from lecdiff_core.city.panel import Panel
     from lecdiff_core.models.catalogue import build
     from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
     from tests.conftest import make_city
@@ -191,7 +192,7 @@ def test_a_station_whose_mean_is_unknown_is_no_damage(trained: City) -> None:
 ], ids=str)  # fmt: skip
 def test_an_encoder_of_absurd_settings_is_refused_before_it_is_made(tmp_path: Path, wild: dict) -> None:
     from lecdiff_core.assets import assets_folder
-    from lecdiff_core.environment.encoder import Encoder, read_files
+    from lecdiff_core.environment.embedding.encoder import Encoder, read_files
 
     config, weights = read_files(assets_folder() / "encoder")
     told = json.loads(config)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.districts import areas_of, together
-from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.runs import BOUND
 from lecdiff_core.surges import find
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lecdiff_core import cli, jobs
+from lecdiff_core import api, cli
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.storage import recover
 from lecdiff_core.demo import town
-from lecdiff_core.environment.description import read_descriptions
-from lecdiff_core.environment.neighbours import search
+from lecdiff_core.environment.descriptions.record import read_descriptions
+from lecdiff_core.environment.search.neighbours import search
 from lecdiff_core.forecaster import Forecaster
+from lecdiff_core.storage import recover
 from lecdiff_core.surges import read_surges
 from tests import faults
 from tests.conftest import make_city
@@ -40,12 +40,8 @@ COMMANDS = {
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands read: a city with a model, chips, descriptions, embeddings, and other data to import over it."""
-    import sys as system
-
-    system.path.insert(0, str(Path(__file__).parent / "environment"))
-    from little_encoder import coloured, furnish, tiny_encoder
-
-    from lecdiff_core.environment.embed import embed_city
+    from lecdiff_core.environment.embedding.embed import embed_city
+    from tests.environment.little_encoder import coloured, furnish, tiny_encoder
 
     root = tmp_path_factory.mktemp("faults")
     city = make_city(root / "city", stations=4, days=20, unit="MB")
@@ -56,7 +52,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_encoder(root / "first")
     tiny_encoder(root / "encoder", seed=5)
     embed_city(city, str(root / "first"), "cpu")
-    jobs.train(city, MODEL, device="cpu")
+    api.train(city, MODEL, device="cpu")
     rows = [
         f"{name},2024-03-{1 + hour // 24:02d}T{hour % 24:02d}:00,{hour % 24 + 1}"
         for name in "xyz"

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lecdiff_core import jobs, training
+from lecdiff_core import api, training
 from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.timeline import Timeline, moment
-from lecdiff_core.city.windows import Panel
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast, write_forecast
 from lecdiff_core.forecaster import Forecaster
@@ -23,8 +23,8 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     with pytest.MonkeyPatch.context() as patch:
         quick = training.Recipe(epochs=2, steps=3, validation_samples=8)
         patch.setitem(training.RECIPES, "default", quick)
-        jobs.train(city, "lec-diff")
-        jobs.train(city, "adaptive-climatology")
+        api.train(city, "lec-diff")
+        api.train(city, "adaptive-climatology")
     return city
 
 
@@ -221,7 +221,7 @@ def at_the_clock_change(
     level = (10 + index.hour.to_numpy()) * timeline.shares(index)
     values = np.repeat(level[:, None], 3, axis=1) + np.random.default_rng(0).uniform(0, 1, (len(index), 3))
     city = write_city(tmp_path / "city", meta, template.stations, pd.DataFrame(values, index, template.traffic.columns))
-    jobs.train(city, model)
+    api.train(city, model)
     return Forecaster.load(city, model, device="cpu")
 
 

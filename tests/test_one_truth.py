@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lecdiff_core import cli, jobs
+from lecdiff_core import api, cli
 from lecdiff_core.city.folder import City
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.tables import csv_text
 from pages.parts import exports, forecasts
 from tests.conftest import make_city
@@ -33,7 +33,7 @@ OF_OTHER_THINGS = {  # functions that take quantiles of something else than samp
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     city = make_city(tmp_path_factory.mktemp("truth") / "city")
-    jobs.train(city, MODEL)
+    api.train(city, MODEL)
     return city
 
 

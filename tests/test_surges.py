@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from lecdiff_core import cli, jobs, surges
+from lecdiff_core import api, cli, surges
 from lecdiff_core.city.folder import City, write_city
+from lecdiff_core.city.graph import Graph, distance_graph
 from lecdiff_core.city.layout import METRICS_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
-from lecdiff_core.city.windows import protocol_split
+from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.fusion.graph import Graph, distance_graph
 from lecdiff_core.surges import (
     FalseAlarms,
     are_current,
@@ -204,13 +204,13 @@ def plant(city: City, factor: float = 4.0) -> City:
 def searched(tmp_path_factory: pytest.TempPathFactory) -> City:
     """A little city with a planted surge, a model, and its surges."""
     city = plant(make_city(tmp_path_factory.mktemp("surges") / "little"))
-    jobs.train(city, MODEL, device="cpu", protocol=True)
-    jobs.surges(city, city.path.parent / "fresh.csv", MODEL, device="cpu")
+    api.train(city, MODEL, device="cpu", protocol=True)
+    api.surges(city, city.path.parent / "fresh.csv", MODEL, device="cpu")
     return city
 
 
 def test_the_file_is_the_same_from_a_fresh_search_and_from_the_kept_one(searched, tmp_path):
-    told = jobs.surges(searched, tmp_path / "kept.csv", MODEL, device="cpu")
+    told = api.surges(searched, tmp_path / "kept.csv", MODEL, device="cpu")
     assert told["left_out"] == [] and told["notices"] == []
     kept = (tmp_path / "kept.csv").read_text()
     assert kept == (searched.path.parent / "fresh.csv").read_text()
@@ -267,7 +267,7 @@ def test_other_traffic_makes_surges_out_of_date(searched, tmp_path):
 
 def test_a_stopped_search_goes_on_where_it_was(searched, tmp_path, monkeypatch):
     city = plant(make_city(tmp_path / "again"))
-    jobs.train(city, MODEL, device="cpu", protocol=True)
+    api.train(city, MODEL, device="cpu", protocol=True)
     asked: list[int] = []
 
     def stop(done: float, total: float, message: str) -> None:
@@ -300,7 +300,7 @@ def test_nothing_that_comes_later_is_read(searched, tmp_path):
 def test_since_moves_the_beginning(searched, tmp_path):
     folder = tmp_path / "copy"
     copy = write_city(folder, searched.meta, searched.stations, searched.traffic)
-    jobs.train(copy, MODEL, device="cpu", protocol=True)
+    api.train(copy, MODEL, device="cpu", protocol=True)
     start = copy.traffic.index[BEGIN - 3]
     found = find_surges(copy, MODEL, since=start, device="cpu")
     assert found.scores.index[0] == start and (found.events["end"] > start).all()
@@ -333,7 +333,7 @@ def test_a_time_that_the_model_was_trained_on_is_refused(searched):
 
 def test_too_few_days_are_refused(tmp_path):
     city = make_city(tmp_path / "short", days=6)
-    jobs.train(city, MODEL, device="cpu")
+    api.train(city, MODEL, device="cpu")
     metrics = city.model_folder(MODEL) / METRICS_FILE
     metrics.write_text("{}")  # of a training by the protocol, from before its dates were kept
     with pytest.raises(UserError, match=r"at least a day of traffic that calibrated the model.*only 6\.0 days"):
@@ -359,7 +359,7 @@ def test_intervals_that_no_forecast_of_the_hours_before_reaches_are_refused(tmp_
 def test_a_model_in_use_is_searched_from_where_its_learning_ends(tmp_path):
     """The days that calibrate it are searched: a surge among them is found, and normal traffic gives as many as asked."""
     city = plant(make_city(tmp_path / "used"))
-    metrics = jobs.train(city, MODEL, device="cpu")
+    metrics = api.train(city, MODEL, device="cpu")
     found = find_surges(city, MODEL, device="cpu")
     assert found.scores.index[0] == pd.Timestamp(metrics["surges_from"]) == pd.Timestamp(metrics["fit_to"])
     event = found.at_most(1.0).iloc[0]
@@ -381,13 +381,13 @@ def test_days_that_are_quiet_and_searched_report_no_more_than_asked():
 
 def test_a_fresh_search_and_the_kept_one_are_one_result(tmp_path):
     city = plant(make_city(tmp_path / "twice", timezone="Asia/Shanghai"))
-    jobs.train(city, MODEL, device="cpu")
+    api.train(city, MODEL, device="cpu")
     files = [tmp_path / name for name in ("fresh.csv", "kept.csv", "fresh.parquet", "kept.parquet")]
-    jobs.surges(city, files[0], MODEL, device="cpu")
-    jobs.surges(city, files[1], MODEL, device="cpu")
+    api.surges(city, files[0], MODEL, device="cpu")
+    api.surges(city, files[1], MODEL, device="cpu")
     (city.path / SURGES_FILE).unlink()
-    jobs.surges(city, files[2], MODEL, device="cpu")
-    jobs.surges(city, files[3], MODEL, device="cpu")
+    api.surges(city, files[2], MODEL, device="cpu")
+    api.surges(city, files[3], MODEL, device="cpu")
     assert files[0].read_bytes() == files[1].read_bytes() and files[2].read_bytes() == files[3].read_bytes()
     event = pd.read_csv(files[0]).iloc[0]
     assert event["start"].endswith("+08:00") and event["starts"].split(";")[0].endswith("+08:00")

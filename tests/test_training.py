@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from lecdiff_core import jobs, training
+from lecdiff_core import api, training
 from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.city.history import wishes
-from lecdiff_core.city.locks import working
-from lecdiff_core.city.windows import Panel, Split, protocol_split, split_for_use
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.splits import Split, protocol_split, split_for_use
 from lecdiff_core.devices import choose_device
 from lecdiff_core.errors import UserError
+from lecdiff_core.locks import working
 from lecdiff_core.models.catalogue import build, runnable
 from lecdiff_core.models.checkpoint import read_config
 from lecdiff_core.models.protocol import ForecastModel
@@ -145,16 +146,16 @@ def test_a_missing_gpu_is_refused_and_auto_does_without() -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_training_and_forecasting_on_a_gpu(little_city: City) -> None:
-    jobs.train(little_city, device="cuda")
-    drawn = jobs.forecast(little_city, device="cuda")
-    on_cpu = jobs.forecast(little_city, device="cpu")
+    api.train(little_city, device="cuda")
+    drawn = api.forecast(little_city, device="cuda")
+    on_cpu = api.forecast(little_city, device="cpu")
     np.testing.assert_allclose(drawn.samples, on_cpu.samples, rtol=0.02, atol=0.5)
 
 
 def test_jobs_train_saves_what_forecast_loads(little_city: City) -> None:
-    metrics = jobs.train(little_city, "climatology")
+    metrics = api.train(little_city, "climatology")
     assert metrics["device"].startswith("CPU") or torch.cuda.is_available()
-    drawn = jobs.forecast(little_city, "climatology", samples=20)
+    drawn = api.forecast(little_city, "climatology", samples=20)
     assert drawn.samples.shape == (20, 12, 24)
     assert drawn.notices == ()
     assert not (little_city.model_folder("climatology") / "unfinished.safetensors").exists()
@@ -170,7 +171,7 @@ def test_jobs_train_saves_what_forecast_loads(little_city: City) -> None:
 )
 def test_bad_options_are_refused(little_city: City, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        jobs.train(little_city, **options)
+        api.train(little_city, **options)
 
 
 def city_of(path: Path, interval: str, days: float, stations: int = 3) -> City:
@@ -188,8 +189,8 @@ def city_of(path: Path, interval: str, days: float, stations: int = 3) -> City:
 @pytest.mark.parametrize("interval", ["5min", "30min", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "24h"])
 def test_five_days_of_any_interval_can_be_trained_on_and_forecast(tmp_path: Path, interval: str) -> None:
     city = city_of(tmp_path / "city", interval, days=5)
-    metrics = jobs.train(city, "adaptive-climatology", device="cpu")
-    drawn = jobs.forecast(city, "adaptive-climatology", device="cpu")
+    metrics = api.train(city, "adaptive-climatology", device="cpu")
+    drawn = api.forecast(city, "adaptive-climatology", device="cpu")
     assert drawn.samples.shape == (100, 3, city.steps_per_day)
     assert np.isfinite(drawn.samples).all() and (drawn.interval(0.9)[0] < drawn.interval(0.9)[1]).all()
     start, end = city.traffic.index[0], city.traffic.index[-1] + city.interval
@@ -201,7 +202,7 @@ def test_five_days_of_any_interval_can_be_trained_on_and_forecast(tmp_path: Path
 @pytest.mark.parametrize("interval", ["8h", "24h"])
 def test_intervals_of_a_third_of_a_day_or_more_are_measured(tmp_path: Path, interval: str) -> None:
     city = city_of(tmp_path / "city", interval, days=24)
-    document = jobs.benchmark(city, tmp_path / "r.json", models=["adaptive-climatology"], seeds=1, device="cpu")
+    document = api.benchmark(city, tmp_path / "r.json", models=["adaptive-climatology"], seeds=1, device="cpu")
     assert 0 < document["results"][0]["ncrps"] < 0.5
 
 
@@ -210,15 +211,15 @@ def test_intervals_of_a_third_of_a_day_or_more_are_measured(tmp_path: Path, inte
 def test_lec_diff_learns_from_five_days(tmp_path: Path, interval: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(training.RECIPES, "default", QUICK)
     city = city_of(tmp_path / "city", interval, days=5)
-    jobs.train(city, device="cpu")
-    assert np.isfinite(jobs.forecast(city, device="cpu").samples).all()
+    api.train(city, device="cpu")
+    assert np.isfinite(api.forecast(city, device="cpu").samples).all()
 
 
 @pytest.mark.parametrize(("name", "interval"), [("stgcn", "3h"), ("wavenet", "24h")])
 def test_a_model_that_needs_more_steps_a_day_says_so(tmp_path: Path, name: str, interval: str) -> None:
     city = city_of(tmp_path / "city", interval, days=5)
     with pytest.raises(UserError, match=f"{name} needs at least . intervals a day.*such as lec-diff"):
-        jobs.train(city, name, device="cpu")
+        api.train(city, name, device="cpu")
     assert name not in runnable(city) and "lec-diff" in runnable(city)
     assert name in runnable(city_of(tmp_path / "other", "2h", days=5))
 
@@ -226,24 +227,24 @@ def test_a_model_that_needs_more_steps_a_day_says_so(tmp_path: Path, name: str, 
 def test_less_history_than_the_table_says_is_refused_with_its_figures(tmp_path: Path) -> None:
     hours = city_of(tmp_path / "city", "30min", days=5 - 1 / 48)
     with pytest.raises(UserError, match=r"too little history to train .*5 days of traffic; there are 4\.9$"):
-        jobs.train(hours, "climatology", device="cpu")
+        api.train(hours, "climatology", device="cpu")
     days = city_of(tmp_path / "more", "1h", days=19)
     with pytest.raises(UserError, match=r"needs 20 days of traffic; there are 19$"):
-        jobs.train(days, "climatology", device="cpu", protocol=True)
+        api.train(days, "climatology", device="cpu", protocol=True)
     with pytest.raises(UserError, match=r"needs 20 days of traffic; there are 19$"):
-        jobs.benchmark(days, tmp_path / "r.json", models=["climatology"], device="cpu")
+        api.benchmark(days, tmp_path / "r.json", models=["climatology"], device="cpu")
     assert not days.model_folder("climatology").exists()
     assert [wish.partition(":")[2] for wish in wishes(days)] == [" it needs 20 days of traffic; there are 19"]
 
 
 def test_the_protocol_is_recorded_and_learns_from_less(little_city: City) -> None:
-    metrics = jobs.train(little_city, "climatology", device="cpu", protocol=True)
+    metrics = api.train(little_city, "climatology", device="cpu", protocol=True)
     split, panel = protocol_split(len(little_city.traffic)), Panel.of(little_city)
     assert metrics["surges_from"] == panel.time(split.test.start).isoformat() == metrics["calibration_to"]
     assert parts_of(metrics, panel) == parts_of({}, panel)
     grown = Panel.of(make_city(little_city.path, days=30))
     assert parts_of(metrics, grown).since == split.test.start != parts_of({}, grown).since
-    used = jobs.train(little_city, "climatology", device="cpu")
+    used = api.train(little_city, "climatology", device="cpu")
     assert used["surges_from"] == used["fit_to"] > metrics["fit_to"]
 
 
@@ -265,14 +266,14 @@ def test_a_model_tells_the_data_it_was_trained_on_not_what_came_meanwhile(little
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(training.RECIPES, "default", replace(QUICK, epochs=1, steps=1))
-        jobs.train(little_city, device="cpu", report=import_meanwhile)
+        api.train(little_city, device="cpu", report=import_meanwhile)
     assert read_config(little_city.model_folder("lec-diff")).data_hash == before
     assert City.open(little_city.path).data_hash != before
 
 
 def test_never_two_trainings_at_once(little_city: City) -> None:
     with working(little_city.path, "train"), pytest.raises(UserError, match="lecdiff train is at work on it"):
-        jobs.train(little_city, "climatology")
+        api.train(little_city, "climatology")
 
 
 def test_a_split_without_a_whole_validation_day_is_refused(little_city: City) -> None:

@@ -35,9 +35,9 @@ from lecdiff_core.city.layout import (
     TILES_FOLDER,
     TRAFFIC_FILE,
 )
-from lecdiff_core.city.storage import CHANGE, below, changing, read_whole, recover, replacing
 from lecdiff_core.city.timeline import Timeline
 from lecdiff_core.errors import UserError
+from lecdiff_core.storage import CHANGE, below, changing, read_whole, recover, replacing
 
 if TYPE_CHECKING:
     import geopandas

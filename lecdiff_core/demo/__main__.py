@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from lecdiff_core.city.layout import IMAGERY_FOLDER, META_FILE, STATIONS_FILE, TRAFFIC_FILE, TRUTH_FOLDER
-from lecdiff_core.city.storage import changing
 from lecdiff_core.demo.town import DEMO_SEED, demo_city, generate_town
 from lecdiff_core.progress import Report
+from lecdiff_core.storage import changing
 
 MADE = (TRUTH_FOLDER, IMAGERY_FOLDER, STATIONS_FILE, TRAFFIC_FILE, META_FILE)
 

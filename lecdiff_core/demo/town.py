@@ -10,9 +10,9 @@ import pandas as pd
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.layout import LAND_USE_FILE, TRUE_EVENTS_FILE
-from lecdiff_core.city.storage import Change, changing, holds_nothing, recover
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.storage import Change, changing, holds_nothing, recover
 
 if TYPE_CHECKING:
     from lecdiff_core.city.folder import City

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot, silu, softplus
 
-from lecdiff_core.city.windows import DAY_TYPES, Calendar
+from lecdiff_core.city.panel import DAY_TYPES, Calendar
 from lecdiff_core.fusion.season import FLOOR, Season
 
 CALENDAR_WIDTH = 4 + DAY_TYPES

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
-from lecdiff_core.city.windows import DAY_TYPES, Batch
-from lecdiff_core.fusion.graph import neighbourhood_mean
+from lecdiff_core.city.graph import neighbourhood_mean
+from lecdiff_core.city.panel import DAY_TYPES
+from lecdiff_core.city.windows import Batch
 
 FLOOR = 0.02  # of a station's mean: added under every square root of traffic
 SMOOTHING_REACH_HOURS = 1.5

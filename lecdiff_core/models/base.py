@@ -24,7 +24,7 @@ from lecdiff_core.city.layout import CONFIG_FILE
 from lecdiff_core.diffusion.field import LEVELS, MEMORY_HOURS
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
-from lecdiff_core.names import BASE
+from lecdiff_core.models.names import BASE
 
 FILE = CONFIG_FILE
 FORMAT_VERSION = 1

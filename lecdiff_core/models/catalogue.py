@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.history import LEAST_DAYS
-from lecdiff_core.city.windows import Panel
-from lecdiff_core.environment.table import FORECASTER_INPUT, read_environment
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.environment.embedding.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models import base
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
 from lecdiff_core.models.lstm import Lstm
+from lecdiff_core.models.names import INDEPENDENT, OF_SURROUNDINGS, OURS
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.models.stgcn import Stgcn
 from lecdiff_core.models.stid import Stid
@@ -23,7 +24,6 @@ from lecdiff_core.models.timegrad import timegrad_config
 from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
-from lecdiff_core.names import INDEPENDENT, OF_SURROUNDINGS, OURS
 
 SHUFFLE_SEED = 0
 

@@ -21,15 +21,15 @@ from safetensors.torch import save as save_tensors
 from lecdiff_core.bounded import read_json
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, METRICS_FILE, WEIGHTS_FILE
-from lecdiff_core.city.storage import changing, read_whole, recover
-from lecdiff_core.environment.table import read_environment
+from lecdiff_core.environment.embedding.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models import base
 from lecdiff_core.models.catalogue import Entry, entry
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.names import BASE
 from lecdiff_core.models.protocol import ForecastModel
-from lecdiff_core.names import BASE
 from lecdiff_core.provenance import digest
+from lecdiff_core.storage import changing, read_whole, recover
 
 FORMAT_VERSION = 1
 SECONDS_A_DAY = 86_400

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lecdiff_core.city.windows import Batch, Calendar
+from lecdiff_core.city.panel import Calendar
+from lecdiff_core.city.windows import Batch
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, calendar_features
 
 HISTORY_DAYS = 28

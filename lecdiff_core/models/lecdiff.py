@@ -26,17 +26,18 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from lecdiff_core.city.windows import Batch, Calendar
+from lecdiff_core.city.panel import Calendar
+from lecdiff_core.city.windows import Batch
 from lecdiff_core.diffusion.denoisers import Denoiser
 from lecdiff_core.diffusion.field import NoiseField
 from lecdiff_core.diffusion.samplers import SAMPLERS
 from lecdiff_core.diffusion.schedule import even_angles, karras_levels, linear_beta_levels
 from lecdiff_core.diffusion.tails import Tails
 from lecdiff_core.errors import UserError
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.fusion.encoders import GraphFusion, TemporalEncoder
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, Frame, MomentHead, calendar_features, normal_crps
 from lecdiff_core.fusion.season import FLOOR, LevelWindow, Season, SeasonalMean
-from lecdiff_core.metrics import sample_quantiles
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 
 # Rows a sampler works on at once: on a processor few enough to stay in its cache, on a GPU enough to fill it.

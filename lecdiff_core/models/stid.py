@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lecdiff_core.city.windows import DAY_TYPES, Batch
+from lecdiff_core.city.panel import DAY_TYPES
+from lecdiff_core.city.windows import Batch
 from lecdiff_core.models.inputs import SAME_SLOT_DAYS
 from lecdiff_core.models.point_network import Inputs, PointNetwork
 

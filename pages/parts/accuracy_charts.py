@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lecdiff_core.names import NAMES
-from lecdiff_core.results import SAMPLER_LABELS, LatencyRun, Model, verdict
+from lecdiff_core.evaluation.results import SAMPLER_LABELS, LatencyRun, Model, verdict
+from lecdiff_core.models.names import NAMES
 from pages.parts import colours, formats
 from pages.parts.charts import BELOW
 from pages.parts.findings import OUTCOMES

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from lecdiff_core import background
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City, read_meta
 from lecdiff_core.city.layout import JOBS_FOLDER, META_FILE, STATIONS_FILE, TRAFFIC_FILE
-from lecdiff_core.city.storage import below, recover
 from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import background
 from lecdiff_core.serve import FIRST_VARIABLE
+from lecdiff_core.storage import below, recover
 
 ROOT_VARIABLE = "LECDIFF_CITIES"
 DEPTHS = ("*", "*/*", "*/*/*")  # of the cities that are listed; a link reaches any depth

@@ -5,10 +5,10 @@ from datetime import date
 
 import streamlit as st
 
-from lecdiff_core import background
 from lecdiff_core.city.folder import City, make_meta, write_meta
 from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import background
 from pages.parts import cities
 from pages.parts.formats import literal
 

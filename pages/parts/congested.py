@@ -6,7 +6,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import given_capacities
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.tables import csv_text
 from pages.parts import alive_map, charts, cities, forecasts, formats, loads, panel, session, views
 from pages.parts.formats import escaped, literal

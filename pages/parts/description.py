@@ -3,8 +3,9 @@
 The texts come from a model. They are data: every one is escaped, whatever it says.
 """
 
-from lecdiff_core.environment.description import Description, Sentence, split_sentences
-from lecdiff_core.environment.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.record import Description
+from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
 from pages.parts import formats
 from pages.parts.formats import escaped
 

@@ -7,7 +7,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.checkpoint import source_now
-from lecdiff_core.names import OURS
+from lecdiff_core.models.names import OURS
 from lecdiff_core.provenance import is_current
 from pages.parts import charts, formats, found, surge_charts, tables
 from pages.parts.formats import escaped, literal

@@ -13,11 +13,11 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from lecdiff_core import background
-from lecdiff_core.background import INPUT, Job
 from lecdiff_core.city.layout import META_FILE
-from lecdiff_core.city.storage import disk_reason
 from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import background
+from lecdiff_core.jobs.background import INPUT, Job
+from lecdiff_core.storage import disk_reason
 from pages.parts import uploads
 
 TRAFFIC, STATIONS = "traffic", "stations"  # folders of a job's input

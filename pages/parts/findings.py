@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lecdiff_core.names import ABLATIONS, INDEPENDENT, NAMES, OURS, WITH_OTHERS_SURROUNDINGS, WITHOUT_SURROUNDINGS
-from lecdiff_core.results import SAMPLER_LABELS, SCORES, LatencyRun, Model, SamplerRun, Verdict, verdict
+from lecdiff_core.evaluation.results import SAMPLER_LABELS, SCORES, LatencyRun, Model, SamplerRun, Verdict, verdict
+from lecdiff_core.models.names import (
+    ABLATIONS,
+    INDEPENDENT,
+    NAMES,
+    OURS,
+    WITH_OTHERS_SURROUNDINGS,
+    WITHOUT_SURROUNDINGS,
+)
 from pages.parts.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise

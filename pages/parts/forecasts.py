@@ -11,7 +11,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import BASE, PREFERRED
+from lecdiff_core.models.names import BASE, PREFERRED
 from pages.parts.cities import Stamp, stamp
 
 SAMPLES = 100

@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from lecdiff_core import steps
+from lecdiff_core import status
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.summary import CitySummary, summarise
-from lecdiff_core.steps import SavedModel, Step
+from lecdiff_core.status import SavedModel, Step
 from pages.parts import cities
 from pages.parts.cities import Stamp
 
 
 def _key(city: City) -> tuple[str, Stamp, str, str]:
     """What is looked up hangs on the folder as it is now and on the city as it was opened, which may be before that."""
-    return str(city.path), cities.stamp(*steps.sources(city.path)), city.data_hash, city.meta.model_dump_json()
+    return str(city.path), cities.stamp(*status.sources(city.path)), city.data_hash, city.meta.model_dump_json()
 
 
 def summary(city: City) -> CitySummary:
@@ -32,4 +32,4 @@ def known(city: City) -> tuple[dict[str, Step], list[SavedModel]]:
 
 @st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
 def _known(key: tuple, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
-    return steps.steps(_city), steps.saved_models(_city)
+    return status.steps(_city), status.saved_models(_city)

@@ -17,7 +17,7 @@ from PIL import Image
 from lecdiff_core.addresses import AllowedHosts, refused, tile_url
 from lecdiff_core.city.folder import City, CityMeta, read_meta
 from lecdiff_core.city.layout import TILES_FOLDER
-from lecdiff_core.environment.terms import ESRI_SOURCES, POWERED_BY_ESRI
+from lecdiff_core.environment.imagery.terms import ESRI_SOURCES, POWERED_BY_ESRI
 from lecdiff_core.errors import UserError
 from pages.parts import places
 from pages.parts.cities import Place

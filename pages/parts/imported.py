@@ -7,9 +7,9 @@ import pydeck
 import streamlit as st
 from pydantic import ValidationError
 
-from lecdiff_core.background import Job
 from lecdiff_core.city.extent import Extent
 from lecdiff_core.city.importers.importing import ImportReport
+from lecdiff_core.jobs.background import Job
 from pages.parts import colours, formats, imagery, map, places, tables, wording
 
 MAP = (540, 300)  # pixels across that it has at least, and in height

@@ -12,14 +12,14 @@ from zoneinfo import available_timezones
 
 import streamlit as st
 
-from lecdiff_core import background
-from lecdiff_core.background import Job
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers import sessions
 from lecdiff_core.city.importers.columns import display
 from lecdiff_core.city.importers.importing import LAYOUTS, Layout, likely_columns
 from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import background
+from lecdiff_core.jobs.background import Job
 from pages.parts import cities, drafts, formats, imported, jobs, uploads, wording
 from pages.parts.cities import Stamp
 from pages.parts.drafts import STATIONS, TRAFFIC, Side

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from lecdiff_core import background
-from lecdiff_core.background import Job
 from lecdiff_core.errors import UserError
+from lecdiff_core.jobs import background
+from lecdiff_core.jobs.background import Job
 from pages.parts import cities, drafts, formats, imported, session, tables, wording
 from pages.parts.formats import literal
 

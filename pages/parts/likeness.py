@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.clusters import Clusters
+from lecdiff_core.environment.search.clusters import Clusters
 from pages.parts import colours, formats, loads, views
 from pages.parts.formats import escaped
 

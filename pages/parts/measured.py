@@ -4,12 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from lecdiff_core import results
 from lecdiff_core.assets import assets_folder, results_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import benchmark_file
-from lecdiff_core.names import OURS
-from lecdiff_core.results import Benchmark, LatencyStudy, SamplerStudy
+from lecdiff_core.evaluation import results
+from lecdiff_core.evaluation.results import Benchmark, LatencyStudy, SamplerStudy
+from lecdiff_core.models.names import OURS
 from pages.parts import cities
 from pages.parts.cities import Stamp
 

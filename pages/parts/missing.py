@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from lecdiff_core import background
 from lecdiff_core.city.folder import City
+from lecdiff_core.jobs import background
 from pages.parts import cities, forecasts, holdings, jobs, session, settings
 from pages.parts.formats import literal
 

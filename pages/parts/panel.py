@@ -8,9 +8,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.terms import IMAGERY_NAME
+from lecdiff_core.environment.imagery.terms import IMAGERY_NAME
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import BASE
+from lecdiff_core.models.names import BASE
 from pages.parts import (
     charts,
     cities,

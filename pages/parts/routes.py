@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CHIP_SUFFIXES, CHIPS_FOLDER, TILES_FOLDER
-from lecdiff_core.city.storage import below
 from lecdiff_core.errors import UserError
+from lecdiff_core.storage import below
 from pages.parts import cities, loads, places, views
 from pages.parts.views import Painted, View
 

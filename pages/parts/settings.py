@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from lecdiff_core import background
 from lecdiff_core.addresses import AllowedHosts, check_template, refused
 from lecdiff_core.city import history
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import BENCHMARKS_FOLDER, CHIPS_FOLDER, DESCRIPTIONS_FILE, SURGES_FILE, forecast_file
-from lecdiff_core.environment.costs import Estimate
-from lecdiff_core.environment.instruction import instruction_names
-from lecdiff_core.environment.terms import CONSENT, IMAGERY_NAME, INSTEAD, STATEMENT
+from lecdiff_core.environment.descriptions.costs import Estimate
+from lecdiff_core.environment.descriptions.instruction import instruction_names
+from lecdiff_core.environment.imagery.terms import CONSENT, IMAGERY_NAME, INSTEAD, STATEMENT
 from lecdiff_core.errors import UserError
-from lecdiff_core.names import BASE, OURS, PAPER, PREFERRED, SHIPPED, YARDSTICKS, label_of
-from lecdiff_core.steps import SavedModel
+from lecdiff_core.jobs import background
+from lecdiff_core.models.names import BASE, OURS, PAPER, PREFERRED, SHIPPED, YARDSTICKS, label_of
+from lecdiff_core.status import SavedModel
 from pages.parts import cities, jobs, uploads
 from pages.parts.cities import Stamp
 from pages.parts.formats import literal
@@ -62,7 +62,7 @@ def _device(step: str) -> str:
 
 def imagery(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001
     """Where images come from, whose terms apply, how large they are."""
-    from lecdiff_core.environment.imagery import METRES
+    from lecdiff_core.environment.imagery.chips import METRES
 
     sources = [source for source in SOURCES if source != "arcgis" or city.has_true_places]
     source = st.radio("Source", sources, format_func=SOURCES.__getitem__, horizontal=True, key="imagery_source")
@@ -231,7 +231,7 @@ def _described(city: City) -> Stamp:
 
 @st.cache_resource(max_entries=32, show_spinner="Estimating the cost")
 def _estimate(folder: str, changed: Stamp, model: str | None, count: int, instruction: str, _city: City) -> Estimate:  # noqa: ARG001
-    from lecdiff_core.environment.describe import estimate_descriptions
+    from lecdiff_core.environment.descriptions.describe import estimate_descriptions
 
     return estimate_descriptions(_city, "openai", model, count, instruction)
 

@@ -7,7 +7,7 @@ import pydeck
 import streamlit as st
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.names import OURS, label_of
+from lecdiff_core.models.names import OURS, label_of
 from lecdiff_core.surges import Surges
 from pages.parts import colours, formats, imagery, places
 from pages.parts import map as station_map

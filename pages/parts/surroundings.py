@@ -12,9 +12,9 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
-from lecdiff_core.environment import neighbours
-from lecdiff_core.environment.clusters import Clusters
-from lecdiff_core.environment.description import Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.descriptions.record import Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.search import neighbours
+from lecdiff_core.environment.search.clusters import Clusters
 from lecdiff_core.errors import UserError
 from pages.parts import cities
 from pages.parts.cities import Stamp
@@ -90,6 +90,6 @@ def version(city: City) -> Stamp:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _kinds(folder: Path, changed: Stamp, _city: City) -> tuple[Clusters, np.ndarray]:  # noqa: ARG001
-    from lecdiff_core.environment.clusters import clusters, projection
+    from lecdiff_core.environment.search.clusters import clusters, projection
 
     return clusters(_city), projection(_city)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from lecdiff_core.names import INDEPENDENT, OURS
-from lecdiff_core.results import Benchmark, Conditions, Model, models
+from lecdiff_core.evaluation.results import Benchmark, Conditions, Model, models
+from lecdiff_core.models.names import INDEPENDENT, OURS
 from pages.parts.formats import THIN, escaped
 
 ROWS = {

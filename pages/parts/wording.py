@@ -2,7 +2,7 @@
 
 import re
 
-from lecdiff_core.background import INPUT
+from lecdiff_core.jobs.background import INPUT
 
 ROLES = {
     "station_id": "Station",

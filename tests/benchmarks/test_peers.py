@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from torch import Tensor
 
-from lecdiff_core import backtest
-from lecdiff_core.backtest import Run
 from lecdiff_core.city.folder import City, write_city
-from lecdiff_core.city.windows import Batch, Panel
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.windows import Batch
+from lecdiff_core.evaluation import backtest
+from lecdiff_core.evaluation.backtest import Run
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from tests.conftest import flat
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lecdiff_core.demo import generate_town
-from lecdiff_core.results import LatencyRun, LatencyStudy, SamplerRun
+from lecdiff_core.evaluation.results import LatencyRun, LatencyStudy, SamplerRun
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -8,7 +8,7 @@ import pytest
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.history import LEAST_DAYS, days_of, lacking, wishes
 from lecdiff_core.city.summary import summarise
-from lecdiff_core.steps import steps
+from lecdiff_core.status import steps
 from tests.conftest import make_city
 
 ROOT = Path(__file__).resolve().parents[2]

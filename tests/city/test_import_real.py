@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lecdiff_core import jobs
+from lecdiff_core import api
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.importing import import_city
 
@@ -126,9 +126,9 @@ def test_sets_without_places_are_imported_and_forecast(
     assert (report.stations, report.steps, report.extent) == (*shape, None)
     assert report.total == pytest.approx(pd.read_parquet(file)["traffic"].sum(), rel=1e-4)
     city = City.open(tmp_path / name)
-    jobs.train(city, "adaptive-climatology", device="cpu")
+    api.train(city, "adaptive-climatology", device="cpu")
     chosen = [city.station_ids[0], city.station_ids[-1]]
-    forecast = jobs.forecast(city, "adaptive-climatology", stations=chosen, device="cpu")
+    forecast = api.forecast(city, "adaptive-climatology", stations=chosen, device="cpu")
     assert forecast.samples.shape == (100, len(forecast.station_ids), city.steps_per_day)
     assert len(forecast.station_ids) and np.isfinite(forecast.samples).all()
 

@@ -9,19 +9,10 @@ import pytest
 import torch
 
 from lecdiff_core.city.folder import CityMeta, write_city
-from lecdiff_core.city.windows import (
-    SUNDAY_OR_HOLIDAY,
-    WEEKDAY,
-    Calendar,
-    Panel,
-    Windows,
-    metric_positions,
-    origins_within,
-    protocol_split,
-    split_for_use,
-    steps_apart,
-    validation_folds,
-)
+from lecdiff_core.city.graph import Graph
+from lecdiff_core.city.panel import SUNDAY_OR_HOLIDAY, WEEKDAY, Calendar, Panel, metric_positions
+from lecdiff_core.city.splits import origins_within, protocol_split, split_for_use, steps_apart, validation_folds
+from lecdiff_core.city.windows import Windows
 from lecdiff_core.errors import UserError
 from tests.conftest import make_city
 
@@ -69,7 +60,12 @@ def test_calendar_knows_holidays() -> None:
 @pytest.fixture
 def windows(tmp_path: Path) -> Windows:
     panel = Panel.of(make_city(tmp_path / "city", stations=3, days=10))
-    return Windows(panel, torch.zeros(2, 0, dtype=torch.long), torch.zeros(0), context=72, horizon=24)
+    return Windows(
+        panel,
+        Graph(torch.zeros(2, 0, dtype=torch.long), torch.zeros(0), len(panel.station_ids)),
+        context=72,
+        horizon=24,
+    )
 
 
 def test_a_window_is_what_lies_before_and_after_its_origin(windows: Windows) -> None:
@@ -87,7 +83,7 @@ def test_what_lies_before_the_data_is_missing(windows: Windows) -> None:
 
 
 def test_what_is_older_than_the_history_is_missing(windows: Windows) -> None:
-    young = Windows(windows.panel, windows.edge_index, windows.edge_weight, context=72, horizon=24, history=24)
+    young = Windows(windows.panel, windows.graph, context=72, horizon=24, history=24)
     past = young.batch(np.array([100, 10])).past
     assert past[:, :, :48].isnan().all()
     np.testing.assert_array_equal(past[0, :, 48:], windows.panel.values[:, 76:100])
@@ -96,7 +92,7 @@ def test_what_is_older_than_the_history_is_missing(windows: Windows) -> None:
 
 def test_stations_may_be_of_different_age(windows: Windows) -> None:
     ages = np.array([24] + [72] * (len(windows.panel.station_ids) - 1))
-    young = Windows(windows.panel, windows.edge_index, windows.edge_weight, context=72, horizon=24, history=ages)
+    young = Windows(windows.panel, windows.graph, context=72, horizon=24, history=ages)
     past = young.batch(np.array([100])).past[0]
     assert past[0, :48].isnan().all()
     np.testing.assert_array_equal(past[:, 48:], windows.panel.values[:, 76:100])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from loopback import LoopbackServer
+from tests.environment.loopback import LoopbackServer
 
 SENTENCES = [
     "Dense blocks of apartments with grey flat roofs fill most of the area.",

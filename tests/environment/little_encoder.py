@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.contrastive import Pair
-from lecdiff_core.environment.description import Description, Sentence, split_sentences, write_descriptions
-from lecdiff_core.environment.encoder import Encoder, EncoderConfig
-from lecdiff_core.environment.vocabulary import domain_merges
+from lecdiff_core.environment.descriptions.record import Description, write_descriptions
+from lecdiff_core.environment.embedding.contrastive import Pair
+from lecdiff_core.environment.embedding.encoder import Encoder, EncoderConfig
+from lecdiff_core.environment.embedding.vocabulary import domain_merges
+from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
 
 COLOURS = {
     "red": (200, 40, 30),

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import numpy as np
-from loopback import LoopbackServer
 from PIL import Image, ImageDraw
+
+from tests.environment.loopback import LoopbackServer
 
 RIGHTS = "Source: Example, and the GIS User Community"
 

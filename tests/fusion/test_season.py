@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lecdiff_core.city.windows import Batch, Panel, Windows
-from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.fusion.season import USUAL_ERROR, LevelWindow, SeasonalMean
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
 
@@ -22,7 +23,7 @@ def batch_of(values: np.ndarray, context: int, origin: int, holidays: tuple[date
     names = tuple(map(str, range(len(values))))
     panel = Panel(values.astype(np.float32), clock, "UTC", PER_DAY, names, positions, holidays)
     graph = distance_graph(positions)
-    return Windows(panel, graph.edge_index, graph.edge_weight, context, PER_DAY).batch(np.array([origin]))
+    return Windows(panel, graph, context, PER_DAY).batch(np.array([origin]))
 
 
 def by_hand(values: np.ndarray, origin: int, kinds: np.ndarray) -> np.ndarray:

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lecdiff_core.city.windows import Batch, Panel, Windows
-from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.models.catalogue import MODELS, build
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
@@ -74,7 +75,7 @@ def fitted(name: str) -> ForecastModel:
 def windows(model: ForecastModel, city: Panel) -> Windows:
     graph = distance_graph(city.positions, neighbours=3)
     station = np.arange(1, len(city.station_ids) + 1)
-    return Windows(city, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+    return Windows(city, graph, model.context, model.horizon, station)
 
 
 def noise(city: Panel, seed: int = 0) -> RowNoise:
@@ -108,7 +109,7 @@ def test_permuting_stations_permutes_forecasts(name: str) -> None:
     order = np.random.default_rng(5).permutation(STATIONS)
     plain, moved = panel(), panel().select(order)
     graph = distance_graph(moved.positions, neighbours=3)
-    turned = Windows(moved, graph.edge_index, graph.edge_weight, model.context, model.horizon, 1 + order)
+    turned = Windows(moved, graph, model.context, model.horizon, 1 + order)
     expected = model.sample(windows(model, plain).batch(ORIGINS), SAMPLES, noise(plain))[:, :, order]
     actual = model.sample(turned.batch(ORIGINS), SAMPLES, noise(moved))
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-2)
@@ -184,7 +185,7 @@ def test_settings_and_weights_restore_the_same_model(name: str) -> None:
 def test_a_model_forecasts_stations_it_has_never_seen(name: str) -> None:
     model = fitted(name)
     graph = distance_graph(panel().positions, neighbours=3)
-    strangers = Windows(panel(), graph.edge_index, graph.edge_weight, model.context, model.horizon)
+    strangers = Windows(panel(), graph, model.context, model.horizon)
     samples = model.sample(strangers.batch(ORIGINS), SAMPLES, noise(panel()))
     assert torch.isfinite(samples).all()
     observed = torch.as_tensor(panel().values[:, 200:224])
@@ -218,6 +219,6 @@ def test_where_no_place_is_known_a_station_is_forecast_as_if_it_were_alone(name:
     if model.hops is not None:
         alone = placeless.select(np.array([4]))
         graph = distance_graph(alone.positions)
-        cut = Windows(alone, graph.edge_index, graph.edge_weight, model.context, model.horizon, np.array([5]))
+        cut = Windows(alone, graph, model.context, model.horizon, np.array([5]))
         by_itself = model.sample(cut.batch(ORIGINS), SAMPLES, noise(alone))[:, :, 0]
         torch.testing.assert_close(by_itself, samples[:, :, 4], rtol=1e-3, atol=1e-2)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from lecdiff_core import jobs
+from lecdiff_core import api
 from lecdiff_core.city.folder import City, CityMeta, write_city
-from lecdiff_core.city.windows import Panel
-from lecdiff_core.conformal import DEVIATES
+from lecdiff_core.city.panel import Panel
 from lecdiff_core.errors import UserError
+from lecdiff_core.evaluation.conformal import DEVIATES
 from lecdiff_core.forecaster import BASE_NOTICE, Forecaster
 from lecdiff_core.models import base
 from lecdiff_core.models.catalogue import build
@@ -44,7 +44,7 @@ def city_of(
 
 @pytest.mark.parametrize("minutes", INTERVALS)
 def test_every_interval_it_knows_is_forecast_from_the_second_day(tmp_path: Path, minutes: int) -> None:
-    forecast = jobs.forecast(city_of(tmp_path, days=2, minutes=minutes), device="cpu")
+    forecast = api.forecast(city_of(tmp_path, days=2, minutes=minutes), device="cpu")
     assert forecast.samples.shape == (100, 6, INTERVALS[minutes])
     assert np.isfinite(forecast.samples).all()
     assert forecast.samples.std(0).min() > 0
@@ -63,7 +63,7 @@ def test_another_interval_is_refused_with_the_nearest_two(tmp_path: Path, minute
 
 def test_less_than_two_days_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"it needs 2 days of traffic; there are 1\.9"):
-        jobs.forecast(city_of(tmp_path, days=1.95, minutes=60))
+        api.forecast(city_of(tmp_path, days=1.95, minutes=60))
 
 
 def half_missing(traffic: pd.DataFrame) -> pd.DataFrame:
@@ -84,17 +84,17 @@ def one_young_station(traffic: pd.DataFrame) -> pd.DataFrame:
 def test_poor_data_are_forecast(
     tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], coordinates: str
 ) -> None:
-    forecast = jobs.forecast(city_of(tmp_path, change=change, coordinates=coordinates), device="cpu")
+    forecast = api.forecast(city_of(tmp_path, change=change, coordinates=coordinates), device="cpu")
     assert np.isfinite(forecast.samples).all()
     assert forecast.samples.min() >= 0
 
 
 def test_a_city_of_one_station_is_forecast(tmp_path: Path) -> None:
-    assert jobs.forecast(city_of(tmp_path, stations=1), device="cpu").samples.shape == (100, 1, 24)
+    assert api.forecast(city_of(tmp_path, stations=1), device="cpu").samples.shape == (100, 1, 24)
 
 
 def test_a_station_with_too_little_is_left_out_and_named(tmp_path: Path) -> None:
-    forecast = jobs.forecast(city_of(tmp_path, change=one_young_station), device="cpu")
+    forecast = api.forecast(city_of(tmp_path, change=one_young_station), device="cpu")
     assert forecast.left_out == ("S00",)
     assert len(forecast.station_ids) == 5
 
@@ -109,23 +109,23 @@ def test_a_station_alone_is_its_part_of_the_whole(tmp_path: Path) -> None:
 
 
 def test_stations_belong_together(tmp_path: Path) -> None:
-    forecast = jobs.forecast(city_of(tmp_path, stations=20), samples=400, device="cpu")
+    forecast = api.forecast(city_of(tmp_path, stations=20), samples=400, device="cpu")
     together = forecast.samples.sum(1).std(0).mean()
     apart = np.sqrt((forecast.samples.std(0) ** 2).sum(0)).mean()
     assert together > 1.2 * apart
 
 
 def test_a_trained_model_takes_its_place_and_a_forecast_tells_what_made_it(little_city: City) -> None:
-    assert jobs.forecast(little_city, device="cpu").source["model"] == "base"
+    assert api.forecast(little_city, device="cpu").source["model"] == "base"
     assert source_now(little_city, "base")["weights"] == base.sha256()
     with pytest.raises(UserError, match="no trained model here"):
-        jobs.forecast(little_city, "lstm")
+        api.forecast(little_city, "lstm")
 
 
 @pytest.mark.parametrize("name", ["base", "prior-only"])
 def test_what_is_shipped_is_not_trained(little_city: City, name: str) -> None:
     with pytest.raises(UserError, match=r"nothing of .* is trained"):
-        jobs.train(little_city, name)
+        api.train(little_city, name)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_five_days_are_enough_to_train_on_and_start_from_the_base(
 
     monkeypatch.setitem(training.RECIPES, "default", training.Recipe(epochs=1, steps=1, validation_samples=4))
     city = city_of(tmp_path, days=5, minutes=minutes, stations=3)
-    metrics = jobs.train(city, device="cpu")
+    metrics = api.train(city, device="cpu")
     assert metrics["start_crps"] > 0
     forecaster = Forecaster.load(city, device="cpu")
     assert np.isfinite(forecaster.forecast(samples=10).samples).all()

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lecdiff_core import jobs
+from lecdiff_core import api
 from lecdiff_core.city.folder import City
-from lecdiff_core.environment.table import EnvironmentTable, read_panel, write_environment
+from lecdiff_core.environment.embedding.table import EnvironmentTable, read_panel, write_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.models.catalogue import MODELS, build, entry, runnable, seen
 from lecdiff_core.models.lecdiff import LecDiff
-from lecdiff_core.names import NAMES, OF_SURROUNDINGS
+from lecdiff_core.models.names import NAMES, OF_SURROUNDINGS
 from lecdiff_core.training import RECIPES, Recipe
 from tests.models.test_all_models import panel
 
@@ -92,9 +92,9 @@ def test_a_trained_baseline_is_saved_and_forecasts_whatever_becomes_of_the_embed
     quick = Recipe(epochs=1, steps=2, rows=12, validation_samples=2)
     monkeypatch.setitem(RECIPES, entry(name).recipe, quick)
     embed(little_city)
-    jobs.train(little_city, name)
+    api.train(little_city, name)
     (little_city.path / "environment.safetensors").unlink()
-    forecast = jobs.forecast(City.open(little_city.path), name, samples=3, stations=["S02", "S05"])
+    forecast = api.forecast(City.open(little_city.path), name, samples=3, stations=["S02", "S05"])
     assert forecast.samples.shape == (3, 2, 24)
     assert np.isfinite(forecast.samples).all()
     assert forecast.notices == ()
@@ -103,7 +103,7 @@ def test_a_trained_baseline_is_saved_and_forecasts_whatever_becomes_of_the_embed
 def test_a_model_trained_on_one_embedding_is_read_with_it(little_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "default", Recipe(epochs=1, steps=2, rows=12, validation_samples=2))
     table = embed(little_city)
-    jobs.train(little_city, "lec-diff-text")
+    api.train(little_city, "lec-diff-text")
     forecaster = Forecaster.load(City.open(little_city.path), "lec-diff-text")
     assert forecaster.config.encoder == "abc"
     np.testing.assert_array_equal(forecaster.panel.environment, table.text)

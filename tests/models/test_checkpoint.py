@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lecdiff_core import jobs
+from lecdiff_core import api
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
@@ -18,7 +18,7 @@ MODEL = "adaptive-climatology"
 
 @pytest.fixture
 def trained(little_city: City) -> City:
-    jobs.train(little_city, MODEL)
+    api.train(little_city, MODEL)
     return little_city
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo import DEMO_CITY
-from lecdiff_core.metrics import sample_quantiles
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.forecaster import Forecaster
 
 FILE = Path(__file__).with_name("fixed_forecasts.json")

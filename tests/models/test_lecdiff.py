@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lecdiff_core.city.windows import Batch, Panel, Windows
-from lecdiff_core.fusion.graph import distance_graph
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
 
 PER_DAY = 24
@@ -25,7 +26,7 @@ def batch_of(model: LecDiff, noise: float, stations: int = 3) -> Batch:
     positions = 500.0 * np.arange(2 * stations).reshape(-1, 2)
     panel = Panel(values, clock, "UTC", PER_DAY, tuple(map(str, range(stations))), positions)
     graph = distance_graph(positions)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, PER_DAY)
+    windows = Windows(panel, graph, model.context, PER_DAY)
     return windows.batch(np.arange(9 * PER_DAY, 12 * PER_DAY, 6))
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from lecdiff_core.city.folder import City, write_city
-from lecdiff_core.city.windows import Panel, Windows
+from lecdiff_core.city.graph import distance_graph
+from lecdiff_core.city.panel import Panel
+from lecdiff_core.city.windows import Windows
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.fusion.graph import distance_graph
 from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig
 from lecdiff_core.models.protocol import ForecastModel
 from tests.conftest import make_city
@@ -48,7 +49,7 @@ def forecaster(name: str, city: City) -> Forecaster:
     half = panel.steps // 2
     model.fit_statistics(torch.tensor(panel.values[:, :half]), panel.calendar.slot[:half])
     graph, station = distance_graph(panel.positions), np.arange(1, STATIONS + 1)
-    windows = Windows(panel, graph.edge_index, graph.edge_weight, model.context, model.horizon, station)
+    windows = Windows(panel, graph, model.context, model.horizon, station)
     model.eval().calibrate([windows.batch(np.array([panel.steps - DAY]))])
     config = CheckpointConfig(
         format_version=FORMAT_VERSION, model=name, recipe=model.recipe, settings=model.settings(), interval="1h", unit="MB",

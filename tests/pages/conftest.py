@@ -12,7 +12,7 @@ from made_up_surges import made_up
 from streamlit.testing.v1 import AppTest
 from visitor import APP, HOSTILE_ID, HOSTILE_NAME, MODEL, picture, small_city, surround
 
-from lecdiff_core import jobs, surges
+from lecdiff_core import api, surges
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 
@@ -35,7 +35,7 @@ def cities_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row, station_id in enumerate(ids[:-1]):
         (chips / f"{station_id}.jpg").write_bytes(picture((120, 100, 20 * row)))
     surround(flat)
-    jobs.train(flat, MODEL, device="cpu")
+    api.train(flat, MODEL, device="cpu")
     milan = {"name": "Milan", "timezone": "Europe/Rome", "unit": "", "imagery": "arcgis"}
     small_city(root / "north" / "milan", milan, ids, (9.18, 45.46), [""] * 12)
     hostile = {"name": HOSTILE_NAME, "timezone": "UTC", "unit": "<b>MB</b>", "attribution": "<script>alert(3)</script>"}

@@ -12,7 +12,7 @@ from visitor import APP, small_city, text_of
 
 from lecdiff_core import surges
 from lecdiff_core.city.folder import City
-from lecdiff_core.steps import steps
+from lecdiff_core.status import steps
 from pages.parts import cities, session
 
 

@@ -14,11 +14,12 @@ from streamlit.testing.v1 import AppTest
 from test_uploads import ROWS, zipped
 from visitor import APP, HOSTILE_NAME, link_of, picture, text_of
 
-from lecdiff_core import background, jobs
-from lecdiff_core.background import Job
+from lecdiff_core import api
 from lecdiff_core.city.folder import City
-from tests import slow_step
+from lecdiff_core.jobs import background
+from lecdiff_core.jobs.background import Job
 from tests.conftest import make_city
+from tests.jobs import slow_step
 
 PAGE = "pages/data.py"
 PLACES = b"station_id,lon,lat\na,9.1,45.4\nb,9.12,45.41\n"
@@ -553,7 +554,7 @@ def test_what_a_description_costs_is_said_before_and_the_key_is_not(open_page, w
 
 
 def test_options_of_the_other_steps(open_page, root, words):
-    jobs.train(City.open(root / "little"), "climatology", device="cpu")
+    api.train(City.open(root / "little"), "climatology", device="cpu")
     app = open_page()
     app.selectbox(key="train_model").select("lec-diff-paper").run()
     for step in ("describe", "embed", "train", "forecast", "benchmark", "surges"):
@@ -575,7 +576,7 @@ def test_options_of_the_other_steps(open_page, root, words):
 
 
 def test_a_model_of_other_stations_is_noticed(open_page, root):
-    jobs.train(City.open(root / "little"), "climatology", device="cpu")
+    api.train(City.open(root / "little"), "climatology", device="cpu")
     make_city(root / "more", stations=14)
     (root / "more" / "models").symlink_to(root / "little" / "models")
     app = open_page(city="more")

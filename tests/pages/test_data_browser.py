@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from browser import Visitor, assert_nothing_is_cut_off, in_chromium, serving, wait_until
 
-from lecdiff_core import background
 from lecdiff_core.city.folder import City
+from lecdiff_core.jobs import background
 
 pytestmark = in_chromium
 DAYS = 22

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 from visitor import APP, offered, select_on_map, text_of
 
-from lecdiff_core import jobs
+from lecdiff_core import api
 from lecdiff_core.city.folder import City
 from pages.parts import drawing, imagery, loads, places
 from pages.parts.routes import routes
@@ -22,8 +22,8 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("placeless") / "cities"
     for coordinates in ("none", "nominal"):
         city = make_city(folder / coordinates, stations=STATIONS, coordinates=coordinates, imagery="arcgis")
-        jobs.train(city, MODEL, device="cpu")
-        jobs.surges(city, folder.parent / "surges.csv", MODEL, None, 10.0, "cpu")
+        api.train(city, MODEL, device="cpu")
+        api.surges(city, folder.parent / "surges.csv", MODEL, None, 10.0, "cpu")
     return folder
 
 

@@ -18,9 +18,10 @@ from streamlit.testing.v1.element_tree import ElementList
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City, CityMeta, write_city
-from lecdiff_core.environment.description import Description, Sentence, write_descriptions
-from lecdiff_core.environment.offline import OFFLINE_MODEL
-from lecdiff_core.environment.table import EnvironmentTable, write_environment
+from lecdiff_core.environment.descriptions.offline import OFFLINE_MODEL
+from lecdiff_core.environment.descriptions.record import Description, write_descriptions
+from lecdiff_core.environment.embedding.table import EnvironmentTable, write_environment
+from lecdiff_core.environment.refinement.sentences import Sentence
 
 APP = Path(__file__).resolve().parents[2] / "app.py"
 DAYS = 12
@@ -91,7 +92,7 @@ def surround(city: City) -> None:
     )
     identity, width = "invented", 8
     if ENCODER.is_dir():
-        from lecdiff_core.environment.encoder import copy_encoder, read_config
+        from lecdiff_core.environment.embedding.encoder import copy_encoder, read_config
 
         identity, width = copy_encoder(ENCODER, city.path / "encoder"), read_config(ENCODER).model["embed_dim"]
     rows = np.random.default_rng(1).normal(size=(len(digests), width)).astype(np.float32)

@@ -56,10 +56,10 @@ from lecdiff_core.city.importers.wishes import (
     of_traffic,
 )
 from lecdiff_core.city.layout import META_FILE
-from lecdiff_core.city.storage import refuse_unwritable
 from lecdiff_core.city.timeline import in_zone
 from lecdiff_core.errors import UserError
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.storage import refuse_unwritable
 
 if TYPE_CHECKING:
     import geopandas

@@ -1,0 +1,165 @@
+"""The long steps a person starts, from the command line or a page: train, forecast, benchmark, find surges.
+
+Each does the whole step on a city folder, so that both do the very same thing.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lecdiff_core.city.layout import SURGES_FILE, UNFINISHED_FILE
+from lecdiff_core.errors import UserError
+from lecdiff_core.locks import working
+from lecdiff_core.models.names import OURS, PAPER, PREFERRED, SHIPPED
+from lecdiff_core.progress import Report, silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.forecast import Forecast
+
+PRESETS = ("default", "paper")
+
+
+def train(
+    city: "City",
+    model: str = PREFERRED,
+    preset: str = "default",
+    device: str = "auto",
+    seed: int = 0,
+    protocol: bool = False,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Train a model for use and save it in the city folder: on all but the last tenth, which stops and calibrates it.
+
+    `protocol`: on the first 70 %, stopped and calibrated on the next 10 %, as models are measured. `preset="paper"` is saved as
+    `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the metrics that are saved beside the
+    weights.
+    """
+    from lecdiff_core.city import history
+    from lecdiff_core.city.splits import protocol_split, split_for_use
+    from lecdiff_core.devices import choose_device, device_label
+    from lecdiff_core.environment.embedding.table import read_panel
+    from lecdiff_core.models.catalogue import build, entry, seen
+    from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
+    from lecdiff_core.training import RECIPES, dates_of
+    from lecdiff_core.training import train as fit
+
+    if preset not in PRESETS:
+        raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    if preset == "paper" and model != OURS:
+        raise UserError(f"the paper preset is a form of lec-diff; {model!r} has only the default preset")
+    if model in SHIPPED:
+        raise UserError(f"nothing of {model!r} is trained, it is as it was shipped; {OURS} starts from the base model")
+    name = PAPER if preset == "paper" else model
+    where = choose_device(device)
+    chosen = entry(name)
+    history.require("benchmark" if protocol else "train", city)
+    panel, encoder = read_panel(city, chosen.embedding)
+    panel = seen(name, panel)
+    split = protocol_split(panel.steps) if protocol else split_for_use(panel.steps, panel.steps_per_day)
+    untrained = build(name, panel, seed)
+    folder = city.model_folder(name)
+    checkpoint = folder / UNFINISHED_FILE
+    with working(city.path, "train"):
+        folder.mkdir(parents=True, exist_ok=True)
+        log = fit(untrained, panel, split, RECIPES[chosen.recipe], seed, where, checkpoint, report)
+        config = CheckpointConfig(
+            format_version=FORMAT_VERSION,
+            model=name,
+            recipe=untrained.recipe,
+            settings=untrained.settings(),
+            interval=city.meta.interval,
+            unit=city.meta.unit,
+            station_ids=list(city.station_ids),
+            encoder=None if panel.environment is None else encoder,
+            data_hash=city.data_hash,
+            seed=seed,
+            weights_sha256="",
+        )
+        parameters = sum(parameter.numel() for parameter in untrained.parameters())
+        metrics = log | {"parameters": parameters, "device": device_label(where)} | dates_of(split, panel)
+        save_model(folder, untrained.cpu(), config, metrics)
+        checkpoint.unlink(missing_ok=True)
+    return metrics
+
+
+def forecast(
+    city: "City",
+    model: str = PREFERRED,
+    start: "pd.Timestamp | str | None" = None,
+    steps: int | None = None,
+    samples: int = 100,
+    stations: Sequence[str] | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    report: Report = silent,
+) -> "Forecast":
+    """Forecast a city with a saved model, or with the shipped base model where LEC-Diff has not been trained on it."""
+    from lecdiff_core.forecaster import Forecaster
+
+    return Forecaster.load(city, model, device).forecast(start, steps, samples, stations, seed, report)
+
+
+def benchmark(
+    city: "City",
+    out: Path,
+    part: str = "test",
+    models: Sequence[str] | None = None,
+    seeds: int = 3,
+    hold_out_stations: float = 0.0,
+    history_hours: int | None = None,
+    device: str = "auto",
+    report: Report = silent,
+    base_without: str | None = None,
+) -> dict[str, Any]:
+    """Measure models by the protocol; see `evaluation.backtest.benchmark`. Beside what is in the file: `left_out`, `notices`."""
+    from lecdiff_core.city.folder import named
+    from lecdiff_core.evaluation.backtest import benchmark as measure
+    from lecdiff_core.evaluation.backtest import unscored
+
+    chosen = None if models is None else tuple(models)
+    document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report, base_without)
+    names = unscored(city, part)
+    said = f"not scored, as nothing was observed of them in the {part} part: {named(names)}"
+    return document | {
+        "left_out": names,
+        "notices": [f"{len(names):,} of {len(city.station_ids):,} stations are {said}"] if names else [],
+    }
+
+
+def surges(
+    city: "City",
+    out: Path,
+    model: str = PREFERRED,
+    since: "pd.Timestamp | str | None" = None,
+    false_alarms_per_day: float = 1.0,
+    device: str = "auto",
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Find surges, keep them in the city folder, and write those reported at this rate of false alarms to `out`, .parquet or .csv.
+
+    Returns how many there are and the strongest. An `out` that is the city's own file stays as the search keeps it.
+    """
+    from lecdiff_core.surges import FILED, find_surges
+    from lecdiff_core.tables import check_suffix, write_table
+
+    check_suffix(out, "surges", "--out")
+    if not 0 < false_alarms_per_day <= FILED:
+        raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")
+    found = find_surges(city, model, since, device, report)
+    events = found.at_most(false_alarms_per_day)
+    if out.resolve() != (city.path / SURGES_FILE).resolve():
+        write_table(events, out, "surges")
+    return {
+        "out": str(out),
+        "events": len(events),
+        "above": int((events["direction"] == "above").sum()),
+        "below": int((events["direction"] == "below").sum()),
+        "false_alarms_per_day": false_alarms_per_day,
+        "searched_from": found.scores.index[0].isoformat(),
+        "searched_to": found.scores.index[-1].isoformat(),
+        "left_out": found.unjudged,
+        "notices": found.notices,
+    }

@@ -1,0 +1,1 @@
+"""Descriptions of chips by a language model, or offline by what can be measured."""

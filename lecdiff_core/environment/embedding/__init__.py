@@ -1,0 +1,1 @@
+"""The contrastive image-text encoder and the embeddings it makes of a city."""

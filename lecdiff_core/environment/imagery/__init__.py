@@ -1,0 +1,1 @@
+"""Satellite chips: from tiles, archived releases or a GeoTIFF."""

@@ -1,0 +1,169 @@
+"""Refinement of a description (the paper's rule set): regular filters, fact verification against the image, and a dual score.
+
+A sentence is kept, rewritten (its meta lead-in or its unsupported clause is taken off, the rest stands) or dropped. Nothing is
+lost: every removed part stays in the record with its reason. The text is data: it is matched, never run or followed, and is
+returned as it came, so whoever shows it must escape it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from lecdiff_core.environment.refinement.claims import ClaimRules, claim_rules
+from lecdiff_core.environment.refinement.clauses import Clause, split_clauses
+from lecdiff_core.environment.refinement.evidence import Evidence, measure
+from lecdiff_core.environment.refinement.filters import (
+    FilterRules,
+    clause_fault,
+    filter_rules,
+    sentence_fault,
+    strip_leads,
+)
+from lecdiff_core.environment.refinement.scores import image_score, text_score
+from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
+from lecdiff_core.environment.refinement.verify import LandUse, Verdict, verify
+
+DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole ...
+FEWEST_CLAIMS = 4  # ... if it makes at least so many claims that can be checked
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules a refinement goes by."""
+
+    filters: FilterRules
+    claims: ClaimRules
+    drop_image_score: float = DROP_IMAGE_SCORE
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """A refined description: its sentences (kept and removed parts in their order), both scores (0…1) and the text that is left."""
+
+    sentences: tuple[Sentence, ...]
+    image_score: float
+    text_score: float
+    text: str
+
+
+def default_rules() -> Rules:
+    """The rules that are shipped in `environment/refinement/rules`."""
+    return Rules(filter_rules(), claim_rules())
+
+
+def refine(
+    text: str,
+    image: Image.Image,
+    metres_per_pixel: float,
+    land_use: LandUse | None = None,
+    names: Sequence[str] = (),
+    rules: Rules | None = None,
+) -> Refinement:
+    """Refine one description against its chip.
+
+    `metres_per_pixel` is the chip's scale. `land_use`, where known, maps classes or OpenStreetMap tags to their share of the chip
+    (0…1, or a count for points and lines); `names` are proper names that may stand. Raises UserError for a scale that is
+    not positive or a chip that shows too little ground (see `evidence.measure`).
+    """
+    return refine_with(text, measure(image, metres_per_pixel), land_use, names, rules)
+
+
+def refine_with(
+    text: str,
+    evidence: Evidence,
+    land_use: LandUse | None = None,
+    names: Sequence[str] = (),
+    rules: Rules | None = None,
+) -> Refinement:
+    """Refine one description against evidence already measured, as where a chip has several descriptions."""
+    rules = rules or default_rules()
+    parts: list[Sentence] = []
+    verdicts: list[Verdict] = []
+    kept: list[str] = []
+    total = 0
+    for sentence in split_sentences(text[: rules.filters.max_text]):
+        removed, body = strip_leads(sentence, rules.filters)
+        parts += [Sentence(text=part, kept=False, reason=reason) for part, reason in removed]
+        if not body:
+            continue
+        total += 1
+        if fault := sentence_fault(body, kept, rules.filters):
+            parts.append(Sentence(text=body, kept=False, reason=fault))
+            continue
+        judged = _judge_clauses(body, evidence, land_use, names, rules, verdicts)
+        pieces = _reassemble(judged)
+        parts += pieces
+        kept += [piece.text for piece in pieces if piece.kept]
+    if len(text) > rules.filters.max_text:
+        reason = f"beyond the first {rules.filters.max_text} characters"
+        parts.append(Sentence(text=text[rules.filters.max_text :], kept=False, reason=reason))
+    score = image_score(verdicts)
+    if len(verdicts) >= FEWEST_CLAIMS and score < rules.drop_image_score:
+        reason = f"the description as a whole does not fit the image (agreement {score:.2f})"
+        parts = [part if not part.kept else Sentence(text=part.text, kept=False, reason=reason) for part in parts]
+        kept = []
+    return Refinement(tuple(parts), score, text_score(kept, total, rules.claims), " ".join(kept))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A clause, the reason to remove it (None: it may stand), and whether the image is what speaks against it."""
+
+    clause: Clause
+    reason: str | None
+    contradicted: bool
+
+    @property
+    def is_main(self) -> bool:
+        """Whether the sentence falls with it: an independent clause, or a denial ("without any houses") that seconds one."""
+        return self.clause.independent or self.clause.text.lower().startswith(("without ", "with no ", "no "))
+
+
+def _judge_clauses(
+    sentence: str,
+    evidence: Evidence,
+    land_use: LandUse | None,
+    names: Sequence[str],
+    rules: Rules,
+    verdicts: list[Verdict],
+) -> list[Judged]:
+    """Judge each clause; what the claims came to is added to `verdicts`."""
+    judged: list[Judged] = []
+    for clause in split_clauses(sentence):
+        reason = clause_fault(clause.text, sentence, rules.filters, evidence, land_use, names)
+        found: list[Verdict] = []
+        if reason is None:
+            found = verify(clause.text, evidence, rules.claims, land_use)
+            verdicts += found
+            reason = next((verdict.reason for verdict in found if verdict.contradicted), None)
+        judged.append(Judged(clause, reason, contradicted=any(verdict.contradicted for verdict in found)))
+    return judged
+
+
+def _reassemble(judged: list[Judged]) -> list[Sentence]:
+    """Put a judged sentence together again: whole, without the clauses that fell, or dropped.
+
+    A dependent clause falls with the independent one before it. A sentence is dropped whole when the image contradicts its
+    main claim, for then the contrast it draws is wrong, or when nothing is left that can stand alone.
+    """
+    whole = "".join(part.clause.joint + part.clause.text for part in judged)
+    reasons = [part.reason for part in judged if part.reason is not None]
+    if not reasons:
+        return [Sentence(text=whole)]
+    if wrong := next((part.reason for part in judged if part.contradicted and part.is_main), None):
+        return [Sentence(text=whole, kept=False, reason=wrong)]
+    pieces: list[Sentence] = []
+    standing = ""
+    fallen: str | None = None
+    for part in judged:
+        if part.clause.independent:
+            fallen = part.reason
+        if why := part.reason or fallen:
+            pieces.append(Sentence(text=part.clause.text, kept=False, reason=why))
+        else:
+            standing += (part.clause.joint if standing else "") + part.clause.text
+    if not standing:
+        return [Sentence(text=whole, kept=False, reason=reasons[0])]
+    standing = standing[0].upper() + standing[1:].rstrip(" ,;")
+    return [Sentence(text=standing if standing[-1] in ".!?" else standing + "."), *pieces]

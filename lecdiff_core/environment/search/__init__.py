@@ -1,0 +1,1 @@
+"""Stations by their surroundings: a sentence, lookalikes, clusters."""

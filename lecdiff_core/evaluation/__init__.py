@@ -1,0 +1,1 @@
+"""The measurement protocol: scores, backtests, results, and calibration after the fact."""

@@ -1,0 +1,1 @@
+"""Long steps as background processes, told of in the city folder."""
