@@ -330,7 +330,7 @@ def _launch(folder: Path, order: Order) -> Job:
 def _spawn(folder: Path) -> "subprocess.Popen[bytes]":
     # -P: nothing that lies in the job's folder is ever taken for a module.
     words = [sys.executable, "-P", "-m", "lecdiff_core.jobs.worker", str(folder)]
-    package = str(Path(__file__).resolve().parents[1])
+    package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / RESULT_FILE).open("wb") as result, (folder / LOG_FILE).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 (a list of words, all of them ours)

@@ -33,7 +33,7 @@ def spelt(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_other_module_spells_them(file: Path) -> None:
     # The shipped encoder lies beside the demo city, not in a city's folder.
-    shipped = {layout.ENCODER_FOLDER} if file.parts[-2:] == ("environment", "encoder.py") else set()
+    shipped = {layout.ENCODER_FOLDER} if file.parts[-2:] == ("embedding", "encoder.py") else set()
     assert spelt(file) <= shipped
 
 

@@ -126,7 +126,7 @@ def test_a_number_given_out_again_is_never_killed(city: Path, slow: None) -> Non
 WATCH = """
 import sys
 from pathlib import Path
-from lecdiff_core import background
+from lecdiff_core.jobs import background
 job, = background.jobs(Path(sys.argv[1]))
 print(job.state, job.progress.message)
 if len(sys.argv) > 2:
@@ -137,7 +137,7 @@ import sys
 from pathlib import Path
 sys.path.append({str(Path(__file__).parents[2])!r})
 from tests.jobs import slow_step
-from lecdiff_core import background
+from lecdiff_core.jobs import background
 background.subprocess.Popen = slow_step.popen
 print(background.start(Path(sys.argv[1]), "train").id)
 """

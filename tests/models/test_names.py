@@ -10,7 +10,7 @@ from lecdiff_core.models.names import ABLATIONS, NAMES, OURS, PAPER, PREFERRED, 
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where models are built by their names, and where they are named for people.
-HOMES = {ROOT / "lecdiff_core" / "names.py", ROOT / "lecdiff_core" / "models" / "catalogue.py"}
+HOMES = {ROOT / "lecdiff_core" / "models" / "names.py", ROOT / "lecdiff_core" / "models" / "catalogue.py"}
 SOURCES = sorted({ROOT / "app.py", *(ROOT / "lecdiff_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")} - HOMES)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_imagery import make_city
 
 from lecdiff_core.environment.descriptions import llm
 from lecdiff_core.environment.descriptions.costs import Prices, prices_of
@@ -30,6 +29,7 @@ from lecdiff_core.environment.descriptions.instruction import load_instruction
 from lecdiff_core.environment.descriptions.record import read_descriptions
 from lecdiff_core.errors import UserError
 from tests.environment.chat_server import SENTENCES, ChatServer, as_json, completion, failure
+from tests.environment.imagery.test_chips import make_city
 from tests.environment.tile_server import draw_tile, encoded
 
 KEY = "sk-test-0123456789abcdefSECRET"

@@ -5,13 +5,13 @@ import sys
 from contextlib import closing
 
 import pytest
-from test_describe import city_of
 
 from lecdiff_core import cli, web
 from lecdiff_core.environment.descriptions import llm
 from lecdiff_core.errors import NOTHING_MADE, USERS_MISTAKE
 from lecdiff_core.jobs import background
 from tests.environment.chat_server import SENTENCES, ChatServer, as_json, completion, failure
+from tests.environment.descriptions.test_describe import city_of
 from tests.environment.tile_server import TileServer, answer
 
 GOOD = completion(as_json(*SENTENCES))

@@ -4,13 +4,13 @@ import socket
 from contextlib import closing
 
 import pytest
-from test_imagery import make_city
 
 from lecdiff_core import addresses, web
 from lecdiff_core.addresses import AllowedHosts
 from lecdiff_core.environment.imagery.chips import fetch_imagery
 from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
+from tests.environment.imagery.test_chips import make_city
 from tests.environment.tile_server import TileServer
 
 FAST = {"per_second": 1000.0}

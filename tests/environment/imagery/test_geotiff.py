@@ -8,11 +8,11 @@ import rasterio
 from PIL import Image
 from pyproj import Geod, Transformer
 from rasterio.transform import Affine
-from test_imagery import make_city, red_centre
 
 from lecdiff_core.environment.imagery import geotiff
 from lecdiff_core.environment.imagery.chips import fetch_imagery, read_chip_records
 from lecdiff_core.errors import UserError
+from tests.environment.imagery.test_chips import make_city, red_centre
 
 MILAN = (9.19, 45.47)
 PROJECTIONS = ["EPSG:4326", "EPSG:32632", "EPSG:3857", "EPSG:3035"]
