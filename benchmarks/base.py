@@ -33,7 +33,9 @@ from lecdiff_core.diffusion.field import Moments, shares_of
 from lecdiff_core.diffusion.tails import Tails
 from lecdiff_core.fusion.moments import normal_crps
 from lecdiff_core.models.base import FILE, FORMAT_VERSION, Base, Network, Numbers, folder, hashed
-from lecdiff_core.models.lecdiff import INTERVALS, TEMPERATURES, LecDiff, LecDiffConfig
+from lecdiff_core.models.conditional import INTERVALS, TEMPERATURES, LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
+from lecdiff_core.models.protocol import PRIOR
 
 INTERVAL_MINUTES = [5, 10, 15, 20, 30, 60]
 TOWNS = ((120, 101), (60, 102), (200, 103))  # stations, seed
@@ -112,7 +114,7 @@ def starts(panels: Iterable[Panel]) -> dict[int, LecDiff]:
 
 def prior_of(model: LecDiff) -> dict[str, torch.nn.Parameter]:
     """What is fitted by gradient."""
-    return {name: part for name, part in model.named_parameters() if name.startswith(model.prior_parameters)}
+    return model.in_group(PRIOR)
 
 
 def fit_prior(networks: list[list[Panel]], models: dict[int, LecDiff]) -> None:

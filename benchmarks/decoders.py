@@ -25,11 +25,16 @@ from lecdiff_core.city.splits import Split, origins_within, validation_folds
 from lecdiff_core.city.windows import Windows
 from lecdiff_core.evaluation.backtest import SLOW_ORIGINS, SLOW_SAMPLES
 from lecdiff_core.evaluation.scores import Scores
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.autoregressive import AutoregressiveDiffusion
+from lecdiff_core.models.conditional import LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.protocol import RowNoise
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+DECODERS = {form.decoder: form for form in (LecDiff, AutoregressiveDiffusion)}
 
 
 def measure(decoder: str, panel: Panel, splits: list[Split]) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def measure(decoder: str, panel: Panel, splits: list[Split]) -> dict[str, Any]:
     scores, seconds = Scores(), []
     for split in splits:
         torch.manual_seed(0)
-        model = LecDiff(LecDiffConfig(panel.steps_per_day, decoder=decoder))
+        model = DECODERS[decoder](LecDiffConfig(panel.steps_per_day, decoder=decoder))
         recipe = replace(RECIPES["default"], rows=100, steps=15, epochs=8, validation_samples=10)
         train(model, panel, split, recipe)
         graph = distance_graph(panel.positions)
@@ -62,7 +67,7 @@ def main() -> None:
     data = Path(os.environ.get("LECDIFF_REAL_DATA", ROOT.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory() as folder:
         panel = Panel.of(milan(Path(folder) / "milan", data))
-    results = [measure(decoder, panel, validation_folds(panel.steps)) for decoder in ("joint", "autoregressive")]
+    results = [measure(decoder, panel, validation_folds(panel.steps)) for decoder in DECODERS]
     record("decoders", {"city": "Milan", "part": "validation", "results": results})
 
 

@@ -84,7 +84,6 @@ TRIALS: dict[str, tuple[str, Change]] = {
     "no-usual-error": ("spread not told the usual errors", with_config(error_days=0)),
     "one-memory": ("one seasonal kernel, seven days", with_config(memory_days=(7.0,))),
     "no-learned-mean": ("only the denoiser is trained", without_learning),
-    "no-season": ("traffic itself diffused, no seasonal mean", with_config(season=False)),
     "noise-prediction": ("noise predicted instead of velocity", with_config(prediction="noise")),
     "wider": ("denoiser twice as wide", with_config(denoiser_width=256)),
     "deeper": ("denoiser of four layers", with_config(denoiser_layers=4)),

@@ -27,7 +27,7 @@ from lecdiff_core.city.splits import Split, origins_within, protocol_split, step
 from lecdiff_core.city.windows import Batch, Windows
 from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.metrics import crps
-from lecdiff_core.models.protocol import ForecastModel, RowNoise
+from lecdiff_core.models.protocol import NETWORK, PRIOR, ForecastModel, RowNoise
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.storage import replacing
 
@@ -44,7 +44,7 @@ class Recipe:
     slow_start: int = 20  # steps over which the learning rate rises
     weight_decay: float = 0.05
     denoiser_learning_rate: float = 1e-3
-    prior_learning_rate: float = 1e-2  # of the few parameters a model names as its prior, which carry no decay
+    prior_learning_rate: float = 1e-2  # of the few parameters of a prior, which carry no decay
     averaging: float = 0.95  # decay of the moving average of the weights, which is what is kept
     rows: int = 256  # windows times stations in a batch
     epochs: int = 20
@@ -54,6 +54,12 @@ class Recipe:
     least_history_days: int = 3
     validation_samples: int = 50
     validation_stations: int = 512
+
+    def of_group(self, group: str) -> dict[str, float]:
+        """Learning rate and decay of a group of parameters (`ForecastModel.parameter_groups`)."""
+        rates = {"denoiser": self.denoiser_learning_rate, PRIOR: self.prior_learning_rate}
+        decay = 0.0 if group == PRIOR else self.weight_decay
+        return {"full_rate": rates.get(group, self.learning_rate), "weight_decay": decay}
 
 
 RECIPES = {
@@ -207,7 +213,7 @@ class Trainer:
                 torch.manual_seed(self.seed)
                 self.optimizer = self._optimizer()
                 self._resume()
-                if not self.best and any(self._is_prior(name) for name, _ in self.model.named_parameters()):
+                if not self.best and self.model.in_group(PRIOR):
                     self._consider_start()
                 while not self._finished():
                     self._epoch()
@@ -277,26 +283,13 @@ class Trainer:
                 kept.lerp_(current, 1 - self.recipe.averaging)
         return loss.item()
 
-    def _is_prior(self, name: str) -> bool:
-        return name.startswith(self.model.prior_parameters)
-
     def _optimizer(self) -> torch.optim.Optimizer:
-        parts: dict[str, list[Tensor]] = {"network": [], "denoiser": [], "prior": []}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                part = "prior" if self._is_prior(name) else "denoiser" if name.startswith("denoiser.") else "network"
-                parts[part].append(parameter)
-        recipe = self.recipe
-        groups = [
-            {"params": parts["network"], "full_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay},
-            {
-                "params": parts["denoiser"],
-                "full_rate": recipe.denoiser_learning_rate,
-                "weight_decay": recipe.weight_decay,
-            },
-            {"params": parts["prior"], "full_rate": recipe.prior_learning_rate, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([group for group in groups if group["params"]], lr=self.recipe.learning_rate)
+        groups = []
+        for name in (NETWORK, *self.model.parameter_groups):
+            parameters = [part for part in self.model.in_group(name).values() if part.requires_grad]
+            if parameters:
+                groups.append({"params": parameters} | self.recipe.of_group(name))
+        return torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
 
     # ---- validation
 

@@ -51,6 +51,19 @@ class Calendar:
         """The calendar at these steps, of any shape."""
         return Calendar(self.slot[index], self.weekday[index], self.day_type[index])
 
+    def at(self, step: int | slice) -> "Calendar":
+        """The calendar (B, …) of one step, or of some."""
+        return Calendar(self.slot[:, step], self.weekday[:, step], self.day_type[:, step])
+
+    def last(self, steps: int) -> "Calendar":
+        """The calendar of the last steps."""
+        return self.at(slice(-steps, None))
+
+    def followed_by(self, later: "Calendar") -> "Calendar":
+        """This calendar, and a later one's steps after its own."""
+        pairs = zip(vars(self).values(), vars(later).values(), strict=True)
+        return Calendar(*(torch.cat(pair, dim=1) for pair in pairs))
+
     def to(self, device: torch.device | str) -> "Calendar":
         """The same on another device."""
         return Calendar(self.slot.to(device), self.weekday.to(device), self.day_type.to(device))

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, silu, softplus
+from torch.nn.functional import one_hot, silu
 
 from lecdiff_core.city.panel import DAY_TYPES, Calendar
-from lecdiff_core.fusion.season import FLOOR, Season
+from lecdiff_core.fusion.season import FLOOR, Season, mixed
 
 CALENDAR_WIDTH = 4 + DAY_TYPES
 LOG_SPREADS = (-8.0, 4.0)  # of the spread over the root of the mean; beyond these no learning is possible
@@ -67,10 +67,8 @@ class MomentHead(nn.Module):
         hidden = silu(self.from_condition(condition)[:, :, None] + self.from_step(features))
         hidden = silu(self.middle(self.dropout(hidden)))
         out = self.out(self.dropout(hidden))
-        gate = self.gate + season.record[:, :, None]
-        mean = (torch.softmax(gate + trust[..., None] * out[..., 2:], dim=3) * kernels).sum(3)
+        mean, corrected = mixed(season, self.gate, trust[..., None] * out[..., 2:], out[..., 0], trust)
         root = (mean + FLOOR).sqrt()
-        corrected = softplus(mean + trust * root * out[..., 0], beta=50)
         log_spread = self.log_spread + error @ self.from_error + self.from_size * root.log()
         log_spread = log_spread + (self.from_surprise * surprise + out[..., 1:2])[..., 0]
         return Frame(corrected, root * log_spread.clamp(*LOG_SPREADS).exp())

@@ -13,11 +13,12 @@ at the station and at those around it: kernels that were right count for more (w
 a day that surprised all of them widens the spread.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize, pad, softplus
 
 from lecdiff_core.city.graph import neighbourhood_mean
 from lecdiff_core.city.panel import DAY_TYPES
@@ -64,54 +65,66 @@ class Season(NamedTuple):
     surprise: Tensor
 
 
+@dataclass(frozen=True)
+class SeasonConfig:
+    """What makes one seasonal mean.
+
+    days: D, how many past days are looked at.  recalled_days: J, days of context whose own means are also given.
+    memory_days: initial τ of each kernel.  other_kind_weight: initial weight of a day of another kind.
+    smoothing_hours: width of the Gaussian that smooths past days along the day, None =
+    as they are.  error_days: past days whose errors tell the usual spread, 0 = none.
+    track_record: look at yesterday's forecasts, which takes one day more of context.  hops: edges over which a station's neighbours
+    have a say in its record, 0 = none.  environment: whether neighbours with like surroundings count for more.
+    forget_anomalies: leave anomalous stretches of the past out.
+    """
+
+    steps_per_day: int
+    days: int
+    recalled_days: int
+    memory_days: tuple[float, ...]
+    other_kind_weight: float = 0.05
+    level_windows: tuple[LevelWindow, ...] = (LevelWindow(6.0, 0.8, 24.0),)
+    smoothing_hours: float | None = None
+    error_days: int = 0
+    track_record: bool = False
+    hops: int = 0
+    environment: bool = False
+    forget_anomalies: bool = False
+
+    @property
+    def context_days(self) -> int:
+        """Days of context that are looked at."""
+        return self.days + self.recalled_days + self.track_record
+
+
 class SeasonalMean(nn.Module):
     """K learned seasonal kernels; the first is the reference that levels and errors are measured by.
 
     A day of age d (in days) and kind s weighs exp(-d / τ_k + T_k[kind of the target, s] + w_k [d is a multiple of 7]); the result
     is multiplied by Π_w (recent / expected)_w^(γ_kw exp(-h / θ_kw)), h in hours.
-
-    days: D, how many past days are looked at.  recalled_days: J, days of context whose own means are also given.
-    memory_days: initial τ of each kernel.  smoothing_hours: width of the Gaussian that smooths past days along the day, None =
-    as they are.  error_days: past days whose errors tell the usual spread, 0 = none.
-    track_record: look at yesterday's forecasts, which takes one day more of context.  hops: edges over which a station's neighbours
-    have a say in its record, 0 = none.
     """
 
     smoothing: Tensor | None
 
-    def __init__(
-        self,
-        steps_per_day: int,
-        days: int,
-        recalled_days: int,
-        memory_days: tuple[float, ...],
-        other_kind_weight: float = 0.05,
-        level_windows: tuple[LevelWindow, ...] = (LevelWindow(6.0, 0.8, 24.0),),
-        smoothing_hours: float | None = None,
-        error_days: int = 0,
-        track_record: bool = False,
-        hops: int = 0,
-        environment: bool = False,
-        forget_anomalies: bool = False,
-    ) -> None:
+    def __init__(self, config: SeasonConfig) -> None:
         super().__init__()
-        kernels = len(memory_days)
-        self.track_record, self.hops = track_record, hops
-        self.steps_per_day, self.days, self.recalled_days = steps_per_day, days, recalled_days
-        self.error_days, self.forget_anomalies = error_days, forget_anomalies
-        self.window_steps = [max(1, round(steps_per_day * window.hours / 24)) for window in level_windows]
-        self.log_memory = nn.Parameter(torch.tensor(memory_days).log())
-        other_kind = torch.log(torch.tensor(other_kind_weight)) * (1 - torch.eye(DAY_TYPES))
+        self.config = config
+        self.steps_per_day, self._context_days = config.steps_per_day, config.context_days
+        kernels, windows = len(config.memory_days), config.level_windows
+        self.window_steps = [max(1, round(config.steps_per_day * window.hours / 24)) for window in windows]
+        self.log_memory = nn.Parameter(torch.tensor(config.memory_days).log())
+        other_kind = torch.log(torch.tensor(config.other_kind_weight)) * (1 - torch.eye(DAY_TYPES))
         self.kind = nn.Parameter(other_kind.repeat(kernels, 1, 1))
         self.weekly = nn.Parameter(torch.zeros(kernels))
-        exponents = torch.tensor([window.exponent for window in level_windows])
-        self.level_exponent = nn.Parameter(exponents.repeat(kernels, 1))
-        fading = torch.tensor([window.fading_hours for window in level_windows])
+        self.level_exponent = nn.Parameter(torch.tensor([window.exponent for window in windows]).repeat(kernels, 1))
+        fading = torch.tensor([window.fading_hours for window in windows])
         self.log_level_hours = nn.Parameter(fading.log().repeat(kernels, 1))
-        self.log_borrowed = nn.Parameter(torch.tensor(BORROWED_WEIGHT).log()) if hops else None
-        self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log()) if hops and environment else None
-        self.log_reliance = nn.Parameter(torch.tensor(20.0).log()) if track_record else None
-        kernel = None if smoothing_hours is None else _gaussian(smoothing_hours, 24 / steps_per_day)
+        borrows = config.hops > 0
+        self.log_borrowed = nn.Parameter(torch.tensor(BORROWED_WEIGHT).log()) if borrows else None
+        self.log_likeness = nn.Parameter(torch.tensor(LIKENESS).log()) if borrows and config.environment else None
+        self.log_reliance = nn.Parameter(torch.tensor(20.0).log()) if config.track_record else None
+        hours = config.smoothing_hours
+        kernel = None if hours is None else _gaussian(hours, 24 / config.steps_per_day)
         self.register_buffer("smoothing", kernel, persistent=False)
 
     @property
@@ -120,32 +133,31 @@ class SeasonalMean(nn.Module):
 
         Means borrow over one edge, and the record averages errors of forecasts that such means made.
         """
-        return 1 + self.hops * self.track_record if self.hops else 0
+        hops = self.config.hops
+        return 1 + hops * self.config.track_record if hops else 0
 
     @property
     def context(self) -> int:
         """L, context steps that are looked at."""
         return self._context_days * self.steps_per_day
 
-    @property
-    def _context_days(self) -> int:
-        return self.days + self.recalled_days + self.track_record
-
     def forward(self, past: Tensor, batch: Batch) -> Season:
         """Seasonal means for `past` (B, N, L), a positive scaled version of the batch's past, NaN = missing."""
         by_day = (self._context_days, self.steps_per_day)
         known, seen = self._by_day(past)
         kinds = batch.past_calendar.day_type.unflatten(1, by_day)
-        ages = torch.arange(self.days, 0, -1, device=past.device)
+        ages = torch.arange(self.config.days, 0, -1, device=past.device)
         errors = self._past_errors(past, known, seen, kinds)
         error = self._usual(errors)
-        if self.forget_anomalies:
+        if self.config.forget_anomalies:
             known, seen = self._by_day(past.masked_fill(self._anomalous(errors, error), torch.nan))
         means, founded = [], []
         around = self._around(batch)
-        for block in range(self._context_days - self.days + 1):  # the day ahead, the last day, the day before it, …
-            first = self._context_days - self.days - block
-            sources = slice(first, first + self.days)
+        for block in range(
+            self._context_days - self.config.days + 1
+        ):  # the day ahead, the last day, the day before it, …
+            first = self._context_days - self.config.days - block
+            sources = slice(first, first + self.config.days)
             target_kind = kinds[:, -block] if block else batch.future_calendar.day_type[:, : self.steps_per_day]
             weights = self._weights(ages, target_kind, kinds[:, sources])
             mean, weight = self._borrowed(*_mean(weights, known[:, :, sources], seen[:, :, sources]), around)
@@ -154,11 +166,11 @@ class SeasonalMean(nn.Module):
         level = self._level(past, means[1][:, :, 0], founded[1])
         future = self._corrected(means[0], level)
         record, surprise = past.new_zeros(*past.shape[:2], len(self.log_memory)), past.new_zeros(past.shape[:2])
-        if self.track_record:
+        if self.config.track_record:
             earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], founded[2])
             yesterday = self._corrected(means[1], earlier)
             record, surprise = self._record(past, yesterday, founded[1], error, batch)
-        recalled = torch.cat(means[self.recalled_days : 0 : -1], dim=3)
+        recalled = torch.cat(means[self.config.recalled_days : 0 : -1], dim=3)
         return Season(future, recalled, level, error, record, surprise)
 
     def _by_day(self, past: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,8 +256,8 @@ class SeasonalMean(nn.Module):
             expected = (yesterday[:, :, 0] + FLOOR).sqrt() * usual[..., 0].exp()
             expected = torch.where(observed, expected, 0.0).mean(2, keepdim=True)
             sums = torch.cat([error, expected], dim=2)
-            if self.hops:
-                around = neighbourhood_mean(sums, batch.edge_index, batch.edge_weight, self.hops)
+            if self.config.hops:
+                around = neighbourhood_mean(sums, batch.edge_index, batch.edge_weight, self.config.hops)
                 sums = (sums + NEIGHBOURS_COUNT * around) / (1 + NEIGHBOURS_COUNT)
             sums = sums + RECORD_FLOOR
             error, expected = sums[..., :-1], sums[..., -1]
@@ -263,7 +275,7 @@ class SeasonalMean(nn.Module):
     @torch.no_grad()
     def _past_errors(self, past: Tensor, known: Tensor, seen: Tensor, kinds: Tensor) -> Tensor:
         """Errors (B, N, R, P) over the root of the mean, of the last R days from the days before each; NaN = unknown."""
-        count, days = self._context_days, self.error_days
+        count, days = self._context_days, self.config.error_days
         ages = torch.arange(count, 0, -1, device=past.device)
         since = ages[None, :] - ages[count - days :, None]
         recency = -since / self.log_memory[0].exp() + self.weekly[0] * (since % 7 == 0)
@@ -292,6 +304,19 @@ class SeasonalMean(nn.Module):
         """Which steps of the past (B, N, L) were far off what is usual for their station."""
         far = errors > ANOMALOUS * usual[:, :, None, :, 1].exp()
         return pad(far.flatten(2), (self.context - errors.shape[2] * errors.shape[3], 0))
+
+
+def mixed(
+    season: Season, gate: Tensor, choice: Tensor, correction: Tensor, trust: Tensor | float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """The kernels mixed by a gate (B, N, H), and that mean corrected in units of its square root (B, N, H).
+
+    gate: (K,), for all.  choice: (B, N, H, K), added to the gate; correction: (B, N, H).  trust: (B, N, 1), how much of the
+    correction is taken.
+    """
+    kernels = season.future.transpose(2, 3)
+    mean = (torch.softmax(gate + season.record[:, :, None] + choice, dim=3) * kernels).sum(3)
+    return mean, softplus(mean + trust * (mean + FLOOR).sqrt() * correction, beta=50)
 
 
 def _gaussian(width: float, step: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 An untrained LEC-Diff is a forecast already: its seasonal mean, the usual errors of past days, and noise that hangs together. What
 it cannot know of a new city is fitted on other networks: the parameters of the seasonal mean and of the usual errors
-(`LecDiff.prior_parameters`), the shape of residuals (diffusion/tails.py), the shares of the noise (diffusion/field.py) and the
+(group "prior" of `LecDiff`), the shape of residuals (diffusion/tails.py), the shares of the noise (diffusion/field.py) and the
 temperature. All times in them are hours or days, so one set of numbers serves every interval. They lie in
 `assets/base/config.json`, made by benchmarks/base.py, with the ids of the stations they were read off, hashed: a city of one of
 these networks gets numbers that saw nothing of it (`network_of`).
@@ -23,7 +23,8 @@ from lecdiff_core.bounded import read_json
 from lecdiff_core.city.layout import CONFIG_FILE
 from lecdiff_core.diffusion.field import LEVELS, MEMORY_HOURS
 from lecdiff_core.errors import UserError
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.conditional import LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.names import BASE
 
 FILE = CONFIG_FILE
@@ -139,8 +140,6 @@ def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None =
     without: the network that they saw nothing of, where it is not told by the stations.  prior: also those of the seasonal mean.
     Raises UserError where the base has none of that name.
     """
-    if model.field is None:
-        return model
     base, network = read(), without or network_of(station_ids)
     if network is not None and network not in base.without:
         raise UserError(

@@ -14,13 +14,14 @@ from lecdiff_core.city.panel import Panel
 from lecdiff_core.environment.embedding.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models import base
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
+from lecdiff_core.models.autoregressive import AutoregressiveDiffusion, paper_config, timegrad_config
+from lecdiff_core.models.conditional import ConditionalDiffusion, LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.lstm import Lstm
 from lecdiff_core.models.names import INDEPENDENT, OF_SURROUNDINGS, OURS
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.models.stgcn import Stgcn
 from lecdiff_core.models.stid import Stid
-from lecdiff_core.models.timegrad import timegrad_config
 from lecdiff_core.models.tmaf import Tmaf
 from lecdiff_core.models.wavenet import WaveNet
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
@@ -85,20 +86,21 @@ def _config(panel: Panel) -> LecDiffConfig:
     return LecDiffConfig(panel.steps_per_day, environment_width=_environment_width(panel))
 
 
-def _paper(panel: Panel) -> LecDiff:
-    return LecDiff(paper_config(panel.steps_per_day, _environment_width(panel), len(panel.station_ids)))
+def _paper(panel: Panel) -> AutoregressiveDiffusion:
+    return AutoregressiveDiffusion(paper_config(panel.steps_per_day, _environment_width(panel), len(panel.station_ids)))
 
 
-def _timegrad(panel: Panel) -> LecDiff:
-    return LecDiff(timegrad_config(panel.steps_per_day))
+def _timegrad(panel: Panel) -> AutoregressiveDiffusion:
+    return AutoregressiveDiffusion(timegrad_config(panel.steps_per_day))
 
 
 def _saved(settings: dict[str, Any]) -> LecDiffConfig:
     return TypeAdapter(LecDiffConfig).validate_python(settings)
 
 
-def _restore_lec_diff(settings: dict[str, Any]) -> LecDiff:
-    return LecDiff(_saved(settings))
+def _restore_lec_diff(settings: dict[str, Any]) -> ConditionalDiffusion:
+    config = _saved(settings)
+    return (AutoregressiveDiffusion if config.decoder == AutoregressiveDiffusion.decoder else LecDiff)(config)
 
 
 def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
@@ -112,6 +114,11 @@ def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECAST
         return base.start_from(LecDiff(replace(_config(panel), **form)), panel.station_ids, prior=young)
 
     return Entry(start, _restore_lec_diff, view, embedding)
+
+
+def _step_by_step(panel: Panel) -> AutoregressiveDiffusion:
+    config = replace(_config(panel), decoder=AutoregressiveDiffusion.decoder, sampler="dpm-solver", denoising_steps=6)
+    return AutoregressiveDiffusion(config)
 
 
 def _base(noise: str) -> Entry:
@@ -166,9 +173,7 @@ MODELS: dict[str, Entry] = {
     "lec-diff-text": _lec_diff(_embedded, "text"),
     "lec-diff-unified": _lec_diff(_embedded, "unified"),
     "keep-anomalies": _lec_diff(forget_anomalies=False),
-    "lec-diff-ar": _lec_diff(decoder="autoregressive", sampler="dpm-solver", denoising_steps=6)._replace(
-        recipe="step by step"
-    ),
+    "lec-diff-ar": Entry(_step_by_step, _restore_lec_diff, _whole, recipe="step by step"),
     "lstm": _plain(Lstm),
     "lstm+prior": _plain(Lstm, "network+prior", prior=True),
     "stgcn": _plain(Stgcn)._replace(least_steps=Stgcn.LEAST_STEPS),

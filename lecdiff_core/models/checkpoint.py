@@ -25,7 +25,7 @@ from lecdiff_core.environment.embedding.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.models import base
 from lecdiff_core.models.catalogue import Entry, entry
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.conditional import ConditionalDiffusion, LecDiffConfig
 from lecdiff_core.models.names import BASE
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.provenance import digest
@@ -78,7 +78,7 @@ def base_config(city: City) -> CheckpointConfig:
     return CheckpointConfig(
         format_version=FORMAT_VERSION,
         model=BASE,
-        recipe=LecDiff.recipe,
+        recipe=ConditionalDiffusion.recipe,
         settings=asdict(LecDiffConfig(city.steps_per_day)),
         interval=city.meta.interval,
         unit=city.meta.unit,

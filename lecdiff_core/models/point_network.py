@@ -7,7 +7,7 @@ the seasonal kernels and corrects their mean in units of its square root, and st
 Letters as in models/inputs.py; K seasonal kernels.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from torch.nn.functional import silu, softplus
 
 from lecdiff_core.city.windows import Batch
 from lecdiff_core.fusion.moments import CALENDAR_WIDTH, calendar_features
-from lecdiff_core.fusion.season import FLOOR, Season, SeasonalMean
+from lecdiff_core.fusion.season import FLOOR, Season, SeasonalMean, mixed
+from lecdiff_core.models.conditional import LecDiffConfig, season_config
 from lecdiff_core.models.inputs import (
     COVARIATE_WIDTH,
     HISTORY_DAYS,
@@ -26,7 +27,6 @@ from lecdiff_core.models.inputs import (
     history,
     same_slots,
 )
-from lecdiff_core.models.lecdiff import LEVEL_WINDOWS, LecDiffConfig
 from lecdiff_core.models.protocol import PointModel
 
 UNIT = 0.5413  # softplus(UNIT) = 1: an untrained network forecasts the last day's mean
@@ -53,7 +53,7 @@ class PointNetwork(PointModel):
     """Base of the networks: a body gives (B, N, H, outputs), this class makes traffic of it and trains it."""
 
     recipe = 3
-    prior_parameters = ("season.", "gate")
+    parameter_groups: ClassVar = {"prior": ("season.", "gate")}
 
     def __init__(self, steps_per_day: int, prior: bool) -> None:
         super().__init__()
@@ -62,25 +62,14 @@ class PointNetwork(PointModel):
         self.prior = prior
         self.outputs, self.recent_width, self.ahead_width = 1, 4 + CALENDAR_WIDTH, COVARIATE_WIDTH + 1
         if prior:
-            form = LecDiffConfig(steps_per_day)
-            self.season = SeasonalMean(
-                steps_per_day,
-                HISTORY_DAYS,
-                recalled_days=1,
-                memory_days=form.memory_days,
-                level_windows=LEVEL_WINDOWS,
-                smoothing_hours=form.smoothing_hours,
-                track_record=True,
-                error_days=form.error_days,
-                hops=form.graph_layers,
-                forget_anomalies=form.forget_anomalies,
-            )
+            form = season_config(LecDiffConfig(steps_per_day, history_days=HISTORY_DAYS))
+            self.season = SeasonalMean(form)
             self.hops = self.season.reach
             kernels = len(form.memory_days)
             self.gate = nn.Parameter(torch.tensor([2.0] + [0.0] * (kernels - 1)))
             self.outputs += kernels
             self.recent_width += 2
-            self.ahead_width += kernels + 1 + len(LEVEL_WINDOWS)
+            self.ahead_width += kernels + 1 + len(form.level_windows)
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -104,10 +93,7 @@ class PointNetwork(PointModel):
         out = self.body(inputs, batch)
         if inputs.season is None:
             return softplus(out[..., 0] + UNIT) * inputs.scale
-        kernels = inputs.season.future.transpose(2, 3)
-        gate = self.gate + inputs.season.record[:, :, None]
-        mean = (torch.softmax(gate + out[..., 1:], dim=3) * kernels).sum(3)
-        corrected = softplus(mean + (mean + FLOOR).sqrt() * out[..., 0], beta=50)
+        _, corrected = mixed(inputs.season, self.gate, out[..., 1:], out[..., 0])
         return corrected * inputs.scale
 
     def inputs(self, batch: Batch) -> Inputs:

@@ -5,7 +5,7 @@ M = B N rows, one a window and station.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from lecdiff_core.city.windows import Batch
 from lecdiff_core.diffusion.streams import bits, keys, normal, pairs, uniform
+
+PRIOR, NETWORK = "prior", "network"  # groups of parameters
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,14 @@ class ForecastModel(nn.Module):
 
     context: L, steps before the origin it looks at.  horizon: H, steps it gives at once.
     hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
-    prior_parameters: beginnings of the names of the few parameters that shape the seasonal prior; trained at a rate of their own.
+    parameter_groups: beginnings of the names of the parameters in each group that is trained at a rate of its own
+    (`training.Recipe`); what is in none is the "network". The "prior" is what makes an untrained model a forecast already.
     recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
     """
 
     recipe: ClassVar[int] = 1
     may_be_unknown: ClassVar[tuple[str, ...]] = ()  # names of tensors in which NaN says that nothing is known
-    prior_parameters: ClassVar[tuple[str, ...]] = ("season.",)
+    parameter_groups: ClassVar[Mapping[str, tuple[str, ...]]] = {"prior": ("season.",)}
     context: int
     horizon: int
     hops: int | None = 0
@@ -149,6 +152,15 @@ class ForecastModel(nn.Module):
     def joint(self) -> bool:
         """Whether its samples of several stations belong together, so that sums of them are forecasts, too."""
         return False
+
+    def in_group(self, group: str) -> dict[str, nn.Parameter]:
+        """The parameters of a group, by name."""
+        named = dict(self.named_parameters())
+        if group == NETWORK:
+            grouped = {name for other in self.parameter_groups for name in self.in_group(other)}
+            return {name: parameter for name, parameter in named.items() if name not in grouped}
+        beginnings = self.parameter_groups.get(group, ())
+        return {name: parameter for name, parameter in named.items() if name.startswith(beginnings)}
 
     @property
     def trainable(self) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lecdiff_core.city.windows import Batch
-from lecdiff_core.fusion.season import SeasonalMean
+from lecdiff_core.fusion.season import SeasonalMean, SeasonConfig
 from lecdiff_core.models.protocol import PointModel
 
 
@@ -79,7 +79,8 @@ class AdaptiveClimatology(PointModel):
 
     def __init__(self, steps_per_day: int) -> None:
         super().__init__()
-        self.season = SeasonalMean(steps_per_day, self.DAYS, recalled_days=1, memory_days=(7.0,)).requires_grad_(False)
+        season = SeasonConfig(steps_per_day, self.DAYS, recalled_days=1, memory_days=(7.0,))
+        self.season = SeasonalMean(season).requires_grad_(False)
         self.horizon = steps_per_day
         self.context = self.season.context
 

@@ -11,7 +11,7 @@ import torch
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.windows import Batch, Windows
-from lecdiff_core.fusion.season import USUAL_ERROR, LevelWindow, SeasonalMean
+from lecdiff_core.fusion.season import USUAL_ERROR, LevelWindow, SeasonalMean, SeasonConfig
 from lecdiff_core.models.yardsticks import AdaptiveClimatology, Climatology, SeasonalNaive
 
 PER_DAY = 24
@@ -55,7 +55,7 @@ def test_adaptive_climatology_is_the_formula() -> None:
 
 def test_a_kernel_gives_back_what_repeats_every_day() -> None:
     rhythm = np.random.default_rng(1).uniform(1, 2, PER_DAY)
-    season = SeasonalMean(PER_DAY, days=5, recalled_days=2, memory_days=(3.0, 10.0))
+    season = SeasonalMean(SeasonConfig(PER_DAY, days=5, recalled_days=2, memory_days=(3.0, 10.0)))
     batch = batch_of(np.tile(rhythm, 9)[None], season.context, 8 * PER_DAY)
     found = season(batch.past, batch)
     for kernel in range(2):
@@ -68,7 +68,7 @@ def test_past_means_look_only_at_days_before() -> None:
     """The mean given for yesterday does not change when yesterday does."""
     rng = np.random.default_rng(2)
     values = rng.uniform(1, 2, (1, 9 * PER_DAY))
-    season = SeasonalMean(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,))
+    season = SeasonalMean(SeasonConfig(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,)))
     batch = batch_of(values, season.context, 8 * PER_DAY)
     changed = values.copy()
     changed[0, 7 * PER_DAY : 8 * PER_DAY] *= 3
@@ -79,7 +79,7 @@ def test_past_means_look_only_at_days_before() -> None:
 def test_missing_days_leave_the_mean_of_the_others() -> None:
     values = np.full((1, 9 * PER_DAY), 4.0)
     values[0, 3 * PER_DAY : 5 * PER_DAY] = np.nan
-    season = SeasonalMean(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,))
+    season = SeasonalMean(SeasonConfig(PER_DAY, days=5, recalled_days=1, memory_days=(3.0,)))
     batch = batch_of(values, season.context, 8 * PER_DAY)
     np.testing.assert_allclose(season(batch.past, batch).future.detach(), 4.0, rtol=1e-3)
 
@@ -116,7 +116,7 @@ def test_the_level_follows_the_last_hours_and_fades(hours: int) -> None:
 
 
 def seasonal_mean(**form: object) -> SeasonalMean:
-    return SeasonalMean(PER_DAY, days=9, recalled_days=1, memory_days=(7.0,), **form)
+    return SeasonalMean(SeasonConfig(PER_DAY, days=9, recalled_days=1, memory_days=(7.0,), **form))
 
 
 def test_smoothing_averages_neighbouring_slots_of_past_days_and_keeps_a_level_day() -> None:
@@ -173,7 +173,7 @@ def test_usual_errors_tell_noisy_stations_and_noisy_slots() -> None:
 
 def tracked(hops: int = 0, **form: object) -> SeasonalMean:
     return SeasonalMean(
-        PER_DAY, days=9, recalled_days=1, memory_days=(7.0, 0.5), track_record=True, hops=hops, **form
+        SeasonConfig(PER_DAY, days=9, recalled_days=1, memory_days=(7.0, 0.5), track_record=True, hops=hops, **form)
     ).requires_grad_(False)
 
 

@@ -11,10 +11,10 @@ import torch
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.windows import Batch, Windows
+from lecdiff_core.models.autoregressive import AutoregressiveDiffusion, paper_config, timegrad_config
 from lecdiff_core.models.catalogue import MODELS, build
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig, paper_config
+from lecdiff_core.models.conditional import LecDiffConfig
 from lecdiff_core.models.protocol import ForecastModel, RowNoise
-from lecdiff_core.models.timegrad import timegrad_config
 from tests.conftest import made_up_traffic
 
 STATIONS, DAYS, PER_DAY, SAMPLES = 7, 16, 24, 6
@@ -37,19 +37,21 @@ def panel(with_environment: bool = True) -> Panel:
     )
 
 
-def small_paper(city: Panel) -> LecDiff:
+def small_paper(city: Panel) -> AutoregressiveDiffusion:
     """The paper's form at a size a test can sample from."""
     config = paper_config(city.steps_per_day, 5, len(city.station_ids))
-    return LecDiff(replace(config, hidden=16, denoiser_width=16, denoising_steps=5))
+    return AutoregressiveDiffusion(replace(config, hidden=16, denoiser_width=16, denoising_steps=5))
 
 
-def autoregressive(city: Panel) -> LecDiff:
+def autoregressive(city: Panel) -> AutoregressiveDiffusion:
     config = LecDiffConfig(city.steps_per_day, environment_width=5, decoder="autoregressive", denoising_steps=3)
-    return LecDiff(replace(config, hidden=8, denoiser_width=16))
+    return AutoregressiveDiffusion(replace(config, hidden=8, denoiser_width=16))
 
 
-def small_timegrad(city: Panel) -> LecDiff:
-    return LecDiff(replace(timegrad_config(city.steps_per_day), hidden=8, denoiser_width=16, denoising_steps=5))
+def small_timegrad(city: Panel) -> AutoregressiveDiffusion:
+    return AutoregressiveDiffusion(
+        replace(timegrad_config(city.steps_per_day), hidden=8, denoiser_width=16, denoising_steps=5)
+    )
 
 
 # Models at a size a test can sample from, and those that are `lec-diff` itself under another view of the city.
@@ -204,7 +206,7 @@ def test_batches_are_moved_whole() -> None:
 @pytest.mark.parametrize(("environment", "stations"), [(0, 25), (64, 150), (128, 8000)])
 def test_the_paper_preset_has_the_papers_size(environment: int, stations: int) -> None:
     """21.8 M parameters within 2 %, counted without the station table."""
-    model = LecDiff(paper_config(48, environment, stations))
+    model = AutoregressiveDiffusion(paper_config(48, environment, stations))
     assert model.station is not None
     table = model.station.weight.numel()
     count = sum(parameter.numel() for parameter in model.parameters()) - table

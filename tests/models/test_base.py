@@ -18,7 +18,8 @@ from lecdiff_core.forecaster import BASE_NOTICE, Forecaster
 from lecdiff_core.models import base
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import source_now
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.conditional import LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
 from tests.conftest import make_city
 
 INTERVALS = {5: 288, 10: 144, 15: 96, 20: 72, 30: 48, 60: 24}

@@ -7,7 +7,8 @@ import torch
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.windows import Batch, Windows
-from lecdiff_core.models.lecdiff import LecDiff, LecDiffConfig
+from lecdiff_core.models.conditional import LecDiffConfig
+from lecdiff_core.models.lecdiff import LecDiff
 
 PER_DAY = 24
 
