@@ -2,7 +2,7 @@
 
     python benchmarks/surges.py [CITY]        default: the shipped demo city with its shipped model
 
-Detectors, all through the same search (`lecdiff_core.surges.find`: runs, events of neighbours, false alarms counted on the
+Detectors, all through the same search (`lecdiff_core.surges.events.detect`: runs, events of neighbours, false alarms counted on the
 validation part) and told apart by the deviations they search:
 
     lec-diff            observation against LEC-Diff's distribution, forecasts made 1 to 12 h before; areas by joint samples, too
@@ -37,13 +37,14 @@ from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.layout import TRUE_EVENTS_FILE
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import Split, origins_within, protocol_split, steps_apart
-from lecdiff_core.districts import areas_of
 from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.models.catalogue import build
 from lecdiff_core.models.checkpoint import CheckpointConfig, read_metrics
 from lecdiff_core.models.names import OURS
-from lecdiff_core.surges import LEADS, Evidence, Found, find, gather
+from lecdiff_core.surges.districts import areas_of
+from lecdiff_core.surges.events import Detections, detect
+from lecdiff_core.surges.evidence import LEADS, Evidence, gather
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, Parts, parts_of, train
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # false alarms a day asked for
@@ -170,11 +171,11 @@ def measure(
 
 def searched(
     deviation: np.ndarray, panel: Panel, split: Split, areas: Mapping[int, np.ndarray] | None, beside: bool = True
-) -> Found:
+) -> Detections:
     """Search the test part; the validation part is quiet."""
     quiet = len(split.validation)
     graph, parts = distance_graph(panel.positions), (slice(0, quiet), slice(quiet, None))
-    return find(deviation, *parts, graph, panel.steps_per_day, areas, panel.positions, beside_neighbours=beside)
+    return detect(deviation, *parts, graph, panel.steps_per_day, areas, panel.positions, beside_neighbours=beside)
 
 
 def found_districts(forecaster: Forecaster, evidence: Evidence, split: Split, planted: list[Planted]) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def _close(one: Planted, other: Planted, panel: Panel) -> bool:
     return one.start - half < other.stop and other.start - half < one.stop and bool(one.stations & other.stations)
 
 
-def score(found: Found, reported: np.ndarray, begin: int, planted: list[Planted], days: float) -> dict[str, Any]:
+def score(found: Detections, reported: np.ndarray, begin: int, planted: list[Planted], days: float) -> dict[str, Any]:
     """What the reported events are worth; `begin` is the step of the search's first column."""
     touching = np.array([[touches(found, event, begin, one) for one in planted] for event in reported], dtype=bool)
     touching = touching.reshape(len(reported), len(planted))
@@ -265,7 +266,7 @@ def score(found: Found, reported: np.ndarray, begin: int, planted: list[Planted]
     }
 
 
-def touches(found: Found, event: int, begin: int, planted: Planted) -> bool:
+def touches(found: Detections, event: int, begin: int, planted: Planted) -> bool:
     """Whether a reported event shares a station and a step with a planted one."""
     runs = found.runs.take(np.flatnonzero(found.event == event))
     together = (runs.start + begin < planted.stop) & (runs.stop + begin > planted.start)

@@ -17,7 +17,7 @@ FLOORS = (
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),
-    ("forecast", "evaluation", "districts", "runs", "tables"),
+    ("forecast", "evaluation", "tables"),
     ("models.names",),
     ("storage", "locks", "jsonl", "web", "images"),
     ("devices", "assets", "processes", "provenance", "addresses"),

@@ -11,25 +11,20 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from lecdiff_core import api, cli, surges
+from lecdiff_core import api, cli
 from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.city.graph import Graph, distance_graph
 from lecdiff_core.city.layout import METRICS_FILE, SURGE_SCORES_FILE, SURGES_FILE, UNFINISHED_SURGES_FILE
+from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecaster import Forecaster
-from lecdiff_core.surges import (
-    FalseAlarms,
-    are_current,
-    circumstances,
-    compare,
-    find,
-    find_surges,
-    gather,
-    read_surges,
-    runs_of,
-    surge_scores,
-)
+from lecdiff_core.surges import are_current, circumstances, find_surges, read_surges
+from lecdiff_core.surges.events import Detections, detect
+from lecdiff_core.surges.evidence import KEPT_EVERY, compare, gather
+from lecdiff_core.surges.false_alarms import FalseAlarms
+from lecdiff_core.surges.runs import BOUND, runs_of
+from lecdiff_core.surges.scores import surge_scores
 from lecdiff_core.training import DATES
 from tests.conftest import make_city
 
@@ -55,7 +50,7 @@ def noise(seed: int, stations: int = SIDE * SIDE, steps: int = 18 * DAY, keep: f
     return values
 
 
-def stations_of(found: surges.Found, event: int) -> set[int]:
+def stations_of(found: Detections, event: int) -> set[int]:
     return set(found.runs.station[found.event == event].tolist())
 
 
@@ -66,7 +61,7 @@ def stations_of(found: surges.Found, event: int) -> set[int]:
 def test_a_large_deviation_is_the_strongest_event(sign):
     deviation = noise(0)
     deviation[24, 200:208] += sign * 7
-    found = find(deviation, QUIET, SEARCHED, grid(), DAY)
+    found = detect(deviation, QUIET, SEARCHED, grid(), DAY)
     best = int(found.strength.argmax())
     lead = found.runs.take(np.flatnonzero((found.event == best) & (found.runs.station == 24)))
     assert lead.direction.tolist() == [sign]
@@ -78,7 +73,7 @@ def test_traffic_that_follows_its_forecast_gives_as_many_events_as_asked():
     rates = np.array([0.5, 1.0, 2.0])
     counts = np.zeros(len(rates))
     for seed in range(24):
-        found = find(noise(seed), QUIET, SEARCHED, grid(), DAY)
+        found = detect(noise(seed), QUIET, SEARCHED, grid(), DAY)
         counts += [(found.a_day <= rate).sum() for rate in rates]
     a_day = counts / (24 * 12)
     assert np.all(a_day > 0.6 * rates) and np.all(a_day < 1.6 * rates)
@@ -102,7 +97,7 @@ def test_only_neighbours_at_the_same_time_are_one_event():
     deviation = noise(1)
     for station, start in ((0, 200), (near, 203), (far, 200), (far, 260)):
         deviation[station, start : start + 8] += 8
-    found = find(deviation, QUIET, SEARCHED, graph, DAY)
+    found = detect(deviation, QUIET, SEARCHED, graph, DAY)
     strong = np.flatnonzero(found.strength > 25)
     assert len(strong) == 3
     together = [event for event in strong if 0 in stations_of(found, event)]
@@ -116,7 +111,7 @@ def test_a_dead_station_and_those_that_took_over_are_one_event():
     deviation = noise(2)
     deviation[24, 220:230] -= 9
     deviation[near, 220:230] += 5
-    found = find(deviation, QUIET, SEARCHED, graph, DAY)
+    found = detect(deviation, QUIET, SEARCHED, graph, DAY)
     best = int(found.strength.argmax())
     assert stations_of(found, best) >= {24, *near.tolist()}
     assert set(found.runs.direction[found.event == best].tolist()) == {1, -1}
@@ -134,7 +129,7 @@ def test_what_the_whole_neighbourhood_does_is_nobodys_surge():
 def test_scores_are_standard_normal_in_quiet_times_whatever_the_scale():
     deviation = noise(7) * np.linspace(0.5, 2.0, SIDE * SIDE)[:, None] + 3
     scores = surge_scores(deviation, QUIET, grid())
-    inside = np.abs(scores[:, QUIET]) <= surges.BOUND
+    inside = np.abs(scores[:, QUIET]) <= BOUND
     assert 0.88 < inside.mean() < 0.92
     np.testing.assert_allclose(scores, surge_scores(10 * deviation - 4, QUIET, grid()), atol=1e-6)
 
@@ -148,20 +143,20 @@ def test_runs_bridge_a_pause_and_missing_values_but_no_more():
     spans = sorted(zip(runs.start.tolist(), runs.stop.tolist(), runs.direction.tolist(), strict=True))
     assert spans == [(10, 15, 1), (20, 21, 1), (30, 33, -1), (40, 41, 1)]
     longest = runs.take(np.flatnonzero(runs.start == 10))
-    assert longest.strength[0] == pytest.approx(4 * (3 - surges.BOUND))
+    assert longest.strength[0] == pytest.approx(4 * (3 - BOUND))
     assert len(runs_of(np.full((2, 60), np.nan), slice(0, 60), 1)) == 0
 
 
 def test_stations_without_any_observation_do_no_harm():
     deviation = noise(8)
     deviation[[3, 40]] = np.nan
-    found = find(deviation, QUIET, SEARCHED, grid(), DAY)
+    found = detect(deviation, QUIET, SEARCHED, grid(), DAY)
     assert np.isfinite(found.a_day).all() and not {3, 40} & set(found.runs.station.tolist())
 
 
 def test_too_little_to_tell_what_is_normal_is_said():
     with pytest.raises(UserError, match="too little traffic in the days that calibrated"):
-        find(np.full((4, 60), np.nan), slice(0, 30), slice(30, 60), grid(2), DAY)
+        detect(np.full((4, 60), np.nan), slice(0, 30), slice(30, 60), grid(2), DAY)
 
 
 # ---- observations against samples
@@ -271,14 +266,14 @@ def test_a_stopped_search_goes_on_where_it_was(searched, tmp_path, monkeypatch):
     asked: list[int] = []
 
     def stop(done: float, total: float, message: str) -> None:
-        if done == surges.KEPT_EVERY + 2:
+        if done == KEPT_EVERY + 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         find_surges(city, MODEL, device="cpu", report=stop)
     assert (city.path / UNFINISHED_SURGES_FILE).is_file() and read_surges(city) is None
     found = find_surges(city, MODEL, device="cpu", report=lambda done, total, message: asked.append(int(done)))
-    assert asked[0] == surges.KEPT_EVERY + 1
+    assert asked[0] == KEPT_EVERY + 1
     assert not (city.path / UNFINISHED_SURGES_FILE).exists()
     pd.testing.assert_frame_equal(found.scores, read_surges(searched).scores, check_freq=False)
 
@@ -290,7 +285,7 @@ def test_nothing_that_comes_later_is_read(searched, tmp_path):
     later.iloc[cut:] = 5 * later.iloc[cut:].to_numpy()[::-1]
     changed = write_city(tmp_path / "later", searched.meta, searched.stations, later)
     forecaster = Forecaster.load(searched, MODEL, "cpu")
-    blind = Forecaster(changed, surges.Panel.of(changed), forecaster.model, forecaster.config, forecaster.device)
+    blind = Forecaster(changed, Panel.of(changed), forecaster.model, forecaster.config, forecaster.device)
     first, second = gather(forecaster, begin), gather(blind, begin)
     for name in ("deviation", "probability", "day_ahead", "low", "middle", "high"):
         np.testing.assert_array_equal(getattr(first, name)[:, : cut - begin], getattr(second, name)[:, : cut - begin])
@@ -373,7 +368,7 @@ def test_days_that_are_quiet_and_searched_report_no_more_than_asked():
     both = slice(0, days * DAY)
     counts = np.zeros(len(rates))
     for seed in range(24):
-        found = find(noise(seed, steps=days * DAY), both, both, grid(), DAY)
+        found = detect(noise(seed, steps=days * DAY), both, both, grid(), DAY)
         counts += [(found.a_day <= rate).sum() for rate in rates]
     a_day = counts / (24 * days)
     assert np.all(a_day > 0.6 * rates) and np.all(a_day < 1.3 * rates)

@@ -15,7 +15,7 @@ import numpy as np
 
 from lecdiff_core.evaluation.aggregates import Areas
 from lecdiff_core.evaluation.metrics import half_widths, sample_quantiles
-from lecdiff_core.runs import Runs
+from lecdiff_core.surges.runs import Runs
 
 AREA_SIZES = (5, 20)  # stations
 LEAST_AREAS = 2  # of a size that a network must have room for

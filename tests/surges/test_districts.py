@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lecdiff_core.city.graph import distance_graph
-from lecdiff_core.districts import areas_of, together
-from lecdiff_core.runs import BOUND
-from lecdiff_core.surges import find
+from lecdiff_core.surges.districts import areas_of, together
+from lecdiff_core.surges.events import detect
+from lecdiff_core.surges.runs import BOUND
 
 DAY, SIDE = 24, 8
 QUIET, SEARCHED = slice(0, 14 * DAY), slice(14 * DAY, 28 * DAY)
@@ -48,8 +48,8 @@ def planted(sign: int, size: float = 1.3) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_five_stations_each_inside_its_own_interval_are_found_together(sign: int) -> None:
     values, stations = planted(sign)
-    alone = find(values, QUIET, SEARCHED, GRAPH, DAY)
-    found = find(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
+    alone = detect(values, QUIET, SEARCHED, GRAPH, DAY)
+    found = detect(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
 
     def told(events: np.ndarray, search) -> bool:
         runs = search.runs.take(np.flatnonzero(np.isin(search.event, events)))
@@ -65,14 +65,14 @@ def test_ordinary_traffic_reports_no_more_than_asked() -> None:
     reported = []
     for seed in range(10, 16):
         values = deviations(seed)
-        found = find(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
+        found = detect(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
         reported.append((found.a_day <= 1.0).sum() / 14)
     assert 0.3 < np.mean(reported) < 1.7
 
 
 def test_every_event_has_runs_and_every_run_an_event() -> None:
     values, _ = planted(1)
-    found = find(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
+    found = detect(values, QUIET, SEARCHED, GRAPH, DAY, of_areas(values), POSITIONS)
     assert set(found.event) == set(range(len(found.a_day)))
     assert len(found.area) == len(found.strength) == len(found.a_day)
     assert (found.runs.start < found.runs.stop).all()
