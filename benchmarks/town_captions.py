@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lecdiff_core.demo.objects import ROUND, WHITE
+from lecdiff_core.demo.objects.shapes import ROUND, WHITE
 from lecdiff_core.demo.painting import Painter
 from lecdiff_core.demo.plan import CLASSES, CODE, RIVER, Array, Plan
 from lecdiff_core.demo.style import ROOFS, SEASONS

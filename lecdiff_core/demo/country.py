@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from lecdiff_core.demo.objects import Furnisher, Scene, frame, pick, polygons, split, vary
+from lecdiff_core.demo.objects.furnisher import Furnisher
+from lecdiff_core.demo.objects.shapes import Scene, frame, pick, polygons, split, vary
 from lecdiff_core.demo.plan import CODE, Array, Plan
 from lecdiff_core.demo.style import Colour, Style
 

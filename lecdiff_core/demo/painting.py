@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from lecdiff_core.demo.country import Country, Parcel
-from lecdiff_core.demo.objects import (
+from lecdiff_core.demo.objects.ground import Ground, lake_ring
+from lecdiff_core.demo.objects.shapes import (
     FLAT,
     GABLE,
     HIP,
@@ -22,10 +23,8 @@ from lecdiff_core.demo.objects import (
     SHED,
     Arena,
     Building,
-    Ground,
     Scene,
     along_line,
-    lake_ring,
     rectangle_at,
     vary,
 )

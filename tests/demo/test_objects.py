@@ -7,7 +7,7 @@ import pytest
 import shapely
 from shapely import Polygon
 
-from lecdiff_core.demo.objects import Furnisher
+from lecdiff_core.demo.objects.furnisher import Furnisher
 from lecdiff_core.demo.style import make_style
 
 FURNISHED = ("centre", "dense", "suburb", "offices", "industry", "campus", "stadium", "shopping", "hospital", "park")
