@@ -33,9 +33,9 @@ PEER_FILES := benchmarks/results/partial/peers
 PROCESSES ?= 1
 
 peers: $(VENV)/installed $(PEERS)/installed
-	$(BIN)/python benchmarks/peer_windows.py
-	$(PEERS)/bin/python benchmarks/peers/forecast.py $(PEER_FILES) --processes $(PROCESSES)
-	$(BIN)/python benchmarks/peer_scores.py --processes $(PROCESSES)
+	$(BIN)/python -m benchmarks.peers.windows
+	$(PEERS)/bin/python -m benchmarks.peers.forecast $(PEER_FILES) --processes $(PROCESSES)
+	$(BIN)/python -m benchmarks.peers.scores --processes $(PROCESSES)
 
 $(PEERS)/installed: constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)

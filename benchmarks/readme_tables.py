@@ -1,6 +1,6 @@
 """Write the tables of README.md, docs/results.md and docs/experiments.md from the committed results, between their marks.
 
-    python benchmarks/readme_tables.py [--check]
+    python -m benchmarks.readme_tables [--check]
 
 No figure is typed by hand. With --check nothing is written, and the exit status is 1 where a page is not what the results say.
 """
@@ -498,7 +498,7 @@ def main() -> None:
             if not check:
                 page.write_text(wanted, "utf-8")
     if check and stale:
-        sys.exit(f"{' and '.join(stale)}: not what the results say; run python benchmarks/readme_tables.py")
+        sys.exit(f"{' and '.join(stale)}: not what the results say; run python -m benchmarks.readme_tables")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from machine import describe_machine
-
+from benchmarks.machine import describe_machine
 from lecdiff_core.storage import replacing
 
 RESULTS = Path(__file__).resolve().parent / "results"

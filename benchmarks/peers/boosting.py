@@ -9,7 +9,8 @@ out.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exchange import Known
+
+from benchmarks.peers.exchange import Known
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -1,8 +1,8 @@
 """Fit the peers and write their samples at every origin; runs in the peers' own environment, on plain files.
 
-    python benchmarks/peers/forecast.py FOLDER [--cities milan,demo] [--models lightgbm] [--seeds 3] [--processes 1]
+    python -m benchmarks.peers.forecast FOLDER [--cities milan,demo] [--models lightgbm] [--seeds 3] [--processes 1]
 
-FOLDER is what `benchmarks/peer_windows.py` wrote. Each run (model, city, seed) is a process of one thread; a run whose samples are
+FOLDER is what `benchmarks/peers/windows.py` wrote. Each run (model, city, seed) is a process of one thread; a run whose samples are
 there already, from the same data and recipe, is not done again.
 """
 
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exchange import Peer, read_city, write_samples
+
+from benchmarks.peers.exchange import Peer, read_city, write_samples
 
 # module and class of each peer, and the number to raise by hand when its results can change
 MODELS = {
@@ -58,7 +59,7 @@ def run(folder: Path, model: str, seed: int) -> str:
     """One run, written into the city's folder; returns what it was in a line."""
     module, name, recipe = MODELS[model]
     np.random.seed(seed)  # GluonTS's window sampler draws from it
-    peer: Peer = getattr(importlib.import_module(module), name)()
+    peer: Peer = getattr(importlib.import_module(f"benchmarks.peers.{module}"), name)()
     samples, log = measure(peer, folder, seed)
     about = json.loads((folder / "about.json").read_text("utf-8"))
     log = {"device": "CPU, 1 thread"} | log

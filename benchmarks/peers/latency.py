@@ -1,6 +1,6 @@
-"""Latency of GluonTS DeepAR against network size, on the sizes of benchmarks/latency.py; runs in the peers' own environment.
+"""Latency of GluonTS DeepAR against network size, on the sizes of benchmarks/speed/latency.py; runs in the peers' own environment.
 
-    python benchmarks/peers/latency.py [--stations 100,1000,…] [--repeats 5]
+    python -m benchmarks.peers.latency [--stations 100,1000,…] [--repeats 5]
 
 A day ahead for every station, 100 samples of 24 hours, on all cores: into results/peers/latency.json. The network is
 trained for one epoch of one batch; time does not depend on the weights. Each size is measured in a process of its
@@ -110,7 +110,7 @@ def main() -> None:
         return
     results = []
     for size in map(int, chosen.stations.split(",")):
-        words = [sys.executable, __file__, "--one", str(size), "--repeats", str(chosen.repeats)]
+        words = [sys.executable, "-m", __spec__.name, "--one", str(size), "--repeats", str(chosen.repeats)]
         printed = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
         results.append(json.loads(printed.splitlines()[-1]))
         print(f"{size} stations in {results[-1]['seconds']:.1f} s", flush=True)

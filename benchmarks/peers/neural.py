@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from exchange import Known, validation_ncrps
 from gluonts.torch import DeepAREstimator, PatchTSTEstimator
 from gluonts.torch.model.estimator import PyTorchLightningEstimator
 from gluonts.torch.model.predictor import PyTorchPredictor
 from gluonts.transform import ExpectedNumInstanceSampler
 from lightning.pytorch.callbacks import EarlyStopping
+
+from benchmarks.peers.exchange import Known, validation_ncrps
 
 BUDGET_SECONDS = 120  # of training, each trial
 EPOCHS, STEPS, PATIENCE = 60, 50, 8

@@ -10,7 +10,8 @@ Nanjing. Missing values are interpolated from the values known at the time.
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from exchange import DAY_TYPES, Known, validation_ncrps
+
+from benchmarks.peers.exchange import DAY_TYPES, Known, validation_ncrps
 
 if TYPE_CHECKING:
     from statsforecast.models import ARIMA

@@ -343,12 +343,12 @@ def read_benchmark(file: Path) -> Benchmark:
 
 
 def read_sampler_study(file: Path) -> SamplerStudy:
-    """What benchmarks/samplers.py wrote. Raises UserError with file and place where it is something else."""
+    """What benchmarks/accuracy/samplers.py wrote. Raises UserError with file and place where it is something else."""
     return _read(file, SamplerStudy)
 
 
 def read_latency_study(folder: Path) -> LatencyStudy | None:
-    """What benchmarks/latency.py and benchmarks/peers/latency.py wrote on CPU and GPU; None where none did.
+    """What benchmarks/speed/latency.py and benchmarks/peers/latency.py wrote on CPU and GPU; None where none did.
 
     Raises UserError with file and place where a file is something else.
     """

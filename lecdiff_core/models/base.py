@@ -4,8 +4,8 @@ An untrained LEC-Diff is a forecast already: its seasonal mean, the usual errors
 it cannot know of a new city is fitted on other networks: the parameters of the seasonal mean and of the usual errors
 (group "prior" of `LecDiff`), the shape of residuals (diffusion/tails.py), the shares of the noise (diffusion/field.py) and the
 temperature. All times in them are hours or days, so one set of numbers serves every interval. They lie in
-`assets/base/config.json`, made by benchmarks/base.py, with the ids of the stations they were read off, hashed: a city of one of
-these networks gets numbers that saw nothing of it (`network_of`).
+`assets/base/config.json`, made by benchmarks/accuracy/base.py, with the ids of the stations they were read off, hashed: a city
+of one of these networks gets numbers that saw nothing of it (`network_of`).
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def folder() -> Path:
 def read(file: Path | None = None) -> Base:
     """The base model's file. Raises UserError where it is damaged or of another version than this program."""
     file = file or folder() / FILE
-    anew = "install lecdiff again, or make it with benchmarks/base.py"
+    anew = "install lecdiff again, or make it with benchmarks/accuracy/base.py"
     try:
         raw = read_json(file)
         version = raw.get("format_version") if isinstance(raw, dict) else None

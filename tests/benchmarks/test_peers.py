@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,10 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from torch import Tensor
 
+from benchmarks.peers import boosting, forecast, statistical
+from benchmarks.peers import scores as peer_scores
+from benchmarks.peers import windows as peer_windows
+from benchmarks.peers.exchange import Known, read_city, write_samples
 from lecdiff_core.city.folder import City, write_city
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.windows import Batch
@@ -24,15 +27,6 @@ from lecdiff_core.models.protocol import ForecastModel, RowNoise
 from tests.conftest import flat
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "benchmarks"), str(ROOT / "benchmarks" / "peers")]
-
-import boosting  # noqa: E402
-import forecast  # noqa: E402
-import peer_scores  # noqa: E402
-import peer_windows  # noqa: E402
-import statistical  # noqa: E402
-from exchange import Known, read_city, write_samples  # noqa: E402
-
 SAMPLES = 20
 FACTORS = np.random.default_rng(5).uniform(0.5, 1.5, SAMPLES).astype(np.float32)
 

@@ -1,19 +1,16 @@
 """The studies of latency and of denoising steps: what is measured, and what is worked out from it."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.accuracy import samplers
+from benchmarks.speed import latency
 from lecdiff_core.demo import generate_town
 from lecdiff_core.evaluation.results import LatencyRun, LatencyStudy, SamplerRun
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import latency  # noqa: E402
-import samplers  # noqa: E402
 
 
 @pytest.mark.slow

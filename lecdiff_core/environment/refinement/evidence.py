@@ -2,8 +2,8 @@
 
 A chip is brought to one ground resolution first (`GRID_METRES`, by area averaging), so that a 64 px Sentinel-2 chip of 640 m
 and a 256 px aerial chip of the same ground give maps of the same size and the same thresholds hold for both. North is up.
-The thresholds were set by hand on the `dev` and `first_held_out` parts of `benchmarks/falsehoods`; what they are good for is
-measured on its `held_out` part (`benchmarks/refinement.py`, `docs/refinement.md`).
+The thresholds were set by hand on the `dev` and `first_held_out` parts of `benchmarks/data/falsehoods`; what they are good for is
+measured on its `held_out` part (`benchmarks/surroundings/refinement.py`, `docs/refinement.md`).
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from lecdiff_core.environment.descriptions.instruction import instruction_names,
 from lecdiff_core.environment.descriptions.record import read_descriptions
 from lecdiff_core.environment.refinement.sentences import split_sentences
 
-TEXTS = Path(__file__).resolve().parents[3] / "benchmarks" / "instructions" / "town-9302.jsonl"
+TEXTS = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "instructions" / "town-9302.jsonl"
 
 
 def test_every_chip_is_described_for_every_instruction_as_it_is_now() -> None:

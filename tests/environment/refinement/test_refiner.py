@@ -14,7 +14,7 @@ from lecdiff_core.environment.refinement.evidence import Evidence, measure
 from lecdiff_core.environment.refinement.refiner import Refinement, refine, refine_with
 from tests.environment.refinement.test_evidence import GRASS, WATER, ground, town
 
-FALSEHOODS = Path(__file__).parents[3] / "benchmarks" / "falsehoods"
+FALSEHOODS = Path(__file__).parents[3] / "benchmarks" / "data" / "falsehoods"
 
 
 @pytest.fixture(scope="module")

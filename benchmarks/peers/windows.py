@@ -1,6 +1,6 @@
 """Write the cities for the peers: what they may know of each, as plain files, into results/partial/peers/CITY.
 
-python benchmarks/peer_windows.py [milan nanjing demo] [--to FOLDER]
+python -m benchmarks.peers.windows [milan nanjing demo] [--to FOLDER]
 """
 
 import argparse
@@ -8,9 +8,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from forecasting import CITIES, ROOT, TRAINED
-from peers.exchange import Known, write_city
-
+from benchmarks.accuracy.forecasting import CITIES, ROOT, TRAINED
+from benchmarks.peers.exchange import Known, write_city
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import origins_within, protocol_split

@@ -7,8 +7,8 @@ from multiprocessing import get_context
 
 import numpy as np
 from PIL import Image
-from town_captions import Captioner, rare_places
 
+from benchmarks.surroundings.town_captions import Captioner, rare_places
 from lecdiff_core.demo.imagery import BLOCK, CHIP_METRES, CHIP_SIZE, Aerial
 from lecdiff_core.demo.plan import Plan
 from lecdiff_core.environment.descriptions.offline import describe_offline

@@ -1,6 +1,6 @@
 """What a description gains from a more detailed instruction, as in the paper's Fig. 3.
 
-    python benchmarks/instructions.py [--town FOLDER]
+    python -m benchmarks.surroundings.instructions [--town FOLDER]
 
 A language model saw 35 chips of a generated town that the shipped encoder never saw, and nothing else, and described each three
 times, as the three shipped instructions ask (`instructions/town-9302.jsonl`). The town is generated again from its seed, or read
@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from encoder import Result, chip_of, retrieval
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
-from record import record
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import LeaveOneOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.record import record
+from benchmarks.surroundings.encoder import Result, chip_of, retrieval
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import generate_town
@@ -39,7 +39,7 @@ from lecdiff_core.environment.refinement.claims import claim_rules, find_claims
 from lecdiff_core.environment.refinement.refiner import Refinement, refine
 from lecdiff_core.environment.refinement.sentences import split_sentences
 
-TEXTS = Path(__file__).resolve().parent / "instructions" / "town-9302.jsonl"
+TEXTS = Path(__file__).resolve().parents[1] / "data" / "instructions" / "town-9302.jsonl"
 STATIONS, SEED, DAYS = 70, 9302, 10
 INSTRUCTIONS = ("short", "standard", "infrastructure")
 PENALTIES = np.logspace(-1, 5, 25)

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from record import record
+from benchmarks.record import record
 
 
 def one_epoch(folder: Path) -> None:
@@ -53,7 +53,7 @@ def main() -> None:
         town = Path(folder) / "town"
         generate_town(town, stations=chosen.stations, seed=7, days=chosen.days, imagery=False)
         printed = subprocess.run(
-            [sys.executable, __file__, "--folder", str(town)], check=True, capture_output=True, text=True
+            [sys.executable, "-m", __spec__.name, "--folder", str(town)], check=True, capture_output=True, text=True
         ).stdout
     figures = json.loads(printed.splitlines()[-1])
     document = {

@@ -1,6 +1,6 @@
 """nCRPS against denoising steps for every sampler, on validation data: into results/samplers.json.
 
-    python benchmarks/samplers.py [milan demo] [--steps 1,2,4,8,100] [--device auto]
+    python -m benchmarks.accuracy.samplers [milan demo] [--steps 1,2,4,8,100] [--device auto]
 
 One model a city, trained by the default recipe on the first 70 % (the demo city's is the shipped one); the same
 weights and the same noise with every sampler and number of steps. Scored on the validation part, one origin a day,
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from forecasting import CITIES
-from record import record
 
+from benchmarks.accuracy.forecasting import CITIES
+from benchmarks.record import record
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel
@@ -35,7 +35,7 @@ from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.protocol import RowNoise
 from lecdiff_core.training import RECIPES, train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STEPS = (1, 2, 3, 4, 6, 8, 16, 32, 100)
 ORIGINS_A_DAY, SAMPLES = 1, 100
 ENOUGH = 0.01  # share by which the default's nCRPS may lie above that of the most steps

@@ -1,6 +1,6 @@
 """What the surroundings of a station add to its forecast: into results/environment_effect.json.
 
-    python benchmarks/environment_effect.py [--models A,B] [--seeds 0,1] [--processes N] [--epochs N]
+    python -m benchmarks.surroundings.environment_effect [--models A,B] [--seeds 0,1] [--processes N] [--epochs N]
 
 The demo city, which is synthetic (no real data set at hand has traffic, true coordinates and imagery together), its generator
 frozen before the first run. `lec-diff` knows the embedding of each station's surroundings, `shuffled-gei` another station's,
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import RESULTS, record
 
+from benchmarks.record import RESULTS, record
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import protocol_split

@@ -1,4 +1,4 @@
-"""How long a city of 8,000 chips takes to embed with the shipped encoder: `python benchmarks/embedding_speed.py`.
+"""How long a city of 8,000 chips takes to embed with the shipped encoder: `python -m benchmarks.speed.embedding_speed`.
 
 The chips are the demo city's, shifted so that no two are alike, each with a description. `lecdiff embed` runs over them once, and
 once more when nothing has changed. Writes `results/embedding_speed.json`: wall and processor time and peak memory, with the load of
@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image, ImageChops
-from record import record
 
+from benchmarks.record import record
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo import DEMO_CITY

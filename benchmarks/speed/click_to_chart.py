@@ -3,7 +3,7 @@
 Clicks 40 different stations of a city that has a model, warm, and writes median and 95th percentile to
 `benchmarks/results/click_to_chart.json`:
 
-    python benchmarks/click_to_chart.py [CITY] [--clicks 40]
+    python -m benchmarks.speed.click_to_chart [CITY] [--clicks 40]
 """
 
 import argparse
@@ -13,15 +13,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from record import record
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.record import record
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.serve import FIRST_VARIABLE
 
-APP = Path(__file__).resolve().parent.parent / "app.py"
+APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
 def click(app: AppTest, station_id: str) -> float:

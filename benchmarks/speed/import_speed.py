@@ -3,7 +3,7 @@
 Generates the file in a temporary folder, imports it in a process of its own, and writes seconds and peak resident memory
 to `benchmarks/results/import.json`:
 
-    python benchmarks/import_speed.py [--stations 8000] [--days 58] [--runs 3]
+    python -m benchmarks.speed.import_speed [--stations 8000] [--days 58] [--runs 3]
 """
 
 import argparse
@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-from record import record
+
+from benchmarks.record import record
 
 TIMEZONE, INTERVAL = "Asia/Shanghai", "30min"
 

@@ -1,8 +1,8 @@
 """The tables of accuracy: every city by the measurement protocol, into benchmarks/results/CITY.json.
 
-    python benchmarks/forecasting.py [milan nanjing demo lte-year town-300] [--models lec-diff,climatology]
-    python benchmarks/forecasting.py --part zero-shot [nanchang beijing-5g …]      into CITY-zero-shot.json
-    python benchmarks/forecasting.py --models lec-diff,seasonal-naive --hold-out-stations 0.2 [--history-hours 24]
+    python -m benchmarks.accuracy.forecasting [milan nanjing demo lte-year town-300] [--models lec-diff,climatology]
+    python -m benchmarks.accuracy.forecasting --part zero-shot [nanchang beijing-5g …]      into CITY-zero-shot.json
+    python -m benchmarks.accuracy.forecasting --models lec-diff,seasonal-naive --hold-out-stations 0.2 [--history-hours 24]
 
 Real cities are imported from LECDIFF_REAL_DATA (default ../shared/data) into a temporary folder; the demo city is the shipped one,
 the town a generated one. What has no known places is measured without. Results that are there already are not computed again. A
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from machine import describe_machine
 
+from benchmarks.machine import describe_machine
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.importing import import_city
 from lecdiff_core.demo import DEMO_CITY, generate_town
@@ -28,7 +28,7 @@ from lecdiff_core.evaluation.backtest import PARTS, benchmark
 from lecdiff_core.models.base import network_of
 
 SHOWN = ("step", "day_peak", "day_total", "area_20", "area_all")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 
 

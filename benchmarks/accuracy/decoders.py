@@ -1,6 +1,6 @@
 """Joint against autoregressive decoder on validation folds, everything else equal: into results/decoders.json.
 
-    python benchmarks/decoders.py
+    python -m benchmarks.accuracy.decoders
 
 Milan (LECDIFF_REAL_DATA), one seed, the four expanding folds inside the first 80 %, the first four origins of each and 20 samples:
 the autoregressive decoder needs the network once for each step ahead and noise level, one after another. Both are trained alike,
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from forecasting import milan
-from record import record
 
+from benchmarks.accuracy.forecasting import milan
+from benchmarks.record import record
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import Split, origins_within, validation_folds
@@ -31,7 +31,7 @@ from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.protocol import RowNoise
 from lecdiff_core.training import ORIGINS_A_DAY, RECIPES, train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 DECODERS = {form.decoder: form for form in (LecDiff, AutoregressiveDiffusion)}

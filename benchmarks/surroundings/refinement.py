@@ -1,8 +1,10 @@
-"""Measure the refinement of descriptions on planted falsehoods and true sentences: `python benchmarks/refinement.py [CITY …]`.
+"""Measure the refinement of descriptions on planted falsehoods and true sentences.
+
+    python -m benchmarks.surroundings.refinement [CITY …]
 
 Writes `benchmarks/results/refinement.json`: recall by kind of falsehood, true sentences lost, the same true sentences judged
 against other chips (the wrong-chip control), and what is removed from the real Milan descriptions. The labelled sentences lie
-in `benchmarks/falsehoods`: rules were chosen on `dev` and mended after `first_held_out` and `second_held_out` had been measured
+in `../data/falsehoods`: rules were chosen on `dev` and mended after `first_held_out` and `second_held_out` had been measured
 (`results/refinement-first.json`, `refinement-second.json`); no rule was chosen on `held_out`.
 
 City folders named on the command line, with chips and a multimodal model's descriptions, are refined as well, beside the
@@ -34,8 +36,8 @@ from lecdiff_core.environment.refinement.evidence import Evidence, measure
 from lecdiff_core.environment.refinement.refiner import Refinement, refine_with
 from lecdiff_core.storage import replacing
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-FALSEHOODS = REPOSITORY / "benchmarks" / "falsehoods"
+REPOSITORY = Path(__file__).resolve().parents[2]
+FALSEHOODS = REPOSITORY / "benchmarks" / "data" / "falsehoods"
 RESULT = REPOSITORY / "benchmarks" / "results" / "refinement.json"
 MILAN_METRES, TOWN_METRES = 10.0, 2.5
 TOWN_SIDE = 640.0  # metres

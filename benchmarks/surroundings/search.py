@@ -1,4 +1,4 @@
-"""What the search by words finds: `python benchmarks/search.py [CITY]`, default the shipped demo city.
+"""What the search by words finds: `python -m benchmarks.surroundings.search [CITY]`, default the shipped demo city.
 
 Each query is for a land use. A station is right where that covers at least a twentieth of the surroundings by the generator's own
 account (`truth/land_use.parquet`, which no search reads). Writes `results/search.json`: average precision and the share of right
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from record import record
 
+from benchmarks.record import record
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import LAND_USE_FILE
 from lecdiff_core.demo import DEMO_CITY

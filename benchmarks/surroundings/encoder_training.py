@@ -1,4 +1,6 @@
-"""Train the image–text encoder that is shipped, or fine-tune another: `python benchmarks/encoder_training.py TOWN... --out FOLDER`.
+"""Train the image–text encoder that is shipped, or fine-tune another.
+
+    python -m benchmarks.surroundings.encoder_training TOWN... --out FOLDER
 
 TOWN: city folders with chips and refined descriptions. Of each description the kept sentences are read; nothing else of such a
 town is (no traffic, no land use). Descriptions by a language model count together as much as the offline ones of the same chip.
@@ -17,9 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from machine import describe_machine
-from painted_chips import painted_pairs
 
+from benchmarks.machine import describe_machine
+from benchmarks.surroundings.painted_chips import painted_pairs
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.demo.imagery import CHIP_SIZE
 from lecdiff_core.devices import choose_device, device_label

@@ -1,4 +1,4 @@
-"""How long an exact search among embeddings takes: `python benchmarks/neighbours_speed.py`.
+"""How long an exact search among embeddings takes: `python -m benchmarks.speed.neighbours_speed`.
 
 Writes `benchmarks/results/neighbours.json`: median, and the 95th percentile, of a search for the 10 nearest of N stations, for the
 product of the shipped encoder's width and one thread as for all, with random embeddings.
@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 import numpy as np
-from record import record
 
+from benchmarks.record import record
 from lecdiff_core.environment.search.neighbours import nearest
 
 STATIONS = (1_000, 8_000, 100_000)

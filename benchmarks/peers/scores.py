@@ -1,8 +1,8 @@
 """Score the peers' samples as every other model's, into results/peers/CITY.json, a file like results/CITY.json.
 
-    python benchmarks/peer_scores.py [milan nanjing demo] [--of FOLDER] [--to FOLDER] [--processes 1]
+    python -m benchmarks.peers.scores [milan nanjing demo] [--of FOLDER] [--to FOLDER] [--processes 1]
 
-Reads what benchmarks/peer_windows.py and benchmarks/peers/forecast.py wrote. Every run is scored whole and, the first seed, on the
+Reads what benchmarks/peers/windows.py and benchmarks/peers/forecast.py wrote. Every run is scored whole and, the first seed, on the
 subset that the slow models are measured on; as it was drawn, and under the dependences that are lent to it. Results whose samples
 lie here no more are kept as they are.
 """
@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from peers.exchange import ORIGINS_A_DAY, Known, read_city, read_samples
 
+from benchmarks.peers.exchange import ORIGINS_A_DAY, Known, read_city, read_samples
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.evaluation.aggregates import Asked
 from lecdiff_core.evaluation.backtest import SLOW_ORIGINS, SLOW_SAMPLES, lenders, threshold_of
@@ -30,7 +30,7 @@ from lecdiff_core.evaluation.metrics import OrderedSamples, samples_last
 from lecdiff_core.evaluation.scores import Scores, ValueScores
 from lecdiff_core.storage import replacing
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 FOLDER = RESULTS / "partial" / "peers"
 COSTS = ("parameters", "train_seconds", "sample_seconds", "peak_mb")
 NOTES = ("device", "settings", "trials", "budget_seconds", "libraries")

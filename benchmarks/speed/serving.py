@@ -1,6 +1,6 @@
 """What the network map costs on a large town: clicks, reruns, bytes, and the first paint in a browser.
 
-    python benchmarks/serving.py [--stations 8000] [--clicks 40] [--browser]
+    python -m benchmarks.speed.serving [--stations 8000] [--clicks 40] [--browser]
 
 Generates a town of so many stations without imagery, gives it the demo city's model and embeddings drawn from the demo city's, and
 measures a session over a websocket (visits.py): from click to chart and to the end of the page's run, a rerun of the page
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from record import RESULTS, record
-from visits import Run, Visit, server
 
+from benchmarks.record import RESULTS, record
+from benchmarks.speed.visits import Run, Visit, server
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo.town import generate_town

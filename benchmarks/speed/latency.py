@@ -1,6 +1,6 @@
 """Latency against network size: a day ahead for every station of generated towns, as the app asks for it; results/latency.json.
 
-    python benchmarks/latency.py [--device cpu] [--stations 100,1000,…] [--models lec-diff,timegrad] [--repeats 5] [--compile]
+    python -m benchmarks.speed.latency [--device cpu] [--stations 100,1000,…] [--models lec-diff,timegrad] [--repeats 5] [--compile]
 
 Towns without imagery, half-hourly, 30 days of history; 100 samples of 24 hours. Each size is measured in a process of
 its own, loaded and warm: median over different origins, and the peak of its resident memory (on a GPU, of the GPU's).
@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 import psutil
-from machine import stolen_since
-from record import RESULTS, record
+
+from benchmarks.machine import stolen_since
+from benchmarks.record import RESULTS, record
 
 SIZES = (100, 500, 1000, 2000, 4000, 8000, 16_000)
 SINGLE_OF = 8000  # stations of the town in which a single one is asked for
@@ -105,7 +106,7 @@ def save(city: Any, model: str) -> None:
 
 def measured_apart(town: Path, model: str, chosen: argparse.Namespace, single: bool = False) -> Run:
     """`measure` in a process of its own, so that the peak of memory is the forecast's."""
-    words = [sys.executable, __file__, "--town", str(town), "--models", model, "--device", chosen.device]
+    words = [sys.executable, "-m", __spec__.name, "--town", str(town), "--models", model, "--device", chosen.device]
     words += [
         "--repeats",
         str(chosen.repeats),

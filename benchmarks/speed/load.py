@@ -1,6 +1,6 @@
 """Ten visitors at once for a minute, each with a click every two seconds, against one server.
 
-    python benchmarks/load.py [CITY] [--visitors 10] [--seconds 60]
+    python -m benchmarks.speed.load [CITY] [--visitors 10] [--seconds 60]
 
 Every visitor is a real session over a websocket (visits.py) without a browser: drawing is left out. The next click is sent two
 seconds after the one before, or as soon as that was answered where this takes longer; how often it did is told. Told are also
@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from record import record
-from visits import Run, Visit, server
 
+from benchmarks.record import record
+from benchmarks.speed.visits import Run, Visit, server
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 

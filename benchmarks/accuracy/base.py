@@ -1,6 +1,6 @@
 """Makes the base model, assets/base/config.json: the few numbers of it, fitted over networks (lecdiff_core/models/base.py).
 
-    python benchmarks/base.py
+    python -m benchmarks.accuracy.base
 
 Networks: generated towns, and from LECDIFF_REAL_DATA (default ../shared/data) Milan, the cells of Nanchang and Beijing's 5G
 stations. Each counts alike. First the parameters of the seasonal mean and of the usual errors are fitted by gradient, then the
@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from forecasting import ROOT, beijing, milan, nanchang
 from scipy.stats import norm
 from torch import Tensor
 
+from benchmarks.accuracy.forecasting import ROOT, beijing, milan, nanchang
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.graph import distance_graph
 from lecdiff_core.city.panel import Panel

@@ -1,6 +1,6 @@
 """What each part of the recipe gives: LEC-Diff with one thing changed, by the validation folds, into results/trials.json.
 
-    python benchmarks/trials.py [milan nanjing] [--trials recipe,no-track-record] [--seeds 1]
+    python -m benchmarks.accuracy.trials [milan nanjing] [--trials recipe,no-track-record] [--seeds 1]
 
 Each trial is the recipe (the defaults of `LecDiffConfig`, `RECIPES["default"]`) with one change, scored on the reported parts of
 the four validation folds; the test part is never read. All trainings are
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from forecasting import CITIES, RESULTS, ROOT
-from machine import describe_machine
 
+from benchmarks.accuracy.forecasting import CITIES, RESULTS, ROOT
+from benchmarks.machine import describe_machine
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import Split
 from lecdiff_core.environment.embedding.table import read_panel

@@ -1,6 +1,6 @@
 """Which embedding feeds the forecaster, chosen on the demo city's validation part: into results/embedding_choice.json.
 
-    python benchmarks/embedding_choice.py [--seeds 3] [--epochs 6]
+    python -m benchmarks.surroundings.embedding_choice [--seeds 3] [--epochs 6]
 
 LEC-Diff is trained with the image, the text and the unified embedding of each station's surroundings, and without any; what is
 compared is the validation CRPS at which each training stopped. The reported part is not looked at. What the file holds is not
@@ -12,8 +12,8 @@ import json
 from dataclasses import replace
 
 import torch
-from record import RESULTS, record
 
+from benchmarks.record import RESULTS, record
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.demo import DEMO_CITY

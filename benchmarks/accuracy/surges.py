@@ -1,6 +1,6 @@
 """How well planted events are found, and how often what surged lay inside the intervals: results/surges.json.
 
-    python benchmarks/surges.py [CITY]        default: the shipped demo city with its shipped model
+    python -m benchmarks.accuracy.surges [CITY]        default: the shipped demo city with its shipped model
 
 Detectors, all through the same search (`lecdiff_core.surges.events.detect`: runs, events of neighbours, false alarms counted on the
 validation part) and told apart by the deviations they search:
@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from record import record
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from benchmarks.record import record
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.graph import distance_graph

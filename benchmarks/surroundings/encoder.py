@@ -1,4 +1,4 @@
-"""Measure the image–text encoder on places it never saw: `python benchmarks/encoder.py TOWN... [--encoder FOLDER]`.
+"""Measure the image–text encoder on places it never saw: `python -m benchmarks.surroundings.encoder TOWN... [--encoder FOLDER]`.
 
 TOWN: city folders with chips, descriptions and traffic, none of which the encoder was trained on. Writes
 `benchmarks/results/encoder.json`:
@@ -26,13 +26,13 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from record import record
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.metrics import accuracy_score, f1_score, r2_score
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.record import record
 from lecdiff_core.city.folder import City, CityMeta, write_city
 from lecdiff_core.city.layout import DESCRIPTIONS_FILE, LAND_USE_FILE
 from lecdiff_core.environment.descriptions.describe import refine_city
@@ -47,7 +47,7 @@ from lecdiff_core.environment.refinement.sentences import Sentence, split_senten
 from lecdiff_core.environment.search.neighbours import search
 from lecdiff_core.images import read_image
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 QUERIES = ("stadium", "rail yard beside housing", "dense housing", "farmland", "industrial halls", "river")
 HELD_OUT = 20  # Milan cells
 FOLDS = 5

@@ -1,0 +1,1 @@
+"""How good forecasts, samples and surges are."""

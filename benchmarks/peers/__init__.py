@@ -1,0 +1,1 @@
+"""Other libraries' models on the same windows (docs/peers.md)."""

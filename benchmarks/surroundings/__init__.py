@@ -1,0 +1,1 @@
+"""What imagery, descriptions and embeddings are worth."""
