@@ -1,6 +1,9 @@
 """How well planted events are found, and how often what surged lay inside the intervals: results/surges.json.
 
-    python -m benchmarks.accuracy.surges [CITY]        default: the shipped demo city with its shipped model
+    python -m benchmarks.accuracy.surges [CITY [NAME]]     default: the shipped demo city with its shipped model
+
+With NAME the result is `results/surges-NAME.json`: other generated towns, trained by `lecdiff train --protocol`, on which
+`DISTRICTS_SHARE` was chosen.
 
 Detectors, all through the same search (`lecdiff_core.surges.events.detect`: runs, events of neighbours, false alarms counted on the
 validation part) and told apart by the deviations they search:
@@ -66,7 +69,7 @@ class Planted:
     stop: int
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, name: str = "") -> None:
     """Measure everything on one city."""
     city = City.open(folder)
     lec_diff = Forecaster.load(city)
@@ -102,7 +105,7 @@ def main(folder: Path) -> None:
         "districts": found_districts(lec_diff, evidence, split, planted),
         "inside_intervals": inside,
     }
-    record("surges", document)
+    record(f"surges-{name}" if name else "surges", document)
 
 
 def _must_be_of(split: Split, parts: Parts) -> None:
@@ -321,4 +324,5 @@ def windows(forecaster: Forecaster, split: Split) -> Iterator[tuple[slice, np.nd
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else assets_folder() / "demo")
+    chosen = sys.argv[1:]
+    main(Path(chosen[0]) if chosen else assets_folder() / "demo", *chosen[1:])

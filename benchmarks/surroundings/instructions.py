@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
@@ -35,6 +34,7 @@ from lecdiff_core.demo.imagery import CHIP_METRES, CHIP_SIZE
 from lecdiff_core.environment.descriptions.instruction import load_instruction
 from lecdiff_core.environment.descriptions.record import Description, read_descriptions
 from lecdiff_core.environment.embedding.encoder import Encoder, find_encoder
+from lecdiff_core.environment.embedding.vocabulary import SimpleTokenizer
 from lecdiff_core.environment.refinement.claims import claim_rules, find_claims
 from lecdiff_core.environment.refinement.refiner import Refinement, refine
 from lecdiff_core.environment.refinement.sentences import split_sentences

@@ -19,7 +19,7 @@ from lecdiff_core.surges.scores import standardised, surge_scores
 
 PAUSE_HOURS = 1.0  # a run goes on over so much of normal or missing traffic
 ONCE_DAYS = 7.0  # runs that a station shows by chance no more than once in this time can tie neighbours together
-DISTRICTS_SHARE = 0.25  # of the false alarms put up with, those that may come of districts
+DISTRICTS_SHARE = 0.1  # of the false alarms put up with, those that may come of districts
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lecdiff_core.surges.evidence import LONGEST_INTERVAL, discard_unfinished, g
 from lecdiff_core.surges.table import Surges, event_table, read_surges, score_table, stored_events, write_surges
 from lecdiff_core.training import Parts, parts_of
 
-METHOD = 2  # raised when the same city and model can give other surges
+METHOD = 3  # raised when the same city and model can give other surges
 
 
 def find_surges(
