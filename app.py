@@ -10,11 +10,15 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
-from pages.parts import cities, panel, session, window
-from pages.parts.following import following
-from pages.parts.formats import literal
-from pages.parts.headers import SecurityHeaders
-from pages.parts.routes import routes
+from pages.parts.data import cities
+from pages.parts.look.columns import SIDES
+from pages.parts.look.formats import literal
+from pages.parts.map.headers import SecurityHeaders
+from pages.parts.map.routes import routes
+from pages.parts.map.views import VIEWS
+from pages.parts.state import session, window
+from pages.parts.state.widget_keys import following
+from pages.parts.station import panel
 
 HERE = Path(__file__).parent
 
@@ -53,7 +57,7 @@ def open_city() -> bool:
         )
         return False
     place = session.choose_place(places)
-    title, choices = st.columns(panel.SIDES, gap="medium", vertical_alignment="center")
+    title, choices = st.columns(SIDES, gap="medium", vertical_alignment="center")
     choice, about = choices.columns([3, 2], vertical_alignment="center")
     if len(places) > 1:
         names = {other.key: f"{other.name} ({other.trouble})" if other.trouble else other.name for other in places}
@@ -69,7 +73,7 @@ def open_city() -> bool:
     except UserError as error:
         st.error(f"This city cannot be opened. {literal(error)}", icon=":material/folder_off:")
         return False
-    session.enter(place, city)
+    session.enter(place, city, VIEWS)
     with title:
         panel.city_title(city)
     with about, st.popover("About this city", width="stretch"):

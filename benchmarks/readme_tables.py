@@ -29,7 +29,7 @@ from lecdiff_core.evaluation.results import (
     verdict,
 )
 from lecdiff_core.models.names import ABLATIONS, OURS, label_of
-from pages.parts import findings
+from pages.parts.data import findings
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -28,11 +28,15 @@ from lecdiff_core.models.names import (
     YESTERDAY,
     label_of,
 )
-from pages.parts import accuracy_charts, findings, imagery, measured, missing, session, together, views
-from pages.parts import map as station_map
-from pages.parts.charts import CONFIG
-from pages.parts.cities import Place
-from pages.parts.formats import escaped, literal
+from pages.parts.charts import accuracy_charts, joint_scores
+from pages.parts.charts.forecast_charts import CONFIG
+from pages.parts.data import findings, measured
+from pages.parts.data.cities import Place
+from pages.parts.look.formats import escaped, literal
+from pages.parts.map import basemap, views
+from pages.parts.map import station_map as station_map
+from pages.parts.state import session
+from pages.parts.steps import missing
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
 MAP_HEIGHT = 400
@@ -234,12 +238,12 @@ def show_calibration(model: Model) -> None:
 
 def show_sums(benchmark: Benchmark) -> None:
     """Whether peaks, totals and areas, which need samples that belong together, are forecast as well as steps."""
-    found = together.columns(benchmark)
+    found = joint_scores.columns(benchmark)
     if OURS not in {model.name for model in found.values()}:
         return
     st.html(
         f'<h3 class="lec-part">Do sums and peaks hold?</h3><p class="lec-told">{escaped(findings.together(found))}</p>'
-        f'{together.table(found)}<p class="lec-sub">Error, and what of the observations the 90 % interval held; <span '
+        f'{joint_scores.table(found)}<p class="lec-sub">Error, and what of the observations the 90 % interval held; <span '
         'class="lec-missed">so</span> where 90 % is not to be explained by the days that happened to be measured.</p>'
     )
 
@@ -262,9 +266,9 @@ def show_stations(place: Place, city: City) -> None:
         why = "as nothing was observed of them or they came later"
         st.caption(f":material/info: Not measured, {why}: {literal(named(unmeasured))}.")
     station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR, share=1 / 2)
-    legend = views.legend(views.ERROR, city, session.origin())
-    st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')
-    imagery.watch(city)
+    legend = views.ERROR.legend(city, session.origin())
+    st.html(f'<div class="lec-under">{legend}{basemap.attribution(city)}</div>')
+    basemap.watch(city)
     chosen = session.station()
     if chosen in errors:
         share_of = findings.percent(errors[chosen])

@@ -8,8 +8,11 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import copy_demo_city, demo_city
 from lecdiff_core.errors import UserError
 from lecdiff_core.status import SavedModel, Step
-from pages.parts import cities, city_settings, drafts, formats, holdings, importing, jobs, session, settings, tables
-from pages.parts.formats import escaped, literal
+from pages.parts.data import cities, folder_status
+from pages.parts.look import formats, tables
+from pages.parts.look.formats import escaped, literal
+from pages.parts.state import session
+from pages.parts.steps import city_settings, drafts, import_form, jobs, settings
 
 BADGES = {
     "missing": ":gray-badge[Not yet]",
@@ -67,7 +70,7 @@ def show_cities(city: City) -> None:
     with st.expander(
         "Import a city from files", icon=":material/upload_file:", key=key, expanded=_asked("import", False)
     ):
-        importing.form(city)
+        import_form.form(city)
 
 
 def offer_copy(city: City) -> None:
@@ -98,7 +101,7 @@ def copy_demo() -> None:
 
 def show_holdings(city: City) -> None:
     """Figures of the traffic, and what one may still want to add by hand."""
-    held = holdings.summary(city)
+    held = folder_status.summary(city)
     st.html(f'<h2 class="lec-part">What {escaped(city.meta.name)} holds</h2>')
     facts = {
         "Stations": f"{held.stations:,}",
@@ -128,7 +131,7 @@ def show_holdings(city: City) -> None:
 
 def show_steps(city: City) -> None:
     """One line a step with what there is of it; opened, its choices and the button that starts it."""
-    found, models = holdings.known(city)
+    found, models = folder_status.known(city)
     st.html(
         '<h2 class="lec-part">Steps</h2><p class="lec-sub">From top to bottom; each goes on in the background and can be '
         "stopped and resumed. Images, descriptions and embeddings are optional.</p>"
@@ -176,7 +179,7 @@ def _asked(step: str, otherwise: bool) -> bool:
 
 def show_models(city: City) -> None:
     """The trained models, how good they were on the days they were tuned on, and whether they are of these data."""
-    _, models = holdings.known(city)
+    _, models = folder_status.known(city)
     if not models:
         return
     st.html('<h2 class="lec-part">Models of this city</h2>')

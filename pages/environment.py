@@ -8,25 +8,21 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.search.clusters import Clusters
 from lecdiff_core.errors import UserError
-from pages.parts import (
-    charts,
-    description,
-    imagery,
-    likeness,
-    missing,
-    panel,
-    session,
-    surroundings,
-    views,
-)
-from pages.parts import map as station_map
-from pages.parts.chips import chips, likeness_of
-from pages.parts.cities import Place
-from pages.parts.formats import escaped, literal
-from pages.parts.search import station_box
+from pages.parts.charts import forecast_charts, similarity
+from pages.parts.data import surroundings
+from pages.parts.data.cities import Place
+from pages.parts.look.columns import SIDES
+from pages.parts.look.formats import escaped, literal
+from pages.parts.map import basemap, views
+from pages.parts.map import station_map as station_map
+from pages.parts.state import session
+from pages.parts.station import description, panel
+from pages.parts.station.chips import chips, likeness_of
+from pages.parts.station.search import station_box
+from pages.parts.steps import missing
 
 MAP_HEIGHT = 500
-MAP_SHARE = panel.SIDES[1] / sum(panel.SIDES)
+MAP_SHARE = SIDES[1] / sum(SIDES)
 ALIKE, NEAR = [255, 176, 0, 255], [255, 255, 255, 230]  # lines on the map
 BY_KIND, BY_LOAD = "Kind of surroundings", "Mean load"
 NO_PLACES = (
@@ -45,7 +41,7 @@ def main() -> None:
         st.warning(literal(notice), icon=":material/link_off:")
     chosen = session.station()
     links, trouble = links_of(city, chosen)
-    station_side, map_side = st.columns(panel.SIDES, gap="medium")
+    station_side, map_side = st.columns(SIDES, gap="medium")
     with station_side:
         station_box(city)
         if chosen is None:
@@ -57,7 +53,7 @@ def main() -> None:
         show_map(place, city, links)
     if chosen is not None:
         show_links(place, city, links, trouble)
-    likeness_side, words_side = st.columns(panel.SIDES, gap="medium")
+    likeness_side, words_side = st.columns(SIDES, gap="medium")
     if surroundings.embedded(city):
         with words_side:
             search_by_words(place, city)
@@ -165,9 +161,9 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
             '<span><i style="background:#ffb000"></i>looks alike</span>'
             '<span><i class="lec-white"></i>nearest on the ground</span>'
         )
-    load = views.legend(views.LOAD, city, session.origin())
-    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{load}{imagery.attribution(city)}</div>')
-    imagery.watch(city)
+    load = views.LOAD.legend(city, session.origin())
+    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{load}{basemap.attribution(city)}</div>')
+    basemap.watch(city)
 
 
 def _lines(city: City, station_id: str, links: Links) -> list[pydeck.Layer]:
@@ -235,7 +231,7 @@ def show_likeness(city: City) -> tuple[Clusters, np.ndarray] | None:
             key="colour_by",
             label_visibility="collapsed",
         )
-    slot = st.container(height=likeness.HEIGHT, border=False)
+    slot = st.container(height=similarity.HEIGHT, border=False)
     try:
         with slot, st.spinner("Comparing surroundings"):
             kinds, places = surroundings.kinds(city)
@@ -244,7 +240,7 @@ def show_likeness(city: City) -> tuple[Clusters, np.ndarray] | None:
         return None
     with slot:
         _dots(city, kinds, places, by == BY_LOAD)
-    st.html(likeness.legend(city, kinds, by == BY_LOAD))
+    st.html(similarity.legend(city, kinds, by == BY_LOAD))
     st.html('<p class="lec-sub">Dots that lie close together show surroundings that look alike. Axes have no unit.</p>')
     return kinds, places
 
@@ -259,11 +255,11 @@ def _dots(city: City, kinds: Clusters, places: np.ndarray, by_load: bool) -> Non
             session.select(wanted[0] if isinstance(wanted, list) else wanted, city)
 
     st.plotly_chart(
-        likeness.chart(city, kinds, places, session.station(), by_load),
+        similarity.chart(city, kinds, places, session.station(), by_load),
         key=key,
         on_select=clicked,
         selection_mode="points",
-        config=charts.CONFIG,
+        config=forecast_charts.CONFIG,
         alt="Stations placed by the likeness of their surroundings",
     )
 

@@ -9,11 +9,14 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts import alive_map, comparison, forecasts, loads, panel, session
-from pages.parts.cities import Place
-from pages.parts.following import following
-from pages.parts.formats import literal, moment
-from pages.parts.search import station_box, stations_box
+from pages.parts.data import forecasts, traffic_levels
+from pages.parts.data.cities import Place
+from pages.parts.look.columns import SIDES
+from pages.parts.look.formats import literal, moment
+from pages.parts.state import session
+from pages.parts.state.widget_keys import following
+from pages.parts.station import comparison, live_map, panel
+from pages.parts.station.search import station_box, stations_box
 
 COMPARE_SWITCH = "compare_switch"
 
@@ -24,9 +27,9 @@ def main() -> None:
     city = session.city()
     for notice in session.notices():
         st.warning(literal(notice), icon=":material/link_off:")
-    map_side, panel_side = st.columns(panel.SIDES, gap="medium")
+    map_side, panel_side = st.columns(SIDES, gap="medium")
     with map_side:
-        alive_map.draw(place, city)
+        live_map.draw(place, city)
         choose_time(city)
     with panel_side:
         chosen_side, compare_side = st.columns([8, 3], vertical_alignment="center")
@@ -70,7 +73,7 @@ def compare_switch() -> None:
 
 def choose_time(city: City) -> None:
     """The time of forecast: a day, and a slider over the times of that day, both on the city's clocks."""
-    times, origin = loads.origins(city), session.origin()
+    times, origin = traffic_levels.origins(city), session.origin()
     clock, now = times.tz_localize(None), origin.tz_localize(None)
     today = clock.normalize() == now.normalize()
     twice = set(clock[today & clock.duplicated(keep=False)])

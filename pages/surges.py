@@ -8,24 +8,17 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from lecdiff_core.surges import LEADS, Surges, are_current, circumstances
 from lecdiff_core.tables import csv_text
-from pages.parts import (
-    charts,
-    congested,
-    description,
-    detection,
-    forecasts,
-    formats,
-    found,
-    imagery,
-    missing,
-    panel,
-    session,
-    surge_charts,
-    tables,
-)
-from pages.parts import surroundings as kinds_of_place
-from pages.parts.cities import Place
-from pages.parts.formats import THIN, escaped, literal
+from pages.parts.charts import forecast_charts, surge_charts
+from pages.parts.data import forecasts, surge_results
+from pages.parts.data import surroundings as kinds_of_place
+from pages.parts.data.cities import Place
+from pages.parts.events import congestion, detection
+from pages.parts.look import columns, formats, tables
+from pages.parts.look.formats import THIN, escaped, literal
+from pages.parts.map import basemap
+from pages.parts.state import session
+from pages.parts.station import description
+from pages.parts.steps import missing
 
 EVENT, ALARMS, SIDE, PART, STATION = "surge_event", "surge_alarms", "surge_side", "surge_part", "surge_station"
 READ, WRITTEN, SHOWN = "surge_link_read", "surge_link_written", "surge_shown"
@@ -49,7 +42,7 @@ def main() -> None:
     if part == "events":
         show_events(place, city)
     elif part == "congestion":
-        congested.show(city)
+        congestion.show(city)
     else:
         detection.show(city)
     write_link(place)
@@ -119,7 +112,7 @@ def choose_part() -> str:
 def show_events(place: Place, city: City) -> None:
     """The list, the map and all that is known of the chosen event."""
     try:
-        surges = found.kept(city)
+        surges = surge_results.kept(city)
     except UserError as error:
         st.warning(f"Surges cannot be read. {literal(error)}", icon=":material/error:")
         surges = None
@@ -142,7 +135,7 @@ def show_events(place: Place, city: City) -> None:
         )
         return
     event = chosen_event(events)
-    list_side, map_side = st.columns(panel.SIDES, gap="medium")
+    list_side, map_side = st.columns(columns.SIDES, gap="medium")
     with list_side:
         show_list(city, events, event)
     with map_side:
@@ -240,7 +233,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
             "× width": events["widths"],
             "Hours": (events["end"] - events["start"]) / pd.Timedelta("1h"),
             "Stations": [len(set(names)) for names in events["stations"]],
-            "By chance": [found.rarity(rate) for rate in events["false_alarms_per_day"]],
+            "By chance": [surge_results.rarity(rate) for rate in events["false_alarms_per_day"]],
         }
     )
     count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
@@ -285,8 +278,8 @@ def show_map(place: Place, city: City, event: pd.Series) -> None:
         f'<span><i style="background:{surge_charts.BELOW}"></i>below it</span>'
         '<span><i class="lec-white"></i>as expected</span>'
     )
-    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{imagery.attribution(city)}</div>')
-    imagery.watch(city)
+    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{basemap.attribution(city)}</div>')
+    basemap.watch(city)
 
 
 def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
@@ -345,7 +338,7 @@ def show_facts(city: City, event: pd.Series) -> None:
         "This hour is usually": "–" if np.isnan(known.usual_hour) else f"{known.usual_hour:.1f}{THIN}× its mean",
         "Chance in the forecast": chance(event["probability"]),
         "Chance a day ahead": chance(day_ahead),
-        "As strong by chance": found.rarity(event["false_alarms_per_day"]),
+        "As strong by chance": surge_results.rarity(event["false_alarms_per_day"]),
         "Neighbours with it": str(known.neighbours) if city.has_places else "not known",
     }
     kind = kind_of(city, event["station_id"])
@@ -424,7 +417,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
             fan = forecasts.fan(city, model, state[STATION], origin)
     except UserError as error:
         st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
-    figure = charts.fan_chart(city, state[STATION], origin, fan, None)
+    figure = forecast_charts.fan_chart(city, state[STATION], origin, fan, None)
     span = [
         pd.Timestamp(event[end][event["stations"].index(state[STATION])]).tz_localize(None)
         for end in ("starts", "ends")
@@ -433,7 +426,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
     st.plotly_chart(
         figure,
         key="surge-fan",
-        config=charts.CONFIG,
+        config=forecast_charts.CONFIG,
         alt=f"Forecast and observed load of {state[STATION]} around the surge",
     )
 
@@ -456,7 +449,7 @@ def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Seri
     st.plotly_chart(
         surge_charts.heat_map(surges, names, start, end, event),
         key="surge-scores",
-        config=charts.CONFIG,
+        config=forecast_charts.CONFIG,
         alt="Surge score of stations over time; frames mark the chosen surge",
     )
     expected = "the forecast and the neighbourhood let" if city.has_places else "the forecast lets"

@@ -15,25 +15,16 @@ from lecdiff_core.environment.descriptions.record import Description
 from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.results import models
 from lecdiff_core.models.names import OURS
-from pages.parts import (
-    accuracy_charts,
-    charts,
-    cities,
-    description,
-    findings,
-    formats,
-    imagery,
-    loads,
-    measured,
-    panel,
-    session,
-    surroundings,
-    views,
-)
-from pages.parts import map as station_map
-from pages.parts.chips import chips, likeness_of
-from pages.parts.cities import Place
-from pages.parts.formats import escaped, literal
+from pages.parts.charts import accuracy_charts, forecast_charts
+from pages.parts.data import cities, findings, measured, surge_results, surroundings, traffic_levels
+from pages.parts.data.cities import Place
+from pages.parts.look import formats
+from pages.parts.look.formats import escaped, literal
+from pages.parts.map import basemap, views
+from pages.parts.map import station_map as station_map
+from pages.parts.state import session
+from pages.parts.station import description, panel
+from pages.parts.station.chips import chips, likeness_of
 
 STOP, STOOD = "stop", "tour_stood"  # parameter of a link and key of the stop; where the visitor was led last
 SIDES = (5, 7)
@@ -138,7 +129,7 @@ def paragraphs(told: str) -> str:
 
 def busiest_time(city: City) -> pd.Timestamp:
     """The time that the map opens at: the busiest of the last day that has a whole day after it."""
-    return loads.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone))
+    return traffic_levels.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone))
 
 
 def refined(city: City) -> tuple[str, Description] | None:
@@ -154,7 +145,7 @@ def refined(city: City) -> tuple[str, Description] | None:
 
 def strongest(city: City) -> pd.Series | None:
     """The surge above the forecast that chance would bring least often."""
-    kept = views.surges_of(city)
+    kept = surge_results.kept(city)
     events = None if kept is None else kept.events[kept.events["direction"] == "above"]
     if events is None or events.empty:
         return None
@@ -186,8 +177,8 @@ def at_the_surge(city: City) -> tuple[str | None, pd.Timestamp]:
 def show_town(place: Place, city: City) -> None:
     """The map, coloured by load."""
     station_map.draw(place, city, key="map-of-the-town", whole=True, share=MAP_SHARE)
-    load = views.legend(views.LOAD, city, session.origin())
-    st.html(f'<div class="lec-under">{load}{imagery.attribution(city)}</div>')
+    load = views.LOAD.legend(city, session.origin())
+    st.html(f'<div class="lec-under">{load}{basemap.attribution(city)}</div>')
 
 
 def show_description(place: Place, city: City) -> None:
@@ -218,7 +209,7 @@ def show_lookalikes(place: Place, city: City) -> None:
     others = alike["station_id"].tolist()
     arcs = station_map.arcs(city, station_id, others)
     station_map.draw(place, city, key="tour-map", below=arcs, whole=True, height=MAP_HEIGHT - 120, share=MAP_SHARE)
-    st.html(imagery.attribution(city))
+    st.html(basemap.attribution(city))
     notes = [likeness_of(*row) for row in zip(alike["similarity"], alike["distance_m"], strict=True)]
     chips(place, city, "tour", [station_id, *others], ["the chosen one", *notes], 1 + surroundings.LOOKALIKES)
 
@@ -242,7 +233,10 @@ def show_accuracy(place: Place, city: City) -> None:  # noqa: ARG001 (as every s
     whole = [model for name, model in found.items() if accuracy_charts.group(name) != "LEC-Diff with a part changed"]
     st.html(f'<h2>Error of every model</h2><p class="lec-told">{escaped(findings.standing(found))}</p>')
     st.plotly_chart(
-        accuracy_charts.ranking(whole, found.get(OURS)), key="tour-ranking", config=charts.CONFIG, alt="Models by error"
+        accuracy_charts.ranking(whole, found.get(OURS)),
+        key="tour-ranking",
+        config=forecast_charts.CONFIG,
+        alt="Models by error",
     )
 
 
@@ -262,8 +256,8 @@ def show_surge(place: Place, city: City) -> None:
     arcs = station_map.arcs(city, event["station_id"], sorted(set(event["stations"]) - {event["station_id"]}))
     after = city.timeline.after(peak)
     station_map.draw(place, city, key="tour-map", below=arcs, height=MAP_HEIGHT - 170, view=views.SURGE, at=after)
-    legend = views.legend(views.SURGE, city, after)
-    st.html(f'<div class="lec-under">{legend}{imagery.attribution(city)}</div>')
+    legend = views.SURGE.legend(city, after)
+    st.html(f'<div class="lec-under">{legend}{basemap.attribution(city)}</div>')
     later = panel.forecast(city, event["station_id"], session.origin())
     if later:
         later()

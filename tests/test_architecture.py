@@ -68,6 +68,22 @@ def test_imports_run_one_way(file: Path) -> None:
         assert floor(name) >= floor(module), f"{module} must not import {name}"
 
 
+# Each group of what pages share uses itself and those before it.
+GROUPS = ("look", "data", "state", "map", "charts", "steps", "station", "events")
+PARTS = sorted((ROOT / "pages" / "parts").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", PARTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_parts_of_pages_use_those_of_the_groups_before_them(file: Path) -> None:
+    inside = file.relative_to(ROOT / "pages" / "parts").parts
+    if inside == ("__init__.py",):
+        return
+    for target in imports(file):
+        assert not target.startswith("pages.") or target.startswith("pages.parts."), f"{file}: imports a page"
+        if target.startswith("pages.parts."):
+            assert GROUPS.index(target.split(".")[2]) <= GROUPS.index(inside[0]), f"{file} must not import {target}"
+
+
 @pytest.mark.parametrize("file", CORE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_core_knows_nothing_of_the_application(file: Path) -> None:
     assert not {module.split(".")[0] for module in imports(file)} & APPLICATION

@@ -12,7 +12,8 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.tables import csv_text
-from pages.parts import exports, forecasts
+from pages.parts.charts import exports
+from pages.parts.data import forecasts
 from tests.conftest import make_city
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,10 +24,10 @@ OF_OTHER_THINGS = {  # functions that take quantiles of something else than samp
     ("congestion.py", "usual_capacities"),  # of a station's past
     ("environment.py", "show_kinds"),  # of places
     ("findings.py", "stations"),  # of errors
-    ("views.py", "_top_error"),
-    ("views.py", "top"),  # of all stations' widths, for the colours
-    ("loads.py", "top"),
-    ("imported.py", "_figures"),  # of the traffic of whole stations
+    ("error.py", "_highest"),
+    ("forecast.py", "highest"),  # of all stations' widths, for the colours
+    ("traffic_levels.py", "top"),
+    ("import_report.py", "_figures"),  # of the traffic of whole stations
 }
 
 

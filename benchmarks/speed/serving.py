@@ -26,7 +26,7 @@ from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo.town import generate_town
 from lecdiff_core.environment.embedding.table import EnvironmentTable, read_environment, write_environment
-from pages.parts import loads
+from pages.parts.data import traffic_levels
 
 WARM = 3  # clicks that are not counted
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -75,7 +75,7 @@ def sessions(port: int, city: City, clicks: int) -> dict:
 
 def stations_by_url(port: int, city: City) -> dict:
     """Size and time of the stations' own address, which a browser asks for once a time and view."""
-    origin = loads.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone)).isoformat()
+    origin = traffic_levels.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone)).isoformat()
     address = f"http://127.0.0.1:{port}/city/{city.path.name}/stations.json?at={urllib.request.quote(origin)}"
     request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip"})
     seconds, size = [], 0

@@ -1,1 +1,1 @@
-"""What pages share: cities, the session, the map, the charts, forecasts, formats."""
+"""What pages share, in groups: each uses those before it (look, data, state, map, charts, steps, station, events)."""

@@ -17,7 +17,7 @@ from tile_host import tile_host
 from visitor import picture
 
 from lecdiff_core.city.folder import City
-from pages.parts.map import WORLD, mercator, view_of
+from pages.parts.map.station_map import WORLD, mercator, view_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = [

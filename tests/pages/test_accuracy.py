@@ -10,8 +10,8 @@ from visitor import select_on_map, text_of
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import benchmark_file
 from lecdiff_core.evaluation.results import Model, Result, models
-from pages.parts import findings, measured
-from pages.parts.accuracy_charts import coverage_curve
+from pages.parts.charts.accuracy_charts import coverage_curve
+from pages.parts.data import findings, measured
 
 PAGE = "pages/accuracy.py"
 

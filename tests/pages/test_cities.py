@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lecdiff_core.errors import UserError
-from pages.parts import cities
+from pages.parts.data import cities
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from visitor import APP, small_city, text_of
 from lecdiff_core import surges
 from lecdiff_core.city.folder import City
 from lecdiff_core.status import steps
-from pages.parts import cities, session
+from pages.parts.data import cities
+from pages.parts.state import session
 
 
 @pytest.fixture

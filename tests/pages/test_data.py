@@ -399,7 +399,7 @@ def test_a_disk_that_refuses_an_upload_is_told_in_one_line_and_leaves_nothing(op
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     app = named(upload(open_page(), ("t.csv", GOOD)), "Full")
-    monkeypatch.setattr("pages.parts.uploads.lay", refuse)
+    monkeypatch.setattr("pages.parts.steps.uploads.lay", refuse)
     app.button(key="import_start").click().run()
     assert not app.exception and "cannot keep the files: the disk is full" in complaints(app)
     assert not (root / "full").exists() and not app.button(key="import_start").disabled

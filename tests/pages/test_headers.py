@@ -8,8 +8,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from visitor import small_city
 
-from pages.parts import cities, headers
-from pages.parts.headers import SecurityHeaders
+from pages.parts.data import cities
+from pages.parts.map import headers
+from pages.parts.map.headers import SecurityHeaders
 
 
 @pytest.fixture

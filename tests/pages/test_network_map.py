@@ -8,9 +8,11 @@ import pytest
 from visitor import HOSTILE_ID, HOSTILE_NAME, MODEL, following, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
-from pages.parts import colours, imagery, session, views, window
-from pages.parts import map as station_map
-from pages.parts.cities import Place
+from pages.parts.data.cities import Place
+from pages.parts.look import colours
+from pages.parts.map import basemap, views
+from pages.parts.map import station_map as station_map
+from pages.parts.state import session, window
 
 NOON = "2025-06-12T12:00"
 
@@ -244,8 +246,8 @@ def test_beyond_local_tiles_the_ground_has_their_colour_and_under_remote_ones_th
         style = json.loads(base64.b64decode(deck_of(app)["mapStyle"].split(",")[1]))
         return colours.rgb(style["layers"][0]["paint"]["background-color"])
 
-    assert ground(open_app(city="flatland")) == pytest.approx([imagery.SHADE * part for part in (80, 110, 60)], abs=4)
-    assert ground(open_app(city="north/milan")) == colours.rgb(imagery.BACKGROUND)
+    assert ground(open_app(city="flatland")) == pytest.approx([basemap.SHADE * part for part in (80, 110, 60)], abs=4)
+    assert ground(open_app(city="north/milan")) == colours.rgb(basemap.BACKGROUND)
 
 
 def test_a_view_around_some_stations_shows_them_all_and_is_closer_than_the_whole_city(tmp_path):
@@ -301,11 +303,11 @@ def test_a_first_run_that_is_cut_off_is_made_up_for(monkeypatch, tmp_path):
     place = Place("here", "Here", city.path)
     monkeypatch.setattr(session.st, "session_state", {})
     view_of_link = session._view_of
-    monkeypatch.setattr(session, "_view_of", lambda _: 1 / 0)
+    monkeypatch.setattr(session, "_view_of", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        session.enter(place, city)
+        session.enter(place, city, views.VIEWS)
     monkeypatch.setattr(session, "_view_of", view_of_link)
-    session.enter(place, city)
+    session.enter(place, city, views.VIEWS)
     assert session.view() is views.LOAD and session.station() is None
 
 

@@ -8,8 +8,10 @@ from visitor import APP, offered, select_on_map, text_of
 
 from lecdiff_core import api
 from lecdiff_core.city.folder import City
-from pages.parts import drawing, imagery, loads, places
-from pages.parts.routes import routes
+from pages.parts.charts import drawing
+from pages.parts.data import places, traffic_levels
+from pages.parts.map import basemap
+from pages.parts.map.routes import routes
 from tests.conftest import make_city
 
 PAGES = ["network_map", "surges", "environment", "accuracy", "data", "tour"]
@@ -79,7 +81,7 @@ def test_stations_of_a_grid_stand_in_order_and_apart(root, monkeypatch):
     stand = places.drawn(city)
     assert len({tuple(place) for place in stand.round(9).tolist()}) == STATIONS
     assert stand[0, 0] < stand[1, 0] and stand[0, 1] == stand[1, 1] and stand[0, 1] > stand[-1, 1]
-    at = loads.origins(city)[-1].isoformat()
+    at = traffic_levels.origins(city)[-1].isoformat()
     rows = TestClient(Starlette(routes=routes())).get("/city/none/stations.json", params={"at": at}).json()
     assert [row["position"] for row in rows] == stand.round(6).tolist()
 
@@ -87,14 +89,14 @@ def test_stations_of_a_grid_stand_in_order_and_apart(root, monkeypatch):
 @pytest.mark.parametrize("coordinates", ["none", "nominal"])
 def test_nothing_is_told_in_metres(root, coordinates):
     city = City.open(root / coordinates)
-    facts = loads.facts(city, "S03")
+    facts = traffic_levels.facts(city, "S03")
     assert (facts.place is None) == (coordinates == "none")
     assert all(metres != metres for _, metres in facts.nearest) and len(facts.nearest) == (3 if facts.place else 0)
-    assert imagery.remote(city) is None
+    assert basemap.remote(city) is None
     assert bool(drawing.locator_drawing(city, "S03")) == (coordinates == "nominal")
 
 
 def test_a_tile_server_of_ones_own_is_kept_for_nominal_places(tmp_path):
     own = "https://tiles.example.org/{z}/{x}/{y}.jpg"
     city = make_city(tmp_path / "own", stations=3, days=2, coordinates="nominal", imagery=own)
-    assert imagery.remote(city) == own
+    assert basemap.remote(city) == own

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from visitor import HOSTILE_ID
 
-from pages.parts.routes import routes
+from pages.parts.map.routes import routes
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from visitor import APP, following, link_of, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
-from pages.parts import search
+from pages.parts.station import search
 
 STATIONS = 2000
 NOON = "2025-06-12T12:00"

@@ -12,8 +12,8 @@ from lecdiff_core import surges
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import SURGES_FILE
 from lecdiff_core.surges import Surges
-from pages.parts import found, outlook
-from pages.parts.outlook import Work
+from pages.parts.data import network_forecast, surge_results
+from pages.parts.data.network_forecast import Work
 
 PAGE = "pages/surges.py"
 
@@ -133,7 +133,7 @@ def test_congestion_ranks_stations_by_the_rule_chosen(open_page):
 
 def test_while_all_stations_are_forecast_congestion_says_how_far_that_is(open_page, monkeypatch):
     work = Work(share=0.25)
-    monkeypatch.setattr(outlook, "look", lambda city, model, origin: work)
+    monkeypatch.setattr(network_forecast, "look", lambda city, model, origin: work)
     app = open_page(show="congestion")
     (bar,) = app.get("progress")
     assert bar.proto.value == 25 and bar.proto.text == "Forecasting all 12 stations" and not app.dataframe
@@ -157,13 +157,13 @@ def test_quality_is_shown_only_for_the_city_it_was_measured_on(open_page, monkey
     app = open_page(show="quality")
     assert any("planted" in info.value for info in app.info) and not app.get("plotly_chart")
     city = City.open(cities_folder / "flatland")
-    (tmp_path / found.QUALITY_FILE).write_text(json.dumps(measured_quality(city)))
-    monkeypatch.setattr(found, "results_folder", lambda: tmp_path)
+    (tmp_path / surge_results.QUALITY_FILE).write_text(json.dumps(measured_quality(city)))
+    monkeypatch.setattr(surge_results, "results_folder", lambda: tmp_path)
     app = open_page(show="quality")
     shown = text_of(app)
     assert not app.exception and "3 of 4 planted events found at one false alarm a day" in shown
     assert "road closure" in shown and len(app.get("plotly_chart")) == 1
-    (tmp_path / found.QUALITY_FILE).write_text("{}")
+    (tmp_path / surge_results.QUALITY_FILE).write_text("{}")
     assert any("cannot be read" in told.value for told in open_page(show="quality").warning)
 
 
@@ -206,4 +206,4 @@ def test_names_of_stations_are_shown_as_text(open_page):
     [(4.0, "4.00 a day"), (0.8, "once in 1.2 days"), (0.1, "once in 10 days"), (0.001, "< once in 1,000 days")],
 )
 def test_rates_in_words(rate, words):
-    assert found.rarity(rate) == words
+    assert surge_results.rarity(rate) == words

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lecdiff_core.errors import UserError
-from pages.parts import uploads
+from pages.parts.steps import uploads
 
 ROWS = b"station_id,timestamp,traffic\na,2024-01-01T00:00,1\nb,2024-01-01T00:00,2\n"
 

@@ -13,7 +13,12 @@ import pytest
 from visitor import MODEL, following, link_of, select_on_map, text_of
 
 from lecdiff_core.city.folder import City, write_city
-from pages.parts import colours, drawing, exports, forecasts, loads, outlook, report, views
+from pages.parts.charts import drawing, exports, report
+from pages.parts.data import forecasts, network_forecast, traffic_levels
+from pages.parts.look import colours
+from pages.parts.map import views
+from pages.parts.map.views.forecast import NOT_FORECAST
+from pages.parts.state import session
 
 NOON = "2025-06-12T12:00"
 ORIGIN = pd.Timestamp(NOON, tz="UTC")
@@ -28,7 +33,7 @@ def flat(cities_folder):
 def whole(flat):
     """The forecast of all stations, waited for."""
     for _ in range(600):
-        work = outlook.look(flat, MODEL, ORIGIN)
+        work = network_forecast.look(flat, MODEL, ORIGIN)
         if work.result is not None or work.trouble:
             return work.result
         time.sleep(0.1)
@@ -46,7 +51,9 @@ def test_the_forecast_of_all_stations_is_that_of_each(flat, whole):
 
 
 def test_congestion_by_a_rule_is_what_the_map_shows_where_rules_agree(flat, whole):
-    usual, given = (whole.congestion[rule].set_index("station_id") for rule in (loads.USUAL, loads.GIVEN))
+    usual, given = (
+        whole.congestion[rule].set_index("station_id") for rule in (traffic_levels.USUAL, traffic_levels.GIVEN)
+    )
     assert given.index.tolist() == ["ST-00"] and set(usual.index) == set(flat.station_ids)
     assert usual["probability"].is_monotonic_decreasing
     once = dict(zip(flat.station_ids, whole.exceeding_once, strict=True))
@@ -60,26 +67,26 @@ def test_stations_without_a_forecast_say_why(flat, tmp_path):
     traffic.loc[traffic.index[traffic.index < ORIGIN][:-5], "ST-03"] = np.nan
     quiet = write_city(tmp_path / "quiet", flat.meta, flat.stations, traffic)
     shutil.copytree(flat.path / "models", quiet.path / "models")
-    found = outlook._forecast_all(outlook.Work(), quiet, MODEL, ORIGIN)
+    found = network_forecast._forecast_all(network_forecast.Work(), quiet, MODEL, ORIGIN)
     assert "1 station is left out (ST-03)" in found.notices[0]
-    assert "ST-03" not in set(found.congestion[loads.USUAL]["station_id"])
+    assert "ST-03" not in set(found.congestion[traffic_levels.USUAL]["station_id"])
     for view in (views.FORECAST, views.WIDTH, views.RISK):
-        texts = views._forecast(view, quiet, found, views.ALL_AHEAD).texts
-        assert [text == views.NOT_FORECAST for text in texts] == [name == "ST-03" for name in quiet.station_ids]
+        texts = view.painted(quiet, found, session.ALL_AHEAD).texts
+        assert [text == NOT_FORECAST for text in texts] == [name == "ST-03" for name in quiet.station_ids]
 
 
 def test_what_nobody_looks_at_is_given_up_and_begun_again(flat, monkeypatch):
-    monkeypatch.setattr(outlook, "GIVEN_UP_SECONDS", -1.0)
+    monkeypatch.setattr(network_forecast, "GIVEN_UP_SECONDS", -1.0)
     origin = ORIGIN - pd.Timedelta("1h")
-    work = outlook.look(flat, MODEL, origin)
+    work = network_forecast.look(flat, MODEL, origin)
     for _ in range(600):
         if work.given_up:
             break
         time.sleep(0.05)
     assert work.given_up and work.result is None
-    monkeypatch.setattr(outlook, "GIVEN_UP_SECONDS", 60.0)
+    monkeypatch.setattr(network_forecast, "GIVEN_UP_SECONDS", 60.0)
     for _ in range(600):
-        if outlook.look(flat, MODEL, origin).result is not None:
+        if network_forecast.look(flat, MODEL, origin).result is not None:
             return
         time.sleep(0.1)
     raise AssertionError("it was never begun again")
@@ -88,29 +95,29 @@ def test_what_nobody_looks_at_is_given_up_and_begun_again(flat, monkeypatch):
 @pytest.mark.parametrize("step", [0, 1, 48])
 @pytest.mark.parametrize("view", [views.FORECAST, views.WIDTH, views.RISK], ids=lambda view: view.key)
 def test_a_higher_value_is_never_a_smaller_dot_and_the_legend_names_the_time(flat, whole, view, step):
-    painted = views.paint(view, flat, ORIGIN, step)
-    values = views._values(view, whole, step)
+    painted = view.paint(flat, ORIGIN, step)
+    values = view.values(whole, step)
     order = np.argsort(values)
     assert (np.diff(painted.sizes[order]) >= 0).all()
     assert painted.colours.shape == (12, 4) and len(painted.texts) == 12
-    legend = views.legend(view, flat, ORIGIN, step).replace("\N{NARROW NO-BREAK SPACE}", " ")
+    legend = view.legend(flat, ORIGIN, step).replace("\N{NARROW NO-BREAK SPACE}", " ")
     assert ("in 24 h" in legend) == (step == 0)
     assert colours.gradient(view.ramp) in legend
 
 
 def test_an_hour_beyond_the_forecast_is_refused(flat, whole):
     with pytest.raises(IndexError):
-        views.paint(views.FORECAST, flat, ORIGIN, 49)
+        views.FORECAST.paint(flat, ORIGIN, 49)
 
 
 def test_kinds_are_named_and_a_station_without_chip_is_told(flat):
-    painted = views.paint(views.KIND, flat, ORIGIN)
+    painted = views.KIND.paint(flat, ORIGIN)
     assert painted.texts[11] == "no satellite chip" and tuple(painted.colours[11]) == colours.NO_DATA
-    assert views.legend(views.KIND, flat, ORIGIN).count("<i style") == len(set(painted.texts) - {"no satellite chip"})
+    assert views.KIND.legend(flat, ORIGIN).count("<i style") == len(set(painted.texts) - {"no satellite chip"})
 
 
 def test_capacity_is_the_given_one_or_what_the_past_stayed_below(flat):
-    limits = loads.given_or_usual(loads.capacities(flat, ORIGIN, np.arange(12)))
+    limits = traffic_levels.given_or_usual(traffic_levels.capacities(flat, ORIGIN, np.arange(12)))
     past = flat.traffic.loc[: ORIGIN - flat.interval]
     assert limits[0] == 4000
     assert ((past.iloc[:, 1:] <= limits[1:]).mean() > 0.98).all()

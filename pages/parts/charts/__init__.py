@@ -1,0 +1,1 @@
+"""Charts and what can be taken away of them."""

@@ -1,0 +1,1 @@
+"""What pages read: cities, forecasts, traffic, surges, measurements; read again when a file changed."""

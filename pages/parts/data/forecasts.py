@@ -1,0 +1,157 @@
+"""Forecasts for the pages: one copy of a model in memory, and for each station and time its fan, computed once."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
+from lecdiff_core.errors import UserError
+from lecdiff_core.models.names import BASE, PREFERRED
+from pages.parts.data.cities import Stamp, stamp
+
+SAMPLES = 100
+PAST_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Fan:
+    """The forecast of one station as `Forecast.table` tells it, H rows: start of each interval, mean and quantiles."""
+
+    table: pd.DataFrame
+    notices: tuple[str, ...]
+    device: str
+    seconds: float
+
+    @property
+    def timestamps(self) -> pd.DatetimeIndex:
+        """(H,) start of each interval."""
+        return pd.DatetimeIndex(self.table["timestamp"])
+
+    @property
+    def median(self) -> np.ndarray:
+        """(H,)."""
+        return self.table["q50"].to_numpy()
+
+    @property
+    def low_50(self) -> np.ndarray:
+        """(H,) lower bound of the central 50 % interval."""
+        return self.table["q25"].to_numpy()
+
+    @property
+    def high_50(self) -> np.ndarray:
+        """(H,) upper bound of the central 50 % interval."""
+        return self.table["q75"].to_numpy()
+
+    @property
+    def low_90(self) -> np.ndarray:
+        """(H,) lower bound of the central 90 % interval."""
+        return self.table["q05"].to_numpy()
+
+    @property
+    def high_90(self) -> np.ndarray:
+        """(H,) upper bound of the central 90 % interval."""
+        return self.table["q95"].to_numpy()
+
+
+def model_of(city: City) -> str:
+    """The model that the pages show: LEC-Diff if the city has it, else any it has, else the shipped base model."""
+    models = city.models()
+    return PREFERRED if PREFERRED in models else next(iter(models), BASE)
+
+
+def forecaster(city: City, model: str):
+    """The loaded model, shared by all visitors. Raises UserError where it cannot be used."""
+    return _load(city, *version(city, model))
+
+
+def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
+    """What a forecast depends on besides station and time; a new model or new data make it another one."""
+    folder = city.model_folder(model)
+    return str(city.path), city.data_hash, model, stamp(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _load(_city: City, path: str, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
+    from lecdiff_core.forecaster import Forecaster
+
+    return Forecaster.load(_city, model)
+
+
+def fan(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Fan:
+    """The forecast of a station from `origin` on. Raises UserError where the model cannot forecast from there."""
+    return _fan(city, *version(city, model), station_id, origin.isoformat())
+
+
+@st.cache_resource(max_entries=4096, show_spinner=False)
+def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, station_id: str, origin: str) -> Fan:  # noqa: ARG001
+    loaded = forecaster(_city, model)
+    start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
+    if start not in loaded.origins:
+        raise UserError("the model needs more history before this time")
+    begun = time.perf_counter()
+    forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=[station_id])
+    seconds = time.perf_counter() - begun
+    return Fan(forecast.table(), forecast.notices, loaded.device_name(1), seconds)
+
+
+def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:
+    """What to know of forecasts of the `PAST_DAYS` days before `origin`, in a sentence; empty where the model never saw them."""
+    from lecdiff_core.models.checkpoint import read_metrics
+    from lecdiff_core.training import parts_of
+
+    panel = forecaster(city, model).panel
+    try:
+        parts = parts_of(read_metrics(city.model_folder(model)), panel)
+    except UserError:
+        return ""
+    first, last = (panel.step_at(time) for time in (origin - pd.Timedelta(days=PAST_DAYS), origin))
+    if max(first, parts.fit.start) < min(last, parts.fit.stop):
+        return "The model learned from days on which its intervals are checked here, so the check flatters it."
+    if max(first, parts.calibration.start) < min(last, parts.calibration.stop):
+        return "The model was tuned on days on which its intervals are checked here."
+    return ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How often past intervals of a station held what came: shares of `count` values, from `days` forecasts of a day each."""
+
+    days: int
+    count: int
+    inside_50: float
+    inside_90: float
+
+
+def past_fans(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Iterator[Fan]:
+    """Forecasts of the `PAST_DAYS` days before `origin`, each made at the same time of the day before it, the latest first."""
+    for days in range(1, PAST_DAYS + 1):
+        start = (origin.tz_localize(None) - pd.Timedelta(days=days)).tz_localize(
+            origin.tz, ambiguous=True, nonexistent="shift_forward"
+        )
+        try:
+            yield fan(city, model, station_id, start)
+        except UserError:
+            return
+
+
+def kept(city: City, station_id: str, fans: list[Fan], origin: pd.Timestamp) -> Kept:
+    """How often the intervals of `fans` held what was observed before `origin`."""
+    inside: list[np.ndarray] = []
+    for one in fans:
+        times = one.timestamps[one.timestamps < origin]
+        came = city.traffic[station_id].reindex(times).to_numpy()
+        seen, steps = np.isfinite(came), len(times)
+        held = [
+            (low[:steps] <= came) & (came <= high[:steps])
+            for low, high in ((one.low_50, one.high_50), (one.low_90, one.high_90))
+        ]
+        inside.append(np.stack(held)[:, seen])
+    all_of_them = np.concatenate(inside, axis=1) if inside else np.zeros((2, 0))
+    count = all_of_them.shape[1]
+    half, most = all_of_them.mean(1) if count else (np.nan, np.nan)
+    return Kept(len(fans), count, float(half), float(most))

@@ -1,0 +1,1 @@
+"""The map: tiles, stations, views, and what the server gives out for it."""

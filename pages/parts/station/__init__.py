@@ -1,0 +1,1 @@
+"""What stands beside the map: a station, several, the whole city."""

@@ -1,0 +1,89 @@
+"""The panel for several stations: their forecasts on one axis of time, and what they expect side by side."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.errors import UserError
+from pages.parts.charts import exports, forecast_charts
+from pages.parts.data import forecasts
+from pages.parts.data.forecasts import Fan
+from pages.parts.look import colours, formats
+from pages.parts.look.formats import escaped, literal
+from pages.parts.state import session
+
+STACKED, OVERLAID = "One below the other", "In one chart"
+
+
+def show(city: City, station_ids: list[str], origin: pd.Timestamp) -> None:
+    """What is compared, or how to begin."""
+    if not station_ids:
+        st.html(
+            "<h2>Compare stations</h2>"
+            '<p class="lec-told">Click stations on the map or choose them above, up to four. '
+            "Their forecasts then share one axis of time.</p>"
+        )
+        return
+    fans, trouble = _fans(city, station_ids, origin)
+    title, choice = st.columns([5, 6], vertical_alignment="center")
+    title.html(f"<h2>{len(station_ids)} station{'s' if len(station_ids) > 1 else ''}</h2>")
+    with choice.container(horizontal_alignment="right"):
+        how = st.segmented_control(
+            "Charts",
+            [STACKED, OVERLAID],
+            default=STACKED,
+            required=True,
+            key="compare_how",
+            label_visibility="collapsed",
+        )
+    figure = forecast_charts.compared_chart(city, station_ids, origin, fans, how == OVERLAID)
+    names = ", ".join(station_ids)
+    st.plotly_chart(figure, key="compared", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of {names}")
+    for station_id, told in trouble.items():
+        st.warning(f"No forecast of {literal(station_id)}: {literal(told)}", icon=":material/error:")
+    if fans:
+        st.html(_table(city, fans))
+        exports.buttons(city, fans, origin)
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.html('<span class="lec-label">Look at one</span>', width="content")
+        for station_id in station_ids:
+            st.button(
+                literal(station_id),
+                key=f"alone-{station_id}",
+                on_click=session.select,
+                args=(station_id, city),
+                type="tertiary",
+            )
+
+
+def _fans(city: City, station_ids: list[str], origin: pd.Timestamp) -> tuple[dict[str, Fan], dict[str, str]]:
+    """The forecast of each station that can be forecast, and why of the others."""
+    model = forecasts.model_of(city)
+    fans: dict[str, Fan] = {}
+    trouble: dict[str, str] = {}
+    for station_id in station_ids:
+        try:
+            fans[station_id] = forecasts.fan(city, model, station_id, origin)
+        except UserError as error:
+            trouble[station_id] = str(error)
+    return fans, trouble
+
+
+def _table(city: City, fans: dict[str, Fan]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in ("Station", "Expected peak", "at", "90 % interval there"))
+    ordered = session.compared()
+    rows = "".join(_row(city, station_id, fan, ordered.index(station_id)) for station_id, fan in fans.items())
+    return f'<table class="lec-rows lec-numbers"><tr>{head}</tr>{rows}</table>'
+
+
+def _row(city: City, station_id: str, fan: Fan, number: int) -> str:
+    peak, unit = int(np.argmax(fan.median)), city.meta.unit
+    low, high = formats.amount(float(fan.low_90[peak]), unit), formats.amount(float(fan.high_90[peak]), unit)
+    cells = (
+        formats.amount(float(fan.median[peak]), unit),
+        f"{fan.timestamps[peak]:%a %H:%M}",
+        f"{low} – {high}",
+    )
+    dot = f'<i style="background:{colours.kind(number)}"></i>'
+    return f"<tr><td>{dot}{escaped(station_id)}</td>{''.join(f'<td>{escaped(cell)}</td>' for cell in cells)}</tr>"

@@ -1,0 +1,274 @@
+"""The panel beside the map: the city as a whole, or one station with its chip, its facts and its forecast."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.environment.imagery.terms import IMAGERY_NAME
+from lecdiff_core.errors import UserError
+from lecdiff_core.models.names import BASE
+from pages.parts.charts import exports, forecast_charts, report
+from pages.parts.data import cities, forecasts, surroundings, traffic_levels
+from pages.parts.data.cities import Place
+from pages.parts.data.forecasts import Fan, Kept
+from pages.parts.look import colours, formats, tables
+from pages.parts.look.formats import escaped
+from pages.parts.map import basemap
+from pages.parts.state import session
+from pages.parts.station import description
+from pages.parts.steps import missing
+
+BUSIEST = 6
+COORDINATES = {
+    "true": "true",
+    "nominal": "nominal: neighbourhood is real, position is not",
+    "none": "none: nothing is known of places",
+}
+ARROW_BACK = ":material/arrow_back:"
+
+
+def city_title(city: City) -> None:
+    """The head of every page: which city this is."""
+    size, step = f"{len(city.station_ids):,} stations", formats.duration(city.interval)
+    span = f"{formats.day(city.traffic.index[0])} to {formats.day(city.traffic.index[-1])}"
+    st.html(f'<h1>{escaped(city.meta.name)}</h1><p class="lec-sub">{size} · a value every {step} · {span}</p>')
+
+
+def about(city: City) -> None:
+    """What is known of the city folder."""
+    if city.meta.generator:
+        st.html("<p>A fictional town. Map, traffic and events are synthetic and show no real place.</p>")
+    facts = {
+        "Time zone": city.meta.timezone,
+        "Unit": formats.rate(city.meta.unit or "traffic", city.interval),
+        "Coordinates": COORDINATES[city.meta.coordinates],
+        "Imagery": {"arcgis": IMAGERY_NAME, "local": "in the city folder"}.get(city.meta.imagery, "tile server"),
+        "Models": ", ".join(city.models()) or "none yet",
+        "Folder": str(city.path),
+    }
+    st.html(f'<div class="lec-about">{tables.facts(facts)}</div>')
+
+
+def overview(city: City, origin: pd.Timestamp) -> None:
+    """No station chosen: what the city as a whole carries, and where to begin."""
+    values = traffic_levels.at(city, origin)
+    total, reporting = float(np.nansum(values)), int(np.isfinite(values).sum())
+    facts = {
+        f"Load {city.last_before(origin):%H:%M}–{origin:%H:%M}": formats.amount(total, city.meta.unit),
+        "Stations reporting": f"{reporting:,} of {len(values):,}",
+        "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
+    }
+    st.html(f"<h2>All stations</h2>{tables.facts(facts)}")
+    figure = forecast_charts.total_chart(city, origin)
+    st.plotly_chart(figure, key="total", config=forecast_charts.CONFIG, alt="Load of all stations over two days")
+    st.html(f'<p class="lec-label">Busiest before {origin:%H:%M}</p>')
+    with st.container(horizontal=True, gap="small"):
+        for station_id, load in traffic_levels.busiest(city, origin, BUSIEST):
+            label = f"{formats.literal(station_id)} · {formats.amount(load, city.meta.unit)}"
+            st.button(
+                label, key=f"busy-{station_id}", on_click=session.select, args=(station_id, city), type="tertiary"
+            )
+
+
+def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> Callable[[], None] | None:
+    """One station: heading, chip and facts, the forecast made at `origin`, and the way on.
+
+    Returns what is worth knowing but takes too long to be waited for, to be done once the page stands; None without a forecast.
+    """
+    heading(city, station_id)
+    known = traffic_levels.facts(city, station_id)
+    facts = _station_facts(city, known)
+    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{tables.facts(facts)}</div>')
+    said = _said(city, station_id)
+    later = forecast(city, station_id, origin, known.capacity, facts, said)
+    _alike(city, station_id)
+    _nearest(city, known)
+    return later
+
+
+def heading(city: City, station_id: str) -> None:
+    """Id and name of the chosen station, and the way back to all stations."""
+    title, back = st.columns([5, 2], vertical_alignment="center")
+    name = cities.station_names(city).get(station_id, "")
+    title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
+    with back.container(horizontal_alignment="right"):
+        st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
+
+
+def _said(city: City, station_id: str) -> str:
+    """The first sentence of what was said of the station's chip, and the way to all of it. Returns all that was kept."""
+    try:
+        told = surroundings.descriptions(city).get(station_id)
+    except UserError:
+        return ""  # the Environment page tells it
+    first = description.first_sentence(told[0]) if told else ""
+    words, more = st.columns([7, 2], gap="small", vertical_alignment="center")
+    words.html(f'<p class="lec-said">{escaped(first or "No description of its surroundings yet.")}</p>')
+    more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
+    return told[0].kept_text if told else ""
+
+
+def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> str:
+    """The satellite image of a station as HTML, or a word where there is none."""
+    if city.chip(station_id) is None:
+        lacking = "No satellite chip of this station yet" if city.has_places else "Its place is not known"
+        return f'<div class="{look} lec-empty"><span>{lacking}</span></div>'
+    source = basemap.chip_address(place, station_id)
+    return f'<div class="{look}"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
+
+
+def _station_facts(city: City, known: traffic_levels.Facts) -> dict[str, str]:
+    unit, per = city.meta.unit, f" / {formats.duration(city.interval)}"
+    hour = known.busiest_hour
+    facts = {
+        f"Mean load{per}": formats.amount(known.mean, unit),
+        f"Peak load{per}": formats.amount(known.peak, unit),
+        "Busiest hour": "–" if hour is None else f"{hour:02d}:00 – {(hour + 1) % 24:02d}:00",
+        "Missing": formats.share(known.missing),
+    }
+    if known.capacity is not None:
+        facts[f"Capacity{per}"] = formats.amount(known.capacity, unit)
+    if known.place is None:
+        return facts | {"Position": "not known"}
+    nominal = "" if city.has_true_places else " (nominal)"
+    return facts | {"Position": formats.position(*known.place) + nominal}
+
+
+def forecast(
+    city: City,
+    station_id: str,
+    origin: pd.Timestamp,
+    capacity: float | None = None,
+    facts: dict[str, str] | None = None,
+    said: str = "",
+) -> Callable[[], None] | None:
+    """The forecast of a station as a chart and in words, how earlier ones held, and what can be saved of it.
+
+    `facts` and `said` go into the report, which is offered with them. Returns the check of earlier forecasts, to be done last.
+    """
+    model = forecasts.model_of(city)
+    fan, trouble = None, ""
+    try:
+        with st.spinner("Forecasting", show_time=False):
+            fan = forecasts.fan(city, model, station_id, origin)
+    except UserError as error:
+        trouble = str(error)
+    figure = forecast_charts.fan_chart(city, station_id, origin, fan, capacity)
+    st.plotly_chart(
+        figure, key="fan", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of station {station_id}"
+    )
+    if fan is None:
+        st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
+        return None
+    words, trust = st.columns([7, 5], gap="medium")
+    told = [_expected(city, fan), _came_true(city, station_id, fan), forecasts.seen_before(city, model, origin)]
+    sentences = [sentence for sentence in told if sentence]
+    with words:
+        st.html(
+            f'<p class="lec-told">{" ".join(map(escaped, sentences))}</p>'
+            f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
+            f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"
+        )
+    with trust:
+        slot = st.empty()
+    for notice in fan.notices:
+        st.caption(f":material/info: {formats.literal(notice)}")
+    if model == BASE:
+        missing.offer("This city has no model of its own yet. To train one:", "train", city)
+
+    def made_report() -> str:
+        kept = forecasts.kept(city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin)
+        return report.page(city, station_id, origin, fan, facts or {}, sentences, said, kept)
+
+    exports.buttons(city, {station_id: fan}, origin, made_report if facts else None)
+    return lambda: _trust(slot, city, model, station_id, origin)
+
+
+def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin: pd.Timestamp) -> None:
+    """How often earlier forecasts of this station held what came, drawn into `slot` as far as it is known."""
+    fans: list[Fan] = []
+    slot.html(_gauges(None))
+    for fan in forecasts.past_fans(city, model, station_id, origin):
+        fans.append(fan)
+        slot.html(_gauges(forecasts.kept(city, station_id, fans, origin)))
+    if not fans:
+        slot.empty()
+
+
+def _gauges(kept: Kept | None) -> str:
+    """Share of past values inside each interval as a bar, with a mark where it should end."""
+    if kept is None or not kept.count:
+        return '<p class="lec-sub">Checking its forecasts of the days before …</p>'
+    rows = "".join(
+        f"<div><p><span>{name}{formats.THIN}% interval</span><b>{formats.share(share)}</b></p>"
+        f'<div class="lec-bar"><i style="width:{100 * share:.0f}%"></i><s style="left:{name}%"></s></div></div>'
+        for name, share in ((50, kept.inside_50), (90, kept.inside_90))
+    )
+    days = f"{kept.days} days" if kept.days > 1 else "day"
+    return (
+        f'<div class="lec-kept" title="{escaped(report.kept_sentence(kept))}">'
+        f'<p class="lec-sub">Its values of the {days} before, inside the</p>{rows}</div>'
+    )
+
+
+def _expected(city: City, fan: Fan) -> str:
+    """The highest median, and the interval around it."""
+    peak, unit = int(np.argmax(fan.median)), city.meta.unit
+    return (
+        f"Expected peak {formats.amount(float(fan.median[peak]), unit)} on {fan.timestamps[peak]:%a %H:%M}, in its "
+        f"90{formats.THIN}% interval from {formats.amount(float(fan.low_90[peak]), unit)} to "
+        f"{formats.amount(float(fan.high_90[peak]), unit)}."
+    )
+
+
+def _came_true(city: City, station_id: str, fan: Fan) -> str:
+    """How much of what was observed since lay inside the intervals."""
+    since = city.traffic[station_id].reindex(fan.timestamps).to_numpy()
+    seen = np.isfinite(since)
+    if not seen.any():
+        return "Nothing has been observed since; move the time back to compare a forecast with what came."
+    inside = [
+        int(((low <= since) & (since <= high))[seen].sum())
+        for low, high in ((fan.low_50, fan.high_50), (fan.low_90, fan.high_90))
+    ]
+    count = int(seen.sum())
+    return (
+        f"Of the {count} values observed since, {formats.share(inside[0] / count)} lay inside the 50{formats.THIN}% "
+        f"interval and {formats.share(inside[1] / count)} inside the 90{formats.THIN}% interval."
+    )
+
+
+def _alike(city: City, station_id: str) -> None:
+    """The stations that stand in like surroundings, which the arcs on the map lead to."""
+    found = surroundings.alike_or_none(city, station_id)
+    if found is None or found.empty:
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="alike"):
+        st.html(
+            f'<span class="lec-label"><i style="background:{colours.ALIKE}"></i>Looks alike</span>', width="content"
+        )
+        for other, similarity in zip(found["station_id"], found["similarity"], strict=True):
+            label = f"{formats.literal(other)} · {similarity:.2f}"
+            st.button(
+                label,
+                key=f"alike-{other}",
+                on_click=session.select,
+                args=(other, city),
+                type="tertiary",
+                help="Likeness of the surroundings: 1 = the same, 0 = nothing in common.",
+            )
+
+
+def _nearest(city: City, known: traffic_levels.Facts) -> None:
+    if not known.nearest:
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.html('<span class="lec-label">Nearest</span>', width="content")
+        for other, metres in known.nearest:
+            far = "" if np.isnan(metres) else f" · {formats.distance(metres)}"
+            label = f"{formats.literal(other)}{far}"
+            st.button(label, key=f"near-{other}", on_click=session.select, args=(other, city), type="tertiary")

@@ -1,0 +1,1 @@
+"""Steps of a city as forms and background jobs."""
