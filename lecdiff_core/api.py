@@ -23,7 +23,7 @@ PRESETS = ("default", "paper")
 
 
 def train(
-    city: "City",
+    city: "City | Path | str",
     model: str = PREFERRED,
     preset: str = "default",
     device: str = "auto",
@@ -35,9 +35,22 @@ def train(
 
     `protocol`: on the first 70 %, stopped and calibrated on the next 10 %, as models are measured. `preset="paper"` is saved as
     `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the metrics that are saved beside the
-    weights.
+    weights: nCRPS on validation of each epoch, seconds, the dates of what was fitted on.
+
+    city: opened, or its folder.  model: any of `lecdiff_core.models.catalogue.MODELS`.  report: called with done, total and words.
+    Raises UserError for an unknown model or preset, and for less than 5 days of traffic (20 with `protocol`).
+
+    >>> import numpy as np, pandas as pd
+    >>> from lecdiff_core import City, train
+    >>> times = pd.date_range("2024-03-01", periods=24 * 8, freq="1h", tz="UTC")
+    >>> city = City.from_frames(pd.DataFrame({"A": 50 + 40 * np.sin(np.arange(24 * 8) * 2 * np.pi / 24)}, index=times))
+    >>> sorted(train(city, "adaptive-climatology", device="cpu"))[:3]
+    ['best_epoch', 'calibration_from', 'calibration_to']
+    >>> city.models()
+    ['adaptive-climatology']
     """
     from lecdiff_core.city import history
+    from lecdiff_core.city.folder import City
     from lecdiff_core.city.splits import protocol_split, split_for_use
     from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.embedding.table import read_panel
@@ -46,6 +59,7 @@ def train(
     from lecdiff_core.training import RECIPES, dates_of
     from lecdiff_core.training import train as fit
 
+    city = City.of(city)
     if preset not in PRESETS:
         raise UserError(f"--preset must be one of {', '.join(PRESETS)}, not {preset!r}")
     if preset == "paper" and model != OURS:
@@ -86,7 +100,7 @@ def train(
 
 
 def forecast(
-    city: "City",
+    city: "City | Path | str",
     model: str = PREFERRED,
     start: "pd.Timestamp | str | None" = None,
     steps: int | None = None,
@@ -103,8 +117,8 @@ def forecast(
 
 
 def benchmark(
-    city: "City",
-    out: Path,
+    city: "City | Path | str",
+    out: Path | str,
     part: str = "test",
     models: Sequence[str] | None = None,
     seeds: int = 3,
@@ -115,10 +129,11 @@ def benchmark(
     base_without: str | None = None,
 ) -> dict[str, Any]:
     """Measure models by the protocol; see `evaluation.backtest.benchmark`. Beside what is in the file: `left_out`, `notices`."""
-    from lecdiff_core.city.folder import named
+    from lecdiff_core.city.folder import City, named
     from lecdiff_core.evaluation.backtest import benchmark as measure
     from lecdiff_core.evaluation.backtest import unscored
 
+    city, out = City.of(city), Path(out)
     chosen = None if models is None else tuple(models)
     document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report, base_without)
     names = unscored(city, part)
@@ -130,8 +145,8 @@ def benchmark(
 
 
 def surges(
-    city: "City",
-    out: Path,
+    city: "City | Path | str",
+    out: Path | str,
     model: str = PREFERRED,
     since: "pd.Timestamp | str | None" = None,
     false_alarms_per_day: float = 1.0,
@@ -142,9 +157,11 @@ def surges(
 
     Returns how many there are and the strongest. An `out` that is the city's own file stays as the search keeps it.
     """
+    from lecdiff_core.city.folder import City
     from lecdiff_core.surges import FILED, find_surges
     from lecdiff_core.tables import check_suffix, write_table
 
+    city, out = City.of(city), Path(out)
     check_suffix(out, "surges", "--out")
     if not 0 < false_alarms_per_day <= FILED:
         raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")

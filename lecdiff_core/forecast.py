@@ -19,7 +19,10 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q95": 0.95}
 
 @dataclass(frozen=True)
 class Forecast:
-    """A distribution of future traffic, held as samples.
+    """A distribution of future traffic, held as samples that belong together over stations and steps.
+
+    So any sum, peak or difference of samples is a forecast, too: `samples.max(2)` is a station's busiest interval, `samples.sum(1)`
+    what all stations carry together.
 
     station_ids: N names.
     timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
@@ -27,6 +30,16 @@ class Forecast:
     left_out: stations that were asked for and could not be forecast.
     notices: what a reader should know of it, in plain sentences.
     source: what was read for it, and its start.
+
+    >>> import numpy as np, pandas as pd
+    >>> from lecdiff_core import Forecast
+    >>> hours = pd.date_range("2024-03-01", periods=2, freq="1h", tz="UTC")
+    >>> samples = np.array([[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 9.0]]], np.float32)
+    >>> forecast = Forecast(("A",), hours, samples)
+    >>> forecast.quantile(0.5).tolist(), forecast.peak_quantile(0.5).tolist()
+    ([[3.0, 4.0]], [4.0])
+    >>> list(forecast.to_frame().columns)
+    ['station_id', 'timestamp', 'mean', 'q05', 'q25', 'q50', 'q75', 'q95']
     """
 
     station_ids: tuple[str, ...]
@@ -67,7 +80,7 @@ class Forecast:
         index = self.station_ids.index(station_id)
         return Forecast((station_id,), self.timestamps, self.samples[:, index : index + 1])
 
-    def table(self, keep_samples: bool = False) -> pd.DataFrame:
+    def to_frame(self, keep_samples: bool = False) -> pd.DataFrame:
         """One row a station and step: `station_id, timestamp, mean, q05, q25, q50, q75, q95[, sample_0, …]`."""
         steps, stations = len(self.timestamps), len(self.station_ids)
         columns: dict[str, object] = {
@@ -82,6 +95,6 @@ class Forecast:
         return pd.DataFrame(columns)
 
 
-def write_forecast(forecast: Forecast, path: Path, keep_samples: bool = False) -> None:
+def write_forecast(forecast: Forecast, path: Path | str, keep_samples: bool = False) -> None:
     """Write the table of a forecast to `path`, as .parquet, which tells what was read for it, or .csv."""
-    write_table(forecast.table(keep_samples), path, "a forecast", forecast.source)
+    write_table(forecast.to_frame(keep_samples), Path(path), "a forecast", forecast.source)

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +46,19 @@ BATCH_VALUES = 40_000_000  # context values held at once when a forecast is cont
 
 
 class Forecaster:
-    """One model on one city, loaded once and asked many times; safe to share between threads."""
+    """One model on one city, loaded once and asked many times; safe to share between threads.
+
+    Load one with `Forecaster.load`; where only a DataFrame is at hand, `Forecaster.for_frames`.
+
+    >>> import numpy as np, pandas as pd
+    >>> from lecdiff_core import Forecaster
+    >>> times = pd.date_range("2024-03-01", periods=120, freq="1h", tz="UTC")
+    >>> rhythm = 50 + 40 * np.sin(np.arange(120) * 2 * np.pi / 24)
+    >>> forecaster = Forecaster.for_frames(pd.DataFrame({"A": rhythm, "B": 2 * rhythm}, index=times))
+    >>> forecast = forecaster.forecast(samples=50)
+    >>> forecast.samples.shape, forecast.timestamps[0]
+    ((50, 2, 24), Timestamp('2024-03-06 00:00:00+0000', tz='UTC'))
+    """
 
     def __init__(
         self,
@@ -66,12 +80,15 @@ class Forecaster:
         self._calibrations: dict[int, CalibrationMap | None] = {}
 
     @classmethod
-    def load(cls, city: City, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
+    def load(cls, city: City | Path | str, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
         """Load a saved model; the shipped base model where the city has none of LEC-Diff.
+
+        city: opened, or its folder.  model: its name in the folder.  device: "auto", "cpu" or "cuda".
 
         Raises UserError where another one is missing, where it is damaged, or made for another interval, unit or encoder, and where
         the city is too young for the base model.
         """
+        city = City.of(city)
         if model in (PREFERRED, BASE) and model not in city.models():
             return cls._of_base(city, choose_device(device))
         folder = city.model_folder(model)
@@ -80,6 +97,13 @@ class Forecaster:
         check_fits(loaded, config, city, encoder, folder)
         source = forecast_source(model, config, city, panel.environment)
         return cls(city, seen(config.model, panel), loaded, config, choose_device(device), source)
+
+    @classmethod
+    def for_frames(
+        cls, traffic: pd.DataFrame, stations: pd.DataFrame | None = None, *, device: str = "auto", **about: Any
+    ) -> "Forecaster":
+        """The base model on traffic in a DataFrame; `about`, and what tables may look like: `City.from_frames`."""
+        return cls.load(City.from_frames(traffic, stations, **about), device=device)
 
     @classmethod
     def _of_base(cls, city: City, device: torch.device) -> "Forecaster":

@@ -189,7 +189,7 @@ def test_many_threads_get_the_same_forecast(forecaster: Forecaster) -> None:
 def test_the_table_has_the_promised_columns(forecaster: Forecaster, tmp_path: Path) -> None:
     drawn = forecaster.forecast(stations=["S04", "S01"], samples=20)
     assert drawn.station_ids == ("S01", "S04")
-    table = drawn.table()
+    table = drawn.to_frame()
     assert list(table) == ["station_id", "timestamp", "mean", "q05", "q25", "q50", "q75", "q95"]
     assert len(table) == 48
     assert (table.q05 <= table.q25).all()

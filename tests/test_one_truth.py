@@ -42,7 +42,7 @@ def test_page_command_line_and_python_tell_the_same_to_the_last_digit(
     city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     station, origin = "S07", city.traffic.index[300]
-    python = Forecaster.load(city, MODEL, "cpu").forecast(origin, stations=[station]).table()
+    python = Forecaster.load(city, MODEL, "cpu").forecast(origin, stations=[station]).to_frame()
     words = ["forecast", city.path, "--model", MODEL, "--stations", station, "--start", origin.isoformat()]
     for suffix in (".csv", ".parquet"):
         monkeypatch.setattr(sys, "argv", ["lecdiff", *map(str, words), "--out", str(tmp_path / f"f{suffix}")])

@@ -101,7 +101,20 @@ class CityMeta(BaseModel):
 
 
 class City:
-    """A city folder, validated. Open one with `City.open`, make one with `write_city`."""
+    """A city: its stations and their traffic, in a folder of standard files, validated.
+
+    Open one with `City.open`, make one of DataFrames with `City.from_frames`.
+
+    path: the folder.  meta: what `city.toml` says.
+    stations: GeoDataFrame of N rows, `station_id` (str) and points in EPSG:4326; further columns as they came.
+    traffic: DataFrame (T, N) float32 in the city's unit, tz-aware starts of intervals, a column a station, NaN = missing.
+
+    >>> from lecdiff_core import City
+    >>> from lecdiff_core.demo import DEMO_CITY
+    >>> city = City.open(DEMO_CITY)
+    >>> city.meta.interval, len(city.station_ids), city.has_true_places
+    ('30min', 150, True)
+    """
 
     def __init__(
         self,
@@ -122,9 +135,53 @@ class City:
         self.digests = digests
 
     @classmethod
-    def open(cls, path: Path) -> "City":
+    def open(cls, path: Path | str) -> "City":
         """Read and validate the folder `path`. Raises UserError that names file, row and column."""
         return read_whole(Path(path), (META_FILE, STATIONS_FILE, TRAFFIC_FILE), lambda: cls._read(Path(path)))
+
+    @classmethod
+    def of(cls, place: "City | Path | str") -> "City":
+        """A city as it is, or the one in a folder."""
+        return place if isinstance(place, City) else cls.open(place)
+
+    @classmethod
+    def from_frames(
+        cls,
+        traffic: pd.DataFrame,
+        stations: pd.DataFrame | None = None,
+        *,
+        timezone: str | None = None,
+        interval: str | None = None,
+        unit: str = "",
+        name: str = "City",
+        holidays: Sequence[date] = (),
+        coordinates: Coordinates | None = None,
+        folder: Path | str | None = None,
+    ) -> "City":
+        """A city from DataFrames, checked as `lecdiff import` checks files.
+
+        traffic: *wide*, times as index (or a column `timestamp`) and a column a station; or *long*, a reading a row with the
+        columns `station_id, timestamp, traffic`. Missing readings are NaN or absent.
+        stations: `station_id, lon, lat` in degrees, or a GeoDataFrame with `station_id`; further columns (`name`, `capacity`) are
+        kept. None = nothing is known of places.
+        timezone: of the city, and of times without one; None = that of the times.  interval: readings are summed into it, such as
+        "30min"; None = their usual distance.
+        coordinates: "nominal" where places are made up but neighbours are real.
+        folder: where the city is kept; None = a temporary folder, gone with this object.
+
+        Raises UserError that names the table, the row and the column: times without a zone, readings twice, unknown stations.
+
+        >>> import numpy as np, pandas as pd
+        >>> from lecdiff_core import City
+        >>> times = pd.date_range("2024-03-01", periods=72, freq="1h", tz="Europe/Rome")
+        >>> traffic = pd.DataFrame({"A": 5.0 + np.arange(72) % 24, "B": 9.0}, index=times)
+        >>> city = City.from_frames(traffic, unit="MB")
+        >>> city.station_ids, city.meta.interval, city.meta.timezone, city.has_places
+        (('A', 'B'), '1h', 'Europe/Rome', False)
+        """
+        from lecdiff_core.city.frames import city_from_frames
+
+        return city_from_frames(traffic, stations, timezone, interval, unit, name, holidays, coordinates, folder)
 
     @classmethod
     def _read(cls, path: Path) -> "City":

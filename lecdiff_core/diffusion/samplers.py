@@ -14,6 +14,7 @@ from torch import Tensor
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[], Tensor]
+Sampler = Callable[[Denoise, Noise, Tensor], Tensor]
 
 
 def _start(noise: Noise, levels: Tensor) -> Tensor:
@@ -92,10 +93,15 @@ def trigonometric(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
     return x
 
 
-SAMPLERS = {
+SAMPLERS: dict[str, Sampler] = {
     "ancestral": ancestral,
     "ddim": ddim,
     "heun": heun,
     "dpm-solver": dpm_solver,
     "trigonometric": trigonometric,
 }
+
+
+def register(name: str, sampler: Sampler) -> None:
+    """Add a sampler, which `LecDiffConfig.sampler` then names; one of the same name takes its place."""
+    SAMPLERS[name] = sampler

@@ -18,7 +18,7 @@ from lecdiff_core.models.autoregressive import AutoregressiveDiffusion, paper_co
 from lecdiff_core.models.conditional import ConditionalDiffusion, LecDiffConfig
 from lecdiff_core.models.lecdiff import LecDiff
 from lecdiff_core.models.lstm import Lstm
-from lecdiff_core.models.names import INDEPENDENT, OF_SURROUNDINGS, OURS
+from lecdiff_core.models.names import INDEPENDENT, NAMES, OF_SURROUNDINGS, OURS, Named
 from lecdiff_core.models.protocol import ForecastModel
 from lecdiff_core.models.stgcn import Stgcn
 from lecdiff_core.models.stid import Stid
@@ -187,6 +187,22 @@ MODELS: dict[str, Entry] = {
     "climatology": _with_stations(Climatology)._replace(untrained=True),
     "adaptive-climatology": _plain(AdaptiveClimatology)._replace(untrained=True),
 }
+
+
+def register(
+    name: str,
+    build: Callable[[Panel], ForecastModel],
+    restore: Callable[[dict[str, Any]], ForecastModel],
+    label: str | None = None,
+    recipe: str = "network",
+) -> None:
+    """Add a model from outside; it is then trained, saved, forecast with and measured by its name as the others are.
+
+    build(panel): an untrained model for a city.  restore(settings): the same one from its `settings()`.  label: what people call
+    it.  recipe: how it is trained (`training.RECIPES`). One of the same name takes its place.
+    """
+    MODELS[name] = Entry(build, restore, _whole, recipe=recipe)
+    NAMES[name] = Named(label or name, "network")
 
 
 def runnable(city: City) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The search for surges in a city, and whether what it gave is of the traffic and the model as they are now."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,7 @@ METHOD = 3  # raised when the same city and model can give other surges
 
 
 def find_surges(
-    city: City,
+    city: City | Path | str,
     model: str = PREFERRED,
     since: pd.Timestamp | str | None = None,
     device: str = "auto",
@@ -34,7 +35,14 @@ def find_surges(
 
     Stopped half-way, the same call goes on. Raises UserError without a model, with too little traffic, or for a `since` that the
     model learned from.
+
+    >>> from lecdiff_core import find_surges
+    >>> from lecdiff_core.demo import DEMO_CITY
+    >>> surges = find_surges(DEMO_CITY)
+    >>> list(surges.at_most(0.5).columns)[:4], surges.scores.shape[1]
+    (['event_id', 'direction', 'start', 'end'], 150)
     """
+    city = City.of(city)
     parts, first = _searched(city, model, since)
     kept = read_surges(city)
     if kept is not None and kept.source == _source(source_now(city, model), first):

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -64,15 +63,35 @@ from lecdiff_core.storage import refuse_unwritable
 if TYPE_CHECKING:
     import geopandas
 
-Layout = Literal["long", "wide", "sessions", "telecom-italia", "c2tm"]
 OnUnknown = Literal["error", "drop"]
-LAYOUTS: dict[str, ModuleType] = {
+
+
+class Layout(Protocol):
+    """How files of one kind are laid out: a module, or an object from outside (`register`).
+
+    COLUMNS: the role of each column that is read, and how it is called in such files.
+    """
+
+    COLUMNS: Mapping[str, str]
+
+    def read(self, source: Source) -> Readings:
+        """Read all tables. Raises UserError that names file, row and column."""
+
+
+LAYOUTS: dict[str, Any] = {
     "long": long,
     "wide": wide,
     "sessions": sessions,
     "telecom-italia": telecom_italia,
     "c2tm": c2tm,
 }
+
+
+def register(name: str, layout: Layout) -> None:
+    """Add a layout, which `import_city(layout=name)` then reads; one of the same name takes its place."""
+    LAYOUTS[name] = layout
+
+
 SAME_PLACE = 1e-5  # degrees, about a metre
 MOST_POINTS = 2000  # that a report lists, so that a map can be drawn of it
 
@@ -119,7 +138,7 @@ class ImportReport(BaseModel):
     path: Path
     dry_run: bool  # nothing was written
     name: str
-    layout: Layout
+    layout: str
     files: list[str]
     rows: int
     stations: int
@@ -204,7 +223,7 @@ def wished_of_any() -> list[Wish]:
     return [Wish(role) for role in roles]
 
 
-def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout: Layout | None) -> dict[str, Column]:
+def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout: str | None) -> dict[str, Column]:
     """role → the column that an import would take by itself: of traffic in a layout, or of stations where that is None.
 
     rows: the first ones, as texts.
@@ -222,7 +241,7 @@ def import_city(
     path: Path,
     traffic_file: Path | str,
     stations_file: Path | None = None,
-    layout: Layout = "long",
+    layout: str = "long",
     columns: Mapping[str, Names] | None = None,
     interval: str = "30min",
     timezone: str = "UTC",
@@ -351,7 +370,7 @@ def _without_places(columns: Columns) -> Columns:
 def _open(
     traffic_file: Path | str,
     source: StationsSource | None,
-    layout: Layout,
+    layout: str,
     columns: Mapping[str, Names],
     room: Path,
     wrong: Complaints,
@@ -384,9 +403,7 @@ def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **value
     return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
 
 
-def _found(
-    tables: list[Table], source: StationsSource | None, layout: Layout, asked: Asked, wrong: Complaints
-) -> Opened:
+def _found(tables: list[Table], source: StationsSource | None, layout: str, asked: Asked, wrong: Complaints) -> Opened:
     """The columns of opened files by role; none where something is wrong with them."""
     module = LAYOUTS[layout]
     of_stations_header = source.header if source else None
@@ -430,7 +447,7 @@ def _complain(found: list[Found], tables: list[Table], wrong: Complaints) -> Non
                 raise UserError(f"{table}: {problem}")
 
 
-def _of_headings(opened: Opened, unit: str, layout: Layout) -> list[str]:
+def _of_headings(opened: Opened, unit: str, layout: str) -> list[str]:
     """What the heading of the traffic says of its unit, and where stations come from file names."""
     notices = []
     if opened.by_file:
@@ -549,7 +566,7 @@ def _without_emptied(
 def _report(
     city: City,
     dry_run: bool,
-    layout: Layout,
+    layout: str,
     opened: Opened,
     readings: Readings,
     resampled: Resampled,

@@ -96,7 +96,7 @@ def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, sta
     begun = time.perf_counter()
     forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=[station_id])
     seconds = time.perf_counter() - begun
-    return Fan(forecast.table(), forecast.notices, loaded.device_name(1), seconds)
+    return Fan(forecast.to_frame(), forecast.notices, loaded.device_name(1), seconds)
 
 
 def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:

@@ -15,7 +15,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers import sessions
 from lecdiff_core.city.importers.columns import display
-from lecdiff_core.city.importers.importing import LAYOUTS, Layout, likely_columns
+from lecdiff_core.city.importers.importing import LAYOUTS, likely_columns
 from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
@@ -28,7 +28,7 @@ from pages.parts.steps import drafts, import_report, jobs, uploads
 from pages.parts.steps.drafts import STATIONS, TRAFFIC, Side
 from pages.parts.steps.uploads import Sample
 
-LAYOUT_NAMES: dict[Layout, str] = {
+LAYOUT_NAMES: dict[str, str] = {
     "long": "One value a row: station, time, traffic",
     "wide": "A column a station",
     "sessions": "Session records: one data connection a row",
@@ -89,7 +89,7 @@ def form(city: City) -> None:
     if draft is not None and drafts.key("layout") not in st.session_state:
         drafts.recall(draft, city.path)
     traffic, of_traffic, places, of_places = _files(draft)
-    layout: Layout = st.selectbox(
+    layout: str = st.selectbox(
         "Layout of the traffic", list(LAYOUT_NAMES), format_func=LAYOUT_NAMES.__getitem__, key=drafts.key("layout")
     )
     several = len(traffic.uploaded or traffic.kept) > 1
@@ -197,7 +197,7 @@ def _kept_sample(file: Path, changed: Stamp) -> Sample:  # noqa: ARG001 (part of
 # ---- which column is what
 
 
-def _columns_of_traffic(layout: Layout, found: Sample | None, several: bool) -> Columns:
+def _columns_of_traffic(layout: str, found: Sample | None, several: bool) -> Columns:
     """Which column plays which role; those of a layout with fixed names are not asked for."""
     if found is None or layout in ("telecom-italia", "c2tm"):
         return {}
