@@ -27,13 +27,10 @@ def main() -> None:
 
     with torch.no_grad():
         encoding = model.encode(batch)
-        mean, spread = encoding.frame
-        print(
-            f"state of stations   {tuple(encoding.state.shape)}     recurrent encoder, then {tuple(encoding.fused.shape)} fused over the graph"
-        )
-        print(
-            f"frame               {tuple(mean.shape)}     mean and spread of each step ahead, in units of the station's mean"
-        )
+        print(f"state of stations   {tuple(encoding.state.shape)}     of the recurrent encoder")
+        print(f"fused               {tuple(encoding.fused.shape)}     over the graph")
+        shape = tuple(encoding.frame.mean.shape)
+        print(f"frame               {shape}     mean and spread of each step ahead, in units of the station's mean")
 
         stations = panel.station_ids
         noise = RowNoise.at(["2025-10-30T00:00"] * len(stations), stations, panel.cells, seed=0)
