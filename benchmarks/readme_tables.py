@@ -21,14 +21,16 @@ from lecdiff_core.evaluation.results import (
     Benchmark,
     Conditions,
     Model,
+    mean_over_networks,
     models,
+    over_cities,
     read_benchmark,
     read_committed,
     read_latency_study,
     read_sampler_study,
     verdict,
 )
-from lecdiff_core.models.names import ABLATIONS, OURS, label_of
+from lecdiff_core.models.names import ABLATIONS, BASE, NAMES, OURS, label_of
 from pages.parts.data import findings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,8 +71,18 @@ def measured_cities() -> dict[str, Benchmark]:
 
 def whole(benchmark: Benchmark, ablations: bool, conditions: Conditions = WHOLE) -> dict[str, Model]:
     """LEC-Diff with the ablations, or with all others, under the same conditions, the best first."""
-    found = models(benchmark.results, conditions)
+    found = comparable(models(benchmark.results, conditions))
     return {name: model for name, model in found.items() if name == OURS or (name in ABLATIONS) == ablations}
+
+
+def comparable(found: dict[str, Model]) -> dict[str, Model]:
+    """Models measured by the version of the protocol that LEC-Diff was, and other libraries' (`older` tells these apart)."""
+    return {name: model for name, model in found.items() if not older(found, name) or NAMES[name].role == "library"}
+
+
+def older(found: dict[str, Model], name: str) -> bool:
+    """Whether LEC-Diff was measured by version 2 of the protocol and this model by version 1."""
+    return OURS in found and found[OURS].runs[0].step is not None and found[name].runs[0].step is None
 
 
 def ncrps(model: Model) -> str:
@@ -104,7 +116,7 @@ def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Mo
         if name not in found:
             return "–"
         said = against(found.get(OURS), found[name])
-        return f"{ncrps(found[name])}{'; ' + said if said else ''}"
+        return f"{ncrps(found[name])}{'; ' + said if said else ''}{' †' if older(found, name) else ''}"
 
     def label(name: str) -> str:
         return f"**{label_of(name)}**" if name == OURS else label_of(name)
@@ -229,7 +241,56 @@ def _bold(model: str) -> str:
     return f"**{label_of(model)}**" if model == OURS else label_of(model)
 
 
+def across(part: str, briefly: bool = False, least: int = 3) -> str:
+    """LEC-Diff (zero-shot: the base) against every other row over cities, networks counted alike; and what its intervals hold."""
+    ours = OURS if part == "test" else BASE
+    means: dict[tuple[str, str], dict[str, dict[str, tuple[float, ...]]]] = {}
+    for city in TITLES:
+        file = RESULTS / (f"{city}.json" if part == "test" else f"{city}-{part}.json")
+        for key, scores in (_means_of_sums(file) if file.is_file() else {}).items():
+            for score, values in scores.items():
+                means.setdefault(key, {}).setdefault(score, {})[city] = values
+    mine = means.pop((ours, "own"))
+
+    def cell(other: dict[str, dict[str, tuple[float, ...]]], score: str) -> str:
+        shared = mine.get(score, {}).keys() & other.get(score, {}).keys()
+        if not shared:
+            return "–"
+        said = over_cities({city: mine[score][city][0] / other[score][city][0] - 1 for city in sorted(shared)})
+        return f"{signed(said.change)}, {said.outcome} ({said.networks})"
+
+    def held(score: str) -> str:
+        found = [mean_over_networks({city: values[place] for city, values in mine[score].items()}) for place in (1, 2)]
+        return " / ".join(share(value) for value in found)
+
+    rows = [[f"**{label_of(ours)}**: in 50 % / in 90 %", *(held(score) for score in BRIEFLY)]]
+    for (model, order), other in sorted(means.items(), key=lambda item: (item[0][0] not in RELATED, item[0])):
+        told = model in BRIEFLY_TOLD and (order == "own" or model in RELATED)
+        if len(other.get("step", {})) >= least and (told or not briefly):
+            rows.append([f"{label_of(model)}{DEPENDENCES[order]}", *(cell(other, score) for score in BRIEFLY)])
+    return table(["", *(SUMS[score] for score in BRIEFLY)], rows)
+
+
+def _means_of_sums(file: Path) -> dict[tuple[str, str], dict[str, tuple[float, ...]]]:
+    """By model and dependence, of each score the mean over seeds of nCRPS and coverage of 50 % and 90 %."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for result in json.loads(file.read_text("utf-8"))["results"]:
+        if "step" in result and not (result["subset"] or result["hold_out_stations"] or result["history_hours"]):
+            found.setdefault((result["model"], result["dependence"]), []).append(result)
+    parts = ("ncrps", "coverage_50", "coverage_90")
+    return {
+        key: {
+            score: tuple(float(np.mean([run[score][part] for run in runs])) for part in parts)
+            for score in SUMS
+            if score in runs[0]
+        }
+        for key, runs in found.items()
+    }
+
+
 INTERVALS = ("coverage_50", "coverage_90")
+BRIEFLY_TOLD = ("lec-diff-independent", "lstm+prior", "stgcn+prior", "stid+prior", "prior-only", "adaptive-climatology")
+RELATED = ("lec-diff-independent", "base-independent")  # rows that stand first
 
 
 def share(value: float | None) -> str:
@@ -258,7 +319,7 @@ def _latency(document: dict[str, Any]) -> tuple[str, str, str]:
         f"A day ahead, {document['samples']} samples, {largest['stations']:,} stations; one station with its neighbours "
         f"({largest['device']})",
         f"{plain(findings.seconds(largest['seconds']))}, {largest['peak_mb'] / 1024:.1f} GiB; {plain(findings.seconds(single))}",
-        "latency.py",
+        "speed/latency.py",
     )
 
 
@@ -266,26 +327,26 @@ MEASURED: dict[str, Callable[[dict[str, Any]], tuple[str, str, str]]] = {
     "import.json": lambda result: (
         f"Import {result['stations']:,} stations × {result['days']} days ({result['rows'] / 1e6:.0f} million rows, Parquet)",
         f"{result['seconds']:.0f} s, {result['peak_resident_gib']:.1f} GiB",
-        "import_speed.py",
+        "speed/import_speed.py",
     ),
     "training_scale.json": lambda result: (
         f"One training epoch on {result['stations']:,} stations × {result['days']} days",
         f"{result['epoch_seconds']:.0f} s, {result['peak_gib']:.1f} GiB",
-        "training_scale.py",
+        "speed/training_scale.py",
     ),
     "latency.json": _latency,
     "latency-gpu.json": _latency,
     "click_to_chart.json": lambda result: (
         "Click to chart, server side, warm, 100 samples",
         f"median {result['median_ms']:.0f} ms, 95 % within {result['p95_ms']:.0f} ms",
-        "click_to_chart.py",
+        "speed/click_to_chart.py",
     ),
     "decoders.json": lambda result: (
         "Joint against autoregressive decoder, Milan, validation folds",
         ", ".join(
             f"{run['decoder']} nCRPS {run['ncrps']:.4f} at {run['sample_seconds']:.2f} s" for run in result["results"]
         ),
-        "decoders.py",
+        "accuracy/decoders.py",
     ),
 }
 
@@ -295,7 +356,7 @@ MEASURED: dict[str, Callable[[dict[str, Any]], tuple[str, str, str]]] = {
 
 def full(benchmark: Benchmark, conditions: Conditions) -> str:
     """Every model of a city with all its scores, the best first."""
-    found = models(benchmark.results, conditions)
+    found = comparable(models(benchmark.results, conditions))
     ours = found.get(OURS)
     head = [
         "Model",
@@ -316,7 +377,8 @@ def full(benchmark: Benchmark, conditions: Conditions) -> str:
         held = [share(model.mean(name)) for name in INTERVALS] + [share(model.widened(name)) for name in INTERVALS]
         costs = [number(model.mean("energy_score"), ".4f"), number(model.mean("parameters"), ",.0f")]
         costs += [number(model.mean("train_seconds"), ",.0f", " s"), number(model.mean("sample_seconds"), ",.2f", " s")]
-        rows.append([named(model), ncrps(model), *scores, *held, *costs, str(len(model.runs)), against(ours, model)])
+        name = named(model) + (" †" if older(found, model.name) else "")
+        rows.append([name, ncrps(model), *scores, *held, *costs, str(len(model.runs)), against(ours, model)])
     return table(head, rows)
 
 
@@ -462,6 +524,9 @@ TABLES = {
     "sums": lambda: sums("test", BRIEFLY, (OURS, "lec-diff-independent")),
     "sums-all": lambda: sums("test", SUMS),
     "zero-shot": lambda: sums("zero-shot", BRIEFLY),
+    "over-cities": lambda: across("test"),
+    "over-cities-briefly": lambda: across("test", briefly=True),
+    "over-cities-zero-shot": lambda: across("zero-shot"),
     "measured": figures,
     "cities": city_tables,
     "slow": slow_tables,

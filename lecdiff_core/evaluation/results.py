@@ -19,7 +19,7 @@ from lecdiff_core.evaluation.metrics import bootstrap_interval
 from lecdiff_core.models.names import label_of
 
 SAMPLER_LABELS = {"ancestral": "Ancestral (DDPM)", "ddim": "DDIM", "heun": "Heun", "dpm-solver": "DPM-Solver++"}
-CITIES = ("milan", "nanjing", "demo")  # of the committed tables
+CITIES = ("milan", "nanjing", "demo", "lte-year", "town-300")  # of the committed tables
 # Cities by the name of their file that are of one network, which counts once; any other is a network of its own.
 NETWORKS = {
     "milan": "Milan",
