@@ -33,21 +33,31 @@ def train(
 ) -> dict[str, Any]:
     """Train a model for use and save it in the city folder: on all but the last tenth, which stops and calibrates it.
 
-    `protocol`: on the first 70 %, stopped and calibrated on the next 10 %, as models are measured. `preset="paper"` is saved as
-    `lec-diff-paper`. Stopped half-way, the same call goes on from the last epoch. Returns the metrics that are saved beside the
-    weights: nCRPS on validation of each epoch, seconds, the dates of what was fitted on.
+    Stopped half-way, the same call goes on from the last epoch.
 
-    city: opened, or its folder.  model: any of `lecdiff_core.models.catalogue.MODELS`.  report: called with done, total and words.
-    Raises UserError for an unknown model or preset, and for less than 5 days of traffic (20 with `protocol`).
+    Args:
+        city: opened, or its folder.
+        model: its name (docs/models.md).
+        preset: "paper" is the paper's plain form of LEC-Diff, saved as `lec-diff-paper`.
+        device: "auto", "cpu" or "cuda".
+        seed: of the first weights and the order of batches.
+        protocol: train on the first 70 %, stop and calibrate on the next 10 %, as models are measured.
+        report: called with what is done, how much there is to do, and words.
 
-    >>> import numpy as np, pandas as pd
-    >>> from lecdiff_core import City, train
-    >>> times = pd.date_range("2024-03-01", periods=24 * 8, freq="1h", tz="UTC")
-    >>> city = City.from_frames(pd.DataFrame({"A": 50 + 40 * np.sin(np.arange(24 * 8) * 2 * np.pi / 24)}, index=times))
-    >>> sorted(train(city, "adaptive-climatology", device="cpu"))[:3]
-    ['best_epoch', 'calibration_from', 'calibration_to']
-    >>> city.models()
-    ['adaptive-climatology']
+    Returns:
+        The metrics saved beside the weights: CRPS on validation of each epoch, seconds, the dates of what was fitted on.
+
+    Raises:
+        UserError: for an unknown model or preset, and for less than 5 days of traffic (20 with `protocol`).
+
+    Examples:
+        >>> import numpy as np, pandas as pd
+        >>> from lecdiff_core import City, train
+        >>> times = pd.date_range("2024-03-01", periods=24 * 8, freq="1h", tz="UTC")
+        >>> city = City.from_frames(pd.DataFrame({"A": 50 + 40 * np.sin(np.arange(24 * 8) * 2 * np.pi / 24)}, index=times))
+        >>> metrics = train(city, "adaptive-climatology", device="cpu")
+        >>> sorted(metrics)[:3], city.models()
+        (['best_epoch', 'calibration_from', 'calibration_to'], ['adaptive-climatology'])
     """
     from lecdiff_core.city import history
     from lecdiff_core.city.folder import City
@@ -128,7 +138,42 @@ def benchmark(
     report: Report = silent,
     base_without: str | None = None,
 ) -> dict[str, Any]:
-    """Measure models by the protocol; see `evaluation.backtest.benchmark`. Beside what is in the file: `left_out`, `notices`."""
+    """Measure models on a city by the measurement protocol (docs/measuring.md) and keep the results in a file.
+
+    Results that are there already are not computed again.
+
+    Args:
+        city: opened, or its folder.
+        out: the file, .json.
+        part: "test" (the last 20 %, for tables), "validation" (four expanding folds before it, for choosing) or "zero-shot"
+            (nothing is fitted on the city).
+        models: names; None = the quick ones.
+        seeds: how often each model is trained.
+        hold_out_stations: share of stations left out of training and measured alone.
+        history_hours: forecasts see only so much past, of the stations held out or else of all.
+        device: "auto", "cpu" or "cuda".
+        report: called with what is done, how much there is to do, and words.
+        base_without: the network that the base model's numbers are to have seen nothing of.
+
+    Returns:
+        What is in the file: `results`, a row a model, seed and dependence of samples with nCRPS (the fair CRPS over the sum of
+        the traffic), coverage, errors and seconds; and beside it `left_out` and `notices`.
+
+    Raises:
+        UserError: for an unknown part or model, less than 20 days of traffic (3 with "zero-shot"), and a file of something else.
+
+    Examples:
+        >>> import tempfile, numpy as np, pandas as pd
+        >>> from lecdiff_core import City, benchmark
+        >>> times = pd.date_range("2024-03-01", periods=24 * 20, freq="1h", tz="UTC")
+        >>> city = City.from_frames(pd.DataFrame({"A": 50 + 40 * np.sin(np.arange(24 * 20) * 2 * np.pi / 24)}, index=times))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     document = benchmark(city, folder + "/test.json", models=["seasonal-naive"], seeds=1, device="cpu")
+        >>> [(row["model"], row["seed"], row["dependence"]) for row in document["results"]]
+        [('seasonal-naive', 0, 'own'), ('seasonal-naive', 0, 'schaake'), ('seasonal-naive', 0, 'gaussian')]
+        >>> bool(abs(document["results"][0]["ncrps"]) < 0.001)
+        True
+    """
     from lecdiff_core.city.folder import City, named
     from lecdiff_core.evaluation.backtest import benchmark as measure
     from lecdiff_core.evaluation.backtest import unscored

@@ -9,6 +9,14 @@ class UserError(Exception):
     """A mistake in what was given (a file, an option, a city folder), not a bug.
 
     The command line prints the message as one line and exits with its status, 2; a page shows it as a notice.
+
+    Examples:
+        >>> from lecdiff_core import City, UserError
+        >>> try:
+        ...     City.open("nowhere")
+        ... except UserError as mistake:
+        ...     print(mistake)
+        nowhere is not a folder; make a city with `lecdiff demo` or `lecdiff import`
     """
 
     status = USERS_MISTAKE

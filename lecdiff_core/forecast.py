@@ -24,22 +24,27 @@ class Forecast:
     So any sum, peak or difference of samples is a forecast, too: `samples.max(2)` is a station's busiest interval, `samples.sum(1)`
     what all stations carry together.
 
-    station_ids: N names.
-    timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
-    samples: (S, N, H) float32, in the city's unit, never negative.
-    left_out: stations that were asked for and could not be forecast.
-    notices: what a reader should know of it, in plain sentences.
-    source: what was read for it, and its start.
+    Attributes:
+        station_ids: N names.
+        timestamps: (H,) start of each forecast interval, tz-aware, in the city's time zone.
+        samples: (S, N, H) float32, in the city's unit, never negative.
+        left_out: stations that were asked for and could not be forecast.
+        notices: what a reader should know of it, in plain sentences.
+        source: what was read for it (model, and hashes of data and weights), and its start.
 
-    >>> import numpy as np, pandas as pd
-    >>> from lecdiff_core import Forecast
-    >>> hours = pd.date_range("2024-03-01", periods=2, freq="1h", tz="UTC")
-    >>> samples = np.array([[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 9.0]]], np.float32)
-    >>> forecast = Forecast(("A",), hours, samples)
-    >>> forecast.quantile(0.5).tolist(), forecast.peak_quantile(0.5).tolist()
-    ([[3.0, 4.0]], [4.0])
-    >>> list(forecast.to_frame().columns)
-    ['station_id', 'timestamp', 'mean', 'q05', 'q25', 'q50', 'q75', 'q95']
+    Raises:
+        ValueError: where the samples' shape does not fit stations and steps.
+
+    Examples:
+        >>> import numpy as np, pandas as pd
+        >>> from lecdiff_core import Forecast
+        >>> hours = pd.date_range("2024-03-01", periods=2, freq="1h", tz="UTC")
+        >>> samples = np.array([[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 9.0]]], np.float32)
+        >>> forecast = Forecast(("A",), hours, samples)
+        >>> forecast.quantile(0.5).tolist(), forecast.peak_quantile(0.5).tolist()
+        ([[3.0, 4.0]], [4.0])
+        >>> list(forecast.to_frame().columns)
+        ['station_id', 'timestamp', 'mean', 'q05', 'q25', 'q50', 'q75', 'q95']
     """
 
     station_ids: tuple[str, ...]
@@ -74,14 +79,18 @@ class Forecast:
         return sample_quantiles(self.samples.max(axis=2), [level])[0]
 
     def station(self, station_id: str) -> "Forecast":
-        """The forecast of one station (N = 1)."""
+        """The forecast of one station (N = 1). Raises UserError for one that is not in it."""
         if station_id not in self.station_ids:
             raise UserError(f"station {station_id!r} is not in this forecast of {len(self.station_ids)} stations")
         index = self.station_ids.index(station_id)
         return Forecast((station_id,), self.timestamps, self.samples[:, index : index + 1])
 
     def to_frame(self, keep_samples: bool = False) -> pd.DataFrame:
-        """One row a station and step: `station_id, timestamp, mean, q05, q25, q50, q75, q95[, sample_0, …]`."""
+        """One row a station and step: `station_id, timestamp, mean, q05, q25, q50, q75, q95`, in the city's unit.
+
+        Args:
+            keep_samples: with the S samples, too, as columns `sample_0`, `sample_1`, …
+        """
         steps, stations = len(self.timestamps), len(self.station_ids)
         columns: dict[str, object] = {
             "station_id": np.repeat(np.asarray(self.station_ids, dtype=object), steps),

@@ -48,16 +48,18 @@ BATCH_VALUES = 40_000_000  # context values held at once when a forecast is cont
 class Forecaster:
     """One model on one city, loaded once and asked many times; safe to share between threads.
 
-    Load one with `Forecaster.load`; where only a DataFrame is at hand, `Forecaster.for_frames`.
+    Load one with `Forecaster.load`; where only a DataFrame is at hand, `Forecaster.for_frames`. LEC-Diff is the method of Xiao et
+    al., *An LLM-Enhanced Conditional Diffusion Model for Mobile Traffic Prediction*; docs/architecture.md says how it is done here.
 
-    >>> import numpy as np, pandas as pd
-    >>> from lecdiff_core import Forecaster
-    >>> times = pd.date_range("2024-03-01", periods=120, freq="1h", tz="UTC")
-    >>> rhythm = 50 + 40 * np.sin(np.arange(120) * 2 * np.pi / 24)
-    >>> forecaster = Forecaster.for_frames(pd.DataFrame({"A": rhythm, "B": 2 * rhythm}, index=times))
-    >>> forecast = forecaster.forecast(samples=50)
-    >>> forecast.samples.shape, forecast.timestamps[0]
-    ((50, 2, 24), Timestamp('2024-03-06 00:00:00+0000', tz='UTC'))
+    Examples:
+        >>> import numpy as np, pandas as pd
+        >>> from lecdiff_core import Forecaster
+        >>> times = pd.date_range("2024-03-01", periods=120, freq="1h", tz="UTC")
+        >>> rhythm = 50 + 40 * np.sin(np.arange(120) * 2 * np.pi / 24)
+        >>> forecaster = Forecaster.for_frames(pd.DataFrame({"A": rhythm, "B": 2 * rhythm}, index=times))
+        >>> forecast = forecaster.forecast(samples=50)
+        >>> forecast.samples.shape, forecast.timestamps[0]
+        ((50, 2, 24), Timestamp('2024-03-06 00:00:00+0000', tz='UTC'))
     """
 
     def __init__(
@@ -83,10 +85,14 @@ class Forecaster:
     def load(cls, city: City | Path | str, model: str = PREFERRED, device: str = "auto") -> "Forecaster":
         """Load a saved model; the shipped base model where the city has none of LEC-Diff.
 
-        city: opened, or its folder.  model: its name in the folder.  device: "auto", "cpu" or "cuda".
+        Args:
+            city: opened, or its folder.
+            model: its name in the folder (docs/models.md).
+            device: "auto", "cpu" or "cuda".
 
-        Raises UserError where another one is missing, where it is damaged, or made for another interval, unit or encoder, and where
-        the city is too young for the base model.
+        Raises:
+            UserError: where another model is missing, where it is damaged, or made for another interval, unit or encoder, and
+                where the city is too young for the base model (2 days).
         """
         city = City.of(city)
         if model in (PREFERRED, BASE) and model not in city.models():
@@ -102,7 +108,17 @@ class Forecaster:
     def for_frames(
         cls, traffic: pd.DataFrame, stations: pd.DataFrame | None = None, *, device: str = "auto", **about: Any
     ) -> "Forecaster":
-        """The base model on traffic in a DataFrame; `about`, and what tables may look like: `City.from_frames`."""
+        """The base model on traffic in a DataFrame.
+
+        Args:
+            traffic: wide or long, as in `City.from_frames`.
+            stations: as there; None = nothing is known of places.
+            device: "auto", "cpu" or "cuda".
+            about: what else `City.from_frames` takes: timezone, interval, unit, holidays, …
+
+        Raises:
+            UserError: as `City.from_frames`, and where there are less than 2 days of traffic.
+        """
         return cls.load(City.from_frames(traffic, stations, **about), device=device)
 
     @classmethod
@@ -136,12 +152,27 @@ class Forecaster:
         seed: int = 0,
         report: Report = silent,
     ) -> Forecast:
-        """Distribution of the `steps` intervals from `origin` on (default: 24 hours from the end of the data).
+        """Distribution of the `steps` intervals from `origin` on.
 
         They follow each other in real time: an hour that the clocks skip has none, an hour that comes twice has two with the
         same samples, as models think in local clock time. An interval that holds less or more real time is scaled by it.
         Only what lies before `origin` is used. Stations with too little of it are left out, and named in the forecast. A station's
         samples are the same, to 1e-5 of their spread, whoever it is asked together with.
+
+        Args:
+            origin: start of the first interval; None = the end of the data.
+            steps: H, how many intervals; None = 24 hours. At most 14 days.
+            samples: S, at least 2.
+            stations: which ones; None = all.
+            seed: of the random numbers; the same seed gives the same samples.
+            report: called with what is done, how much there is to do, and words.
+
+        Returns:
+            Samples (S, N, H) in the city's unit.
+
+        Raises:
+            UserError: for an origin outside the data or between two intervals, an unknown station, too many steps, and where no
+                station has enough history.
         """
         steps = self.horizon if steps is None else steps
         longest = LONGEST_FORECAST_DAYS * self.panel.steps_per_day

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,13 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         lecdiff_core.forecasts  # noqa: B018
 
 
-@pytest.mark.parametrize("module", sorted({*lecdiff_core._HOMES.values(), "lecdiff_core.surges.search"}))
-def test_the_examples_in_docstrings_say_what_comes_out(module: str) -> None:
-    assert doctest.testmod(import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+@pytest.mark.parametrize("name", lecdiff_core.__all__)
+def test_the_examples_in_docstrings_say_what_comes_out(name: str) -> None:
+    found = [test for test in doctest.DocTestFinder().find(getattr(lecdiff_core, name), name) if test.examples]
+    assert name in {test.name for test in found}, f"{name} shows no example"
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in found:
+        assert runner.run(test).failed == 0, test.name
 
 
 def test_readmes_example_runs(tmp_path: Path) -> None:

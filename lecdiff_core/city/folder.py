@@ -105,15 +105,20 @@ class City:
 
     Open one with `City.open`, make one of DataFrames with `City.from_frames`.
 
-    path: the folder.  meta: what `city.toml` says.
-    stations: GeoDataFrame of N rows, `station_id` (str) and points in EPSG:4326; further columns as they came.
-    traffic: DataFrame (T, N) float32 in the city's unit, tz-aware starts of intervals, a column a station, NaN = missing.
+    Attributes:
+        path: the folder.
+        meta: what `city.toml` says: name, time zone, interval, unit, holidays.
+        stations: GeoDataFrame of N rows, `station_id` (str) and points in EPSG:4326; further columns as they came.
+        traffic: DataFrame (T, N) float32 in the city's unit, tz-aware starts of intervals, a column a station, NaN = missing.
 
-    >>> from lecdiff_core import City
-    >>> from lecdiff_core.demo import DEMO_CITY
-    >>> city = City.open(DEMO_CITY)
-    >>> city.meta.interval, len(city.station_ids), city.has_true_places
-    ('30min', 150, True)
+    Examples:
+        >>> from lecdiff_core import City
+        >>> from lecdiff_core.demo import DEMO_CITY
+        >>> city = City.open(DEMO_CITY)
+        >>> city.meta.interval, len(city.station_ids), city.has_true_places
+        ('30min', 150, True)
+        >>> city.traffic.shape
+        (2880, 150)
     """
 
     def __init__(
@@ -136,7 +141,14 @@ class City:
 
     @classmethod
     def open(cls, path: Path | str) -> "City":
-        """Read and validate the folder `path`. Raises UserError that names file, row and column."""
+        """Read and validate a city folder.
+
+        Args:
+            path: the folder (docs/city-folder.md).
+
+        Raises:
+            UserError: where something is missing or wrong; it names file, row and column.
+        """
         return read_whole(Path(path), (META_FILE, STATIONS_FILE, TRAFFIC_FILE), lambda: cls._read(Path(path)))
 
     @classmethod
@@ -156,32 +168,51 @@ class City:
         name: str = "City",
         holidays: Sequence[date] = (),
         coordinates: Coordinates | None = None,
+        on_duplicate: Literal["error", "sum", "last"] = "error",
+        on_unknown: Literal["error", "drop"] = "error",
         folder: Path | str | None = None,
     ) -> "City":
         """A city from DataFrames, checked as `lecdiff import` checks files.
 
-        traffic: *wide*, times as index (or a column `timestamp`) and a column a station; or *long*, a reading a row with the
-        columns `station_id, timestamp, traffic`. Missing readings are NaN or absent.
-        stations: `station_id, lon, lat` in degrees, or a GeoDataFrame with `station_id`; further columns (`name`, `capacity`) are
-        kept. None = nothing is known of places.
-        timezone: of the city, and of times without one; None = that of the times.  interval: readings are summed into it, such as
-        "30min"; None = their usual distance.
-        coordinates: "nominal" where places are made up but neighbours are real.
-        folder: where the city is kept; None = a temporary folder, gone with this object.
+        What deserves a look, such as stations without any traffic, is said by `warnings.warn`.
 
-        Raises UserError that names the table, the row and the column: times without a zone, readings twice, unknown stations.
+        Args:
+            traffic: *wide*, times as index (or a column `timestamp`) and a column a station; or *long*, a reading a row with the
+                columns `station_id, timestamp, traffic`. At least 0; missing readings are NaN or absent.
+            stations: `station_id, lon, lat` in degrees (WGS 84), or a GeoDataFrame of points with `station_id`; further columns
+                (`name`, `capacity`) are kept. None = nothing is known of places.
+            timezone: of the city, and of times without one, such as "Europe/Rome"; None = that of the times.
+            interval: of the city, such as "30min"; readings are summed into it. None = the usual distance of one time to the next.
+            unit: of the traffic, such as "MB".
+            name: what pages call the city.
+            holidays: dates that are like Sundays.
+            coordinates: "nominal" where places are made up but neighbours are real.
+            on_duplicate: what becomes of two readings of one station and time.
+            on_unknown: what becomes of stations without traffic, and of traffic without a station.
+            folder: where the city is kept; None = a temporary folder, gone with this object.
 
-        >>> import numpy as np, pandas as pd
-        >>> from lecdiff_core import City
-        >>> times = pd.date_range("2024-03-01", periods=72, freq="1h", tz="Europe/Rome")
-        >>> traffic = pd.DataFrame({"A": 5.0 + np.arange(72) % 24, "B": 9.0}, index=times)
-        >>> city = City.from_frames(traffic, unit="MB")
-        >>> city.station_ids, city.meta.interval, city.meta.timezone, city.has_places
-        (('A', 'B'), '1h', 'Europe/Rome', False)
+        Raises:
+            UserError: before anything is computed; it names the table, the row (from 1 on) and the column: times without a zone
+                or at irregular distances, readings twice or below 0, unknown stations, places that are not on Earth.
+
+        Examples:
+            >>> import numpy as np, pandas as pd
+            >>> from lecdiff_core import City
+            >>> times = pd.date_range("2024-03-01", periods=72, freq="1h", tz="Europe/Rome")
+            >>> traffic = pd.DataFrame({"A": 5.0 + np.arange(72) % 24, "B": 9.0}, index=times)
+            >>> city = City.from_frames(traffic, unit="MB")
+            >>> city.station_ids, city.meta.interval, city.meta.timezone, city.has_places
+            (('A', 'B'), '1h', 'Europe/Rome', False)
+            >>> City.from_frames(traffic, pd.DataFrame({"station_id": ["A"], "lon": [9.19], "lat": [45.46]}))
+            Traceback (most recent call last):
+            lecdiff_core.errors.UserError: traffic: traffic of 1 ids has no station: B; complete the files, or leave these out
+            with on_unknown='drop'
         """
         from lecdiff_core.city.frames import city_from_frames
 
-        return city_from_frames(traffic, stations, timezone, interval, unit, name, holidays, coordinates, folder)
+        return city_from_frames(
+            traffic, stations, timezone, interval, unit, name, holidays, coordinates, on_duplicate, on_unknown, folder
+        )
 
     @classmethod
     def _read(cls, path: Path) -> "City":

@@ -30,17 +30,29 @@ def find_surges(
     device: str = "auto",
     report: Report = silent,
 ) -> Surges:
-    """Search what a model was not fitted on (from `since` on) and keep what is found in the city's folder; what is there and
-    current is read.
+    """Find when and where traffic left the forecasts that were made before, and keep it in the city's folder.
 
-    Stopped half-way, the same call goes on. Raises UserError without a model, with too little traffic, or for a `since` that the
-    model learned from.
+    What is there and current is read. Stopped half-way, the same call goes on. The method is the project's own (docs/surges.md).
 
-    >>> from lecdiff_core import find_surges
-    >>> from lecdiff_core.demo import DEMO_CITY
-    >>> surges = find_surges(DEMO_CITY)
-    >>> list(surges.at_most(0.5).columns)[:4], surges.scores.shape[1]
-    (['event_id', 'direction', 'start', 'end'], 150)
+    Args:
+        city: opened, or its folder.
+        model: its name in the folder.
+        since: where to begin; None = the end of what the model was fitted on.
+        device: "auto", "cpu" or "cuda".
+        report: called with what is done, how much there is to do, and words.
+
+    Returns:
+        Events, and scores (T, N) in half-widths of the 90 % interval.
+
+    Raises:
+        UserError: without a trained model, with too little traffic, or for a `since` that the model learned from.
+
+    Examples:
+        >>> from lecdiff_core import find_surges
+        >>> from lecdiff_core.demo import DEMO_CITY
+        >>> surges = find_surges(DEMO_CITY)
+        >>> list(surges.at_most(0.5).columns)[:4], surges.scores.shape[1]
+        (['event_id', 'direction', 'start', 'end'], 150)
     """
     city = City.of(city)
     parts, first = _searched(city, model, since)

@@ -34,7 +34,20 @@ LATER = {"area": 1}  # columns that came with a later method, and what they say 
 
 @dataclass(frozen=True)
 class Surges:
-    """The surges of a city as they are kept: `events` a row an event, `scores` (T, N), and what both came from."""
+    """The surges of a city as they are kept.
+
+    Attributes:
+        events: a row an event, the columns of docs/surges.md; amounts in the city's unit, times tz-aware.
+        scores: (T, N) how far traffic lies from its forecasts, in half-widths of their 90 % interval; NaN = not judged.
+        source: what both came from: model, hashes of data and weights, the first time searched.
+
+    Examples:
+        >>> from lecdiff_core import find_surges
+        >>> from lecdiff_core.demo import DEMO_CITY
+        >>> surges = find_surges(DEMO_CITY)
+        >>> len(surges.at_most(0.5)) <= len(surges.at_most(1.0)), surges.unjudged
+        (True, [])
+    """
 
     events: pd.DataFrame
     scores: pd.DataFrame
