@@ -11,6 +11,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from lecdiff_core.errors import UserError
 from pages.parts.data import cities
+from pages.parts.look import glossary
 from pages.parts.look.columns import SIDES
 from pages.parts.look.formats import literal
 from pages.parts.map.headers import SecurityHeaders
@@ -58,7 +59,7 @@ def open_city() -> bool:
         return False
     place = session.choose_place(places)
     title, choices = st.columns(SIDES, gap="medium", vertical_alignment="center")
-    choice, about = choices.columns([3, 2], vertical_alignment="center")
+    choice, about, words = choices.columns([6, 5, 4], vertical_alignment="center")
     if len(places) > 1:
         names = {other.key: f"{other.name} ({other.trouble})" if other.trouble else other.name for other in places}
         choice.selectbox(
@@ -78,6 +79,8 @@ def open_city() -> bool:
         panel.city_title(city)
     with about, st.popover("About this city", width="stretch"):
         panel.about(city)
+    with words:
+        glossary.button()
     return True
 
 

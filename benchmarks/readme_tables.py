@@ -23,6 +23,7 @@ from lecdiff_core.evaluation.results import (
     Model,
     mean_over_networks,
     models,
+    older,
     over_cities,
     read_benchmark,
     read_committed,
@@ -30,12 +31,18 @@ from lecdiff_core.evaluation.results import (
     read_sampler_study,
     verdict,
 )
-from lecdiff_core.models.names import ABLATIONS, BASE, NAMES, OURS, label_of
+from lecdiff_core.models.names import ABLATIONS, BASE, OURS, label_of
 from pages.parts.data import findings
+from pages.parts.look import glossary
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "experiments.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "results.md",
+    ROOT / "docs" / "experiments.md",
+    ROOT / "docs" / "glossary.md",
+)
 TITLES = {
     "milan": "Milan",
     "nanjing": "Nanjing",
@@ -71,18 +78,8 @@ def measured_cities() -> dict[str, Benchmark]:
 
 def whole(benchmark: Benchmark, ablations: bool, conditions: Conditions = WHOLE) -> dict[str, Model]:
     """LEC-Diff with the ablations, or with all others, under the same conditions, the best first."""
-    found = comparable(models(benchmark.results, conditions))
+    found = models(benchmark.results, conditions)
     return {name: model for name, model in found.items() if name == OURS or (name in ABLATIONS) == ablations}
-
-
-def comparable(found: dict[str, Model]) -> dict[str, Model]:
-    """Models measured by the version of the protocol that LEC-Diff was, and other libraries' (`older` tells these apart)."""
-    return {name: model for name, model in found.items() if not older(found, name) or NAMES[name].role == "library"}
-
-
-def older(found: dict[str, Model], name: str) -> bool:
-    """Whether LEC-Diff was measured by version 2 of the protocol and this model by version 1."""
-    return OURS in found and found[OURS].runs[0].step is not None and found[name].runs[0].step is None
 
 
 def ncrps(model: Model) -> str:
@@ -356,7 +353,7 @@ MEASURED: dict[str, Callable[[dict[str, Any]], tuple[str, str, str]]] = {
 
 def full(benchmark: Benchmark, conditions: Conditions) -> str:
     """Every model of a city with all its scores, the best first."""
-    found = comparable(models(benchmark.results, conditions))
+    found = models(benchmark.results, conditions)
     ours = found.get(OURS)
     head = [
         "Model",
@@ -537,6 +534,7 @@ TABLES = {
     "trials": trials,
     "folds": folds,
     "choice": embedding_choice,
+    "glossary": lambda: table(["Term", "Meaning"], glossary.terms()),
 }
 
 

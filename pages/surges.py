@@ -14,7 +14,7 @@ from pages.parts.data import surroundings as kinds_of_place
 from pages.parts.data.cities import Place
 from pages.parts.events import congestion, detection
 from pages.parts.look import columns, formats, tables
-from pages.parts.look.formats import THIN, escaped, literal
+from pages.parts.look.formats import THIN, escaped, literal, sentence
 from pages.parts.map import basemap
 from pages.parts.state import session
 from pages.parts.station import description
@@ -126,7 +126,7 @@ def show_events(place: Place, city: City) -> None:
         offer(city, "These surges are of older data or of an older model. To look again:")
     introduce(surges)
     for notice in surges.notices:
-        st.caption(f":material/info: {literal(notice)}")
+        st.caption(f":material/info: {sentence(notice)}")
     events = choose_events(surges)
     if events.empty:
         st.info(

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lecdiff_core.bounded import read_json
 from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.metrics import bootstrap_interval
-from lecdiff_core.models.names import label_of
+from lecdiff_core.models.names import NAMES, OURS, label_of
 
 SAMPLER_LABELS = {"ancestral": "Ancestral (DDPM)", "ddim": "DDIM", "heun": "Heun", "dpm-solver": "DPM-Solver++"}
 CITIES = ("milan", "nanjing", "demo", "lte-year", "town-300")  # of the committed tables
@@ -378,13 +378,24 @@ def read_committed(folder: Path, city: str) -> Benchmark | None:
 
 
 def models(results: Iterable[Result], conditions: Conditions = WHOLE) -> dict[str, Model]:
-    """The models measured under these conditions, by name, the best nCRPS first."""
+    """The models measured under these conditions, by name, the best nCRPS first.
+
+    Where LEC-Diff was measured by version 2 of the protocol, what only version 1 measured is left out, but for other libraries'
+    models (`older`), which take hours to measure.
+    """
     runs: dict[str, list[Result]] = {}
     for result in results:
         if conditions == (result.subset, result.hold_out_stations, result.history_hours, result.dependence):
             runs.setdefault(result.model, []).append(result)
     found = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
-    return {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}
+    by_name = {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}
+    libraries = {name for name, named in NAMES.items() if named.role == "library"}
+    return {name: model for name, model in by_name.items() if not older(by_name, name) or name in libraries}
+
+
+def older(found: Mapping[str, Model], name: str) -> bool:
+    """Whether LEC-Diff was measured by version 2 of the protocol and this model by version 1."""
+    return OURS in found and found[OURS].runs[0].step is not None and found[name].runs[0].step is None
 
 
 def verdict(mine: Model, other: Model, score: str = "step") -> Verdict:

@@ -17,6 +17,7 @@ from lecdiff_core.evaluation.results import (
     Result,
     mean_over_networks,
     models,
+    older,
     over_cities,
     paired_difference,
     pooled,
@@ -188,3 +189,13 @@ def test_a_file_that_is_no_benchmark_is_named(tmp_path: Path, text: str, place: 
 def test_the_committed_results_can_be_read() -> None:
     read = [read_committed(results_folder(), city) for city in CITIES]
     assert all(one is not None and "lec-diff" in models(one.results) for one in read)
+
+
+def test_what_an_older_version_of_the_protocol_measured_is_left_out_but_for_libraries() -> None:
+    score = {"ncrps": 0.1, "coverage_50": 0.5, "coverage_90": 0.9, "scored": 10}
+    rows = [result(step=score), result("stid"), result("stgcn", step=score), result("deepar")]
+    found = models([Result.model_validate(row) for row in rows])
+    assert set(found) == {"lec-diff", "stgcn", "deepar"}
+    assert [name for name in found if older(found, name)] == ["deepar"]
+    earlier = models([Result.model_validate(row) for row in (result(), result("stid"))])
+    assert set(earlier) == {"lec-diff", "stid"}

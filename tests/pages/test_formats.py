@@ -78,3 +78,10 @@ def test_literal_text_marks_every_sign_of_markdown(text):
     shown = formats.literal(text)
     assert shown.replace("\\", "") == text
     assert all(shown[i - 1] == "\\" for i, mark in enumerate(shown) if mark in "*_`[]<>:$#")
+
+
+def test_a_sentence_is_literal_but_for_the_commands_it_names() -> None:
+    said = "made with the base model, which `lecdiff train` replaces"
+    assert formats.sentence(said) == said
+    hostile = "`<img src=x>` and `lecdiff train](http://evil)`"
+    assert formats.sentence(hostile) == formats.literal(hostile)

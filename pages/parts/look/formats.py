@@ -13,6 +13,7 @@ BYTE_NAMES = {name.lower(): name for name in BYTES} | {"byte": "B", "bytes": "B"
 THOUSANDS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 IN_WORDS = {"k": "thousands", "M": "millions", "G": "billions"}  # of a traffic without unit
 LINK, JOINER = re.compile(r"https?://|www(?=\.)|@(?=[-\w])", re.IGNORECASE), "\N{WORD JOINER}"
+COMMAND = re.compile(r"`(lecdiff [a-z][a-z -]*)`")
 PUNCTUATION = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
 
 
@@ -27,6 +28,12 @@ def literal(text: object) -> str:
     What looks like a web or mail address gets an invisible mark, or the browser would make a link of it after all escaping.
     """
     return LINK.sub(lambda start: f"{start[0]}{JOINER}", str(text)).translate(PUNCTUATION)
+
+
+def sentence(text: object) -> str:
+    """A sentence of the core as Markdown: literal, but for the commands it names, such as `lecdiff train`."""
+    parts = COMMAND.split(str(text))
+    return "".join(f"`{part}`" if place % 2 else literal(part) for place, part in enumerate(parts))
 
 
 def shortened(text: object, longest: int = 60) -> str:

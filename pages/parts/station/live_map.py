@@ -15,7 +15,7 @@ from pages.parts.data import surroundings
 from pages.parts.data.cities import Place
 from pages.parts.data.network_forecast import Work
 from pages.parts.look.columns import SIDES
-from pages.parts.look.formats import duration, literal
+from pages.parts.look.formats import duration, literal, sentence
 from pages.parts.map import station_map, views
 from pages.parts.map.views import View
 from pages.parts.state import session
@@ -80,7 +80,7 @@ def forecast_notices(city: City, origin: pd.Timestamp) -> None:
     """Who is left out of the forecast of all stations, and whose rests on little."""
     found = views.forecast_of(city, origin).result
     if found and found.notices:
-        st.caption("  \n".join(f":material/info: {literal(notice)}" for notice in found.notices))
+        st.caption("  \n".join(f":material/info: {sentence(notice)}" for notice in found.notices))
 
 
 def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:

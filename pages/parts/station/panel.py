@@ -176,7 +176,7 @@ def forecast(
     with trust:
         slot = st.empty()
     for notice in fan.notices:
-        st.caption(f":material/info: {formats.literal(notice)}")
+        st.caption(f":material/info: {formats.sentence(notice)}")
     if model == BASE:
         missing.offer("This city has no model of its own yet. To train one:", "train", city)
 
