@@ -5,6 +5,7 @@
 The protocol is `ForecastModel`; a point forecast becomes a distribution by `PointModel`, which pools its errors on validation.
 """
 
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lecdiff_core import City, Forecaster, train
+from lecdiff_core import City, Forecaster, benchmark, train
 from lecdiff_core.city.windows import Batch
 from lecdiff_core.models import catalogue
 from lecdiff_core.models.protocol import PointModel
@@ -47,7 +48,7 @@ class LastWeeks(PointModel):
 
 
 def main() -> None:
-    """Register it, train it on a made-up city, and forecast."""
+    """Register it, train it on a made-up city, forecast, and measure it beside another model."""
     catalogue.register("last-weeks", lambda panel: LastWeeks(panel.steps_per_day), lambda saved: LastWeeks(**saved))
     rng = np.random.default_rng(0)
     times = pd.date_range("2024-03-01", periods=24 * 40, freq="1h", tz="UTC")
@@ -59,6 +60,13 @@ def main() -> None:
     print(f"best validation CRPS {min(metrics['validation_crps']):.3f} after {metrics['epochs']} epochs")
     forecast = Forecaster.load(city, "last-weeks", "cpu").forecast(samples=50)
     print(forecast.to_frame().head(3).to_string(index=False))
+    with tempfile.TemporaryDirectory() as folder:
+        measured = benchmark(
+            city, f"{folder}/test.json", models=["last-weeks", "seasonal-naive"], seeds=1, device="cpu"
+        )
+    for result in measured["results"]:
+        if result["dependence"] == "own":
+            print(f"nCRPS on the last fifth: {result['model']} {result['ncrps']:.4f}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Letters: B windows, N stations, L context steps, H horizon steps, D embedding wi
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +17,6 @@ from torch import Tensor
 from lecdiff_core.city.graph import Graph
 from lecdiff_core.city.panel import Calendar, Panel
 from lecdiff_core.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -198,8 +198,12 @@ def register(
 ) -> None:
     """Add a model from outside; it is then trained, saved, forecast with and measured by its name as the others are.
 
-    build(panel): an untrained model for a city.  restore(settings): the same one from its `settings()`.  label: what people call
-    it.  recipe: how it is trained (`training.RECIPES`). One of the same name takes its place.
+    Args:
+        name: of the model; one of the same name is replaced.
+        build: makes an untrained model for a city.
+        restore: makes the same one again from its `settings()`.
+        label: what people call it; None = its name.
+        recipe: how it is trained, a name in `lecdiff_core.training.RECIPES`.
     """
     MODELS[name] = Entry(build, restore, _whole, recipe=recipe)
     NAMES[name] = Named(label or name, "network")

@@ -107,13 +107,15 @@ class RowNoise:
 
 
 class ForecastModel(nn.Module):
-    """Base of all models.
+    """Base of all models. B windows, N stations, L context steps, H horizon steps, S samples.
 
-    context: L, steps before the origin it looks at.  horizon: H, steps it gives at once.
-    hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
-    parameter_groups: beginnings of the names of the parameters in each group that is trained at a rate of its own
-    (`training.Recipe`); what is in none is the "network". The "prior" is what makes an untrained model a forecast already.
-    recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
+    Attributes:
+        context: L, steps before the origin it looks at.
+        horizon: H, steps it gives at once.
+        hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
+        parameter_groups: beginnings of the names of the parameters in each group that is trained at a rate of its own
+            (`training.Recipe`); what is in none is the "network". The "prior" is what makes an untrained model a forecast already.
+        recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
     """
 
     recipe: ClassVar[int] = 1

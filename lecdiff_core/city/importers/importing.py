@@ -69,7 +69,8 @@ OnUnknown = Literal["error", "drop"]
 class Layout(Protocol):
     """How files of one kind are laid out: a module, or an object from outside (`register`).
 
-    COLUMNS: the role of each column that is read, and how it is called in such files.
+    Attributes:
+        COLUMNS: the role of each column that is read (`station_id`, `timestamp`, `traffic`), and how it is called in such files.
     """
 
     COLUMNS: Mapping[str, str]
