@@ -81,7 +81,7 @@ def test_literal_text_marks_every_sign_of_markdown(text):
 
 
 def test_a_sentence_is_literal_but_for_the_commands_it_names() -> None:
-    said = "made with the base model, which `lecdiff train` replaces"
-    assert formats.sentence(said) == said
+    said = formats.sentence("made with the *base* model, which `lecdiff train` replaces")
+    assert said.count("`") == 2 and "`lecdiff train`" in said and "*base*" not in said
     hostile = "`<img src=x>` and `lecdiff train](http://evil)`"
     assert formats.sentence(hostile) == formats.literal(hostile)
