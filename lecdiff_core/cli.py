@@ -129,6 +129,9 @@ def import_(
     ] = None,
     na: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Means a missing value; repeat it.")] = None,
     decimal: Annotated[str | None, typer.Option(metavar=". or ,", help="Mark of decimals, else found.")] = None,
+    country: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Whose public holidays the city has, such as IT or DE-BY.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read traffic and stations as others keep them into the folder CITY."""
@@ -155,6 +158,7 @@ def import_(
             date_format=date_format,
             na=na or (),
             decimal=decimal,
+            country=country,
         )
     _print(result.model_dump(mode="json"), result.lines(), as_json)
 

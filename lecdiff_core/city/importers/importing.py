@@ -23,6 +23,7 @@ from lecdiff_core.city.folder import (
     validate_stations,
     write_city,
 )
+from lecdiff_core.city.holidays import check_country, holidays_of
 from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, whereabouts, wide
 from lecdiff_core.city.importers.columns import Column, Found, Wish, display, find_columns, fold, is_rate, unit_in
 from lecdiff_core.city.importers.complaints import Complaints
@@ -258,6 +259,7 @@ def import_city(
     date_format: str | None = None,
     na: Sequence[str] = (),
     decimal: str | None = None,
+    country: str | None = None,
 ) -> ImportReport:
     """Read traffic (and stations) in one of the layouts and write the city folder `path`.
 
@@ -272,6 +274,7 @@ def import_city(
     exists already and they are None.
     date_format: how times are written (strptime), where their looks do not say it.
     na: texts that mean a missing value, beside the usual ones.  decimal: the mark of decimals, where the numbers do not tell.
+    country: whose public holidays the city has ("IT", "DE-BY"), over its data and two years more; holidays then need not be given.
     dry_run: do everything but write.
 
     Raises UserError that tells all that is wrong at once; then the folder is as it was.
@@ -285,6 +288,9 @@ def import_city(
     with wrong.of("date format"):
         if date_format is not None:
             check_format(date_format)
+    with wrong.of("country"):
+        if country is not None:
+            check_country(country)
     metres = False
     with wrong.of("crs"):
         metres = not is_geographic(crs)
@@ -358,6 +364,9 @@ def import_city(
     resampled = resample(readings, meta.interval, meta.timezone, on_duplicate)
     if resampled.emptied:
         stations, resampled = _without_emptied(stations, resampled, meta, on_empty, first)
+    if country is not None:
+        times = resampled.traffic.index
+        meta = meta.model_copy(update={"holidays": holidays_of(country, times[0].date(), times[-1].date())})
     report(len(opened.tables), len(opened.tables), "looking over the city" if dry_run else "writing the city folder")
     city = (check_city if dry_run else write_city)(path, meta, stations, resampled.traffic)
     return _report(city, dry_run, layout, opened, readings, resampled, unknown, notices)
