@@ -198,6 +198,7 @@ def _refine(city: City, again: bool, report: Report) -> int:
     waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
     waiting.sort(key=lambda i: descriptions[i].image_sha256)
     records, rules, refined = read_chip_records(city), default_rules(), 0
+    names = _proper_names(city)
     measured: dict[tuple[str, float], Evidence | None] = {}  # of the chip at hand, which several stations may share
     try:
         for done, i in enumerate(waiting, start=1):
@@ -207,7 +208,7 @@ def _refine(city: City, again: bool, report: Report) -> int:
                 if (one.image_sha256, metres) not in measured:
                     measured = {(one.image_sha256, metres): _evidence(image, metres)}
                 if evidence := measured[one.image_sha256, metres]:
-                    verdict = refine_with(one.text, evidence, rules=rules)
+                    verdict = refine_with(one.text, evidence, names, rules)
                     scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
                     descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})
                     refined += 1
@@ -216,6 +217,12 @@ def _refine(city: City, again: bool, report: Report) -> int:
         if refined:
             write_descriptions(path, descriptions)
     return refined
+
+
+def _proper_names(city: City) -> list[str]:
+    """Names that a description may mention: the city's, and those of its stations."""
+    stations = city.stations["name"].dropna().astype(str) if "name" in city.stations else []
+    return [city.meta.name, *stations]
 
 
 def _described_chip(city: City, description: Description) -> Image.Image | None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from lecdiff_core.environment.refinement.english import is_english
 from lecdiff_core.environment.refinement.evidence import Evidence
-from lecdiff_core.environment.refinement.verify import LandUse, layer_share
 
 Pattern = re.Pattern[str]
 
@@ -25,7 +24,6 @@ class Drop:
     words: Pattern
     reason: str
     unless: Pattern | None = None
-    layer: bool = False  # a land-use layer that names the word lets it stand
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,6 @@ def compile_filters(data: Mapping[str, Any]) -> FilterRules:
                 re.compile(entry["pattern"], re.IGNORECASE),
                 entry["reason"],
                 re.compile(entry["unless"], re.IGNORECASE) if "unless" in entry else None,
-                entry.get("layer", False),
             )
             for entry in data["drop"]
         ),
@@ -111,22 +108,20 @@ def sentence_fault(sentence: str, earlier: Sequence[str], rules: FilterRules) ->
 
 
 def clause_fault(
-    clause: str, sentence: str, rules: FilterRules, evidence: Evidence, land_use: LandUse | None, names: Sequence[str]
+    clause: str, sentence: str, rules: FilterRules, evidence: Evidence, names: Sequence[str]
 ) -> str | None:
     """Why a clause of a sentence can't stand, by the patterns and by names that nothing given supports; None if it can."""
     for drop in rules.drops:
-        if (match := drop.words.search(clause)) is None:
+        if drop.words.search(clause) is None:
             continue
         if drop.unless is not None and drop.unless.search(sentence):
-            continue
-        if drop.layer and layer_share(land_use, tuple(_words(match.group()))):
             continue
         return drop.reason
     for landmark in rules.landmarks:
         match = landmark.words.search(clause)
         if match is None or _LIKENED.search(clause[: match.start()]):
             continue
-        if not layer_share(land_use, tuple(_words(match.group()))) and not has_shape(landmark.needs, evidence):
+        if not has_shape(landmark.needs, evidence):
             return landmark.reason
     if name := invented_name(clause, sentence.startswith(clause), rules, names):
         return f"a name that the image can't show ({name})"

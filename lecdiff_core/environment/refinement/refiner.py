@@ -2,7 +2,7 @@
 
 A sentence is kept, rewritten (its meta lead-in or its unsupported clause is taken off, the rest stands) or dropped. Nothing is
 lost: every removed part stays in the record with its reason. The text is data: it is matched, never run or followed, and is
-returned as it came, so whoever shows it must escape it.
+returned unchanged, so a page must escape it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from lecdiff_core.environment.refinement.filters import (
 )
 from lecdiff_core.environment.refinement.scores import image_score, text_score
 from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
-from lecdiff_core.environment.refinement.verify import LandUse, Verdict, verify
+from lecdiff_core.environment.refinement.verify import Verdict, verify
 
 DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole ...
 FEWEST_CLAIMS = 4  # ... if it makes at least so many claims that can be checked
@@ -56,23 +56,20 @@ def refine(
     text: str,
     image: Image.Image,
     metres_per_pixel: float,
-    land_use: LandUse | None = None,
     names: Sequence[str] = (),
     rules: Rules | None = None,
 ) -> Refinement:
     """Refine one description against its chip.
 
-    `metres_per_pixel` is the chip's scale. `land_use`, where known, maps classes or OpenStreetMap tags to their share of the chip
-    (0…1, or a count for points and lines); `names` are proper names that may stand. Raises UserError for a scale that is
-    not positive or a chip that shows too little ground (see `evidence.measure`).
+    `metres_per_pixel` is the chip's scale, `names` are proper names that may stand, such as the city's. Raises UserError for a
+    scale that is not positive or a chip that shows too little ground (see `evidence.measure`).
     """
-    return refine_with(text, measure(image, metres_per_pixel), land_use, names, rules)
+    return refine_with(text, measure(image, metres_per_pixel), names, rules)
 
 
 def refine_with(
     text: str,
     evidence: Evidence,
-    land_use: LandUse | None = None,
     names: Sequence[str] = (),
     rules: Rules | None = None,
 ) -> Refinement:
@@ -91,7 +88,7 @@ def refine_with(
         if fault := sentence_fault(body, kept, rules.filters):
             parts.append(Sentence(text=body, kept=False, reason=fault))
             continue
-        judged = _judge_clauses(body, evidence, land_use, names, rules, verdicts)
+        judged = _judge_clauses(body, evidence, names, rules, verdicts)
         pieces = _reassemble(judged)
         parts += pieces
         kept += [piece.text for piece in pieces if piece.kept]
@@ -123,7 +120,6 @@ class Judged:
 def _judge_clauses(
     sentence: str,
     evidence: Evidence,
-    land_use: LandUse | None,
     names: Sequence[str],
     rules: Rules,
     verdicts: list[Verdict],
@@ -131,10 +127,10 @@ def _judge_clauses(
     """Judge each clause; what the claims came to is added to `verdicts`."""
     judged: list[Judged] = []
     for clause in split_clauses(sentence):
-        reason = clause_fault(clause.text, sentence, rules.filters, evidence, land_use, names)
+        reason = clause_fault(clause.text, sentence, rules.filters, evidence, names)
         found: list[Verdict] = []
         if reason is None:
-            found = verify(clause.text, evidence, rules.claims, land_use)
+            found = verify(clause.text, evidence, rules.claims)
             verdicts += found
             reason = next((verdict.reason for verdict in found if verdict.contradicted), None)
         judged.append(Judged(clause, reason, contradicted=any(verdict.contradicted for verdict in found)))

@@ -1,12 +1,9 @@
-"""Fact verification: does the measured evidence, or a land-use layer, agree with what a clause claims of the chip?"""
+"""Fact verification: does the measured evidence agree with what a clause claims of the chip?"""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lecdiff_core.environment.refinement.claims import Claim, ClaimRules, Tone, find_claims, find_tones
 from lecdiff_core.environment.refinement.evidence import RIVALS, Evidence
-
-LandUse = Mapping[str, float]
 
 ROAD_GREY = 0.25  # part of a corridor that must be grey before it can be a railway or a motorway
 PLENTY = 1.0  # with so much of what "most" asks for, a region has the subject, whatever its rivals have
@@ -26,10 +23,10 @@ class Verdict:
         return self.agreement < 0.5
 
 
-def verify(clause: str, evidence: Evidence, rules: ClaimRules, land_use: LandUse | None = None) -> list[Verdict]:
+def verify(clause: str, evidence: Evidence, rules: ClaimRules) -> list[Verdict]:
     """Judge every claim of a clause. No claim, no verdict: what can't be checked is neither supported nor contradicted."""
     verdicts = [_judge_tone(tone, evidence) for tone in find_tones(clause, rules)]
-    return verdicts + [_judge(claim, evidence, land_use) for claim in find_claims(clause, rules)]
+    return verdicts + [_judge(claim, evidence) for claim in find_claims(clause, rules)]
 
 
 def amount(measures: tuple[str, ...], evidence: Evidence, region: str) -> float:
@@ -49,48 +46,9 @@ def amount(measures: tuple[str, ...], evidence: Evidence, region: str) -> float:
     return total
 
 
-def layer_share(land_use: LandUse | None, words: tuple[str, ...]) -> float | None:
-    """Share (or count) that a land-use layer gives to any of the words; None where the layer does not speak of them.
-
-    Keys may be plain classes ("water") or OpenStreetMap tags ("natural=water"); only the words in them count. A layer whose
-    shares add up to the whole chip (0.95 or more) also speaks by what it leaves out.
-    """
-    if not land_use:
-        return None
-    found = [value for key, value in land_use.items() if set(_words(key)) & set(words)]
-    if found:
-        return float(sum(found))
-    return 0.0 if sum(land_use.values()) >= 0.95 else None
-
-
-LAYER_WORDS: Mapping[str, tuple[str, ...]] = {
-    "water": ("water", "river", "lake", "canal", "reservoir", "wetland", "basin", "bay", "sea", "stream"),
-    "railway": ("rail", "railway"),
-    "motorway": ("motorway", "trunk"),
-    "woodland": ("forest", "wood", "woodland", "trees", "park", "scrub"),
-    "greenery": (
-        "park",
-        "grass",
-        "meadow",
-        "garden",
-        "forest",
-        "wood",
-        "green",
-        "farmland",
-        "pitch",
-        "cemetery",
-        "golf",
-    ),
-    "open land": ("farmland", "field", "fields", "meadow", "farm", "orchard", "vineyard", "grass", "heath", "park"),
-}
-
-
-def _judge(claim: Claim, evidence: Evidence, land_use: LandUse | None) -> Verdict:
+def _judge(claim: Claim, evidence: Evidence) -> Verdict:
     limits = claim.subject.limits
     assert limits is not None
-    by_layer = _judge_by_layer(claim, land_use)
-    if by_layer is not None:
-        return by_layer
     if claim.quantity in ("none", "few"):
         share = amount(claim.subject.sure, evidence, claim.region)
         return Verdict(1 - _graded(share, limits[claim.quantity]), _reason(claim, share))
@@ -127,20 +85,6 @@ def _agreement(verdict: Verdict) -> float:
     return verdict.agreement
 
 
-def _judge_by_layer(claim: Claim, land_use: LandUse | None) -> Verdict | None:
-    """A layer settles whether there is any of a subject at all; how much and where is left to the image."""
-    share = layer_share(land_use, LAYER_WORDS.get(claim.subject.name, ()))
-    if share is None or claim.subject.name not in LAYER_WORDS:
-        return None
-    if claim.quantity == "none" and share > 0.05:
-        return Verdict(0.0, f"the land-use layer has {claim.subject.name} here")
-    if claim.quantity != "none" and share == 0:
-        return Verdict(0.0, f"the land-use layer has no {claim.subject.name} here")
-    if claim.subject.name in ("railway", "motorway"):
-        return Verdict(1.0, f"the land-use layer has {claim.subject.name} here")
-    return None
-
-
 def _judge_tone(tone: Tone, evidence: Evidence) -> Verdict:
     value = (
         getattr(evidence, tone.measure)
@@ -158,7 +102,3 @@ def _reason(claim: Claim, share: float, rival: float | None = None) -> str:
     if rival is not None:
         text += f" there and {rival:.0%} elsewhere"
     return text
-
-
-def _words(key: str) -> list[str]:
-    return key.lower().replace("=", " ").replace(":", " ").replace("_", " ").replace("-", " ").split()

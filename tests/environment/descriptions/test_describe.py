@@ -26,7 +26,7 @@ from lecdiff_core.environment.descriptions.describe import (
     refine_city,
 )
 from lecdiff_core.environment.descriptions.instruction import load_instruction
-from lecdiff_core.environment.descriptions.record import read_descriptions
+from lecdiff_core.environment.descriptions.record import read_descriptions, write_descriptions
 from lecdiff_core.errors import UserError
 from tests.environment.chat_server import SENTENCES, ChatServer, as_json, completion, failure
 from tests.environment.imagery.test_chips import make_city
@@ -741,6 +741,21 @@ def test_refinement_can_be_done_again_and_leaves_old_chips_alone(city, server):
     write_chip(city, "S1", encoded(draw_tile(7, 1, 1, [])))
     assert refine_city(city, again=True) == 4
     assert len(stored(city)) == 5
+
+
+def test_names_of_the_city_and_its_stations_may_stand_and_no_others(city):
+    describe_city(city, provider="offline")
+    city.meta = city.meta.model_copy(update={"name": "Nullhaven"})
+    city.stations = city.stations.assign(name=["Fenwick Road", None, None, None, None])
+    text = "Trees stand at Nullhaven. Trees grow along Fenwick streets. Trees stand at Atlantis."
+    write_descriptions(
+        city.path / "descriptions.jsonl", [one.model_copy(update={"text": text}) for one in stored(city)]
+    )
+    refine_city(city, again=True)
+    reasons = {part.text: part.reason or "" for one in stored(city) for part in one.sentences}
+    assert [
+        name for name in ("Nullhaven", "Fenwick", "Atlantis") if any(f"({name})" in why for why in reasons.values())
+    ] == ["Atlantis"]
 
 
 @pytest.mark.parametrize(
