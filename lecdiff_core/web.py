@@ -8,24 +8,18 @@ restricted, a name is looked up once and the connection goes to the address that
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
 
 from lecdiff_core.addresses import AllowedHosts, refused
+from lecdiff_core.retries import LONGEST_WAIT, retry_after, retrying
 
 LARGEST_BODY = 4 * 1024 * 1024
-ATTEMPTS = 4
-LONGEST_WAIT = 120.0  # seconds that a server may ask to wait before the request is given up
 SLOWEST_BODY = 60.0  # seconds
 REDIRECTS = 3
 BUSY = (408, 425, 429, 500, 502, 503, 504)
-BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 Result = TypeVar("Result")
 
@@ -68,15 +62,14 @@ class Web:
         self._stopped.set()
 
     def get(self, url: str, accept: Callable[[bytes], Result], largest: int = LARGEST_BODY) -> Result:
-        """Return `accept(body)`, which may raise WebError too. Raises WebError after up to 4 attempts."""
-        retrying = Retrying(
-            retry=retry_if_exception_type(PassingError),
-            stop=lambda state: self._stopped.is_set() or stop_after_attempt(ATTEMPTS)(state),
-            wait=_longer_of_back_off_and_wish,
+        """Return `accept(body)`, which may raise WebError too. Raises WebError, after up to 4 attempts."""
+        attempts = retrying(
+            lambda error: isinstance(error, PassingError),
+            lambda error: error.wait if isinstance(error, PassingError) else 0.0,
             sleep=self._sleep,
-            reraise=True,
+            stopped=self._stopped.is_set,
         )
-        return retrying(lambda: accept(self._fetch(url, largest)))
+        return attempts(lambda: accept(self._fetch(url, largest)))
 
     def _sleep(self, seconds: float) -> None:
         self._stopped.wait(seconds)
@@ -139,7 +132,7 @@ class Web:
 
     def _body(self, response: httpx.Response, largest: int) -> bytes:
         if response.status_code in BUSY:
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = retry_after(response.headers.get("Retry-After"))
             if wait > LONGEST_WAIT:
                 raise WebError(f"HTTP {response.status_code}: the server asks to come back in {wait:.0f} s")
             self._hold_back(wait)
@@ -169,21 +162,3 @@ def redacted(url: str) -> str:
 def _check_same_origin(asked: httpx.URL, told: httpx.URL) -> None:
     if (asked.scheme, asked.host, asked.port) != (told.scheme, told.host, told.port):
         raise WebError(f"the server redirects to another place ({told.scheme}://{told.host})")
-
-
-def _retry_after(header: str | None) -> float:
-    if not header:
-        return 0.0
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def _longer_of_back_off_and_wish(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return max(BACK_OFF(state), error.wait if isinstance(error, PassingError) else 0.0)

@@ -20,7 +20,7 @@ FLOORS = (
     ("forecast", "evaluation", "tables"),
     ("models.names",),
     ("storage", "locks", "jsonl", "web", "images"),
-    ("devices", "assets", "processes", "provenance", "addresses"),
+    ("devices", "assets", "processes", "provenance", "addresses", "retries"),
     ("bounded", "errors", "progress"),
 )
 # Ground-floor pieces that the rooms above them lean on, and what they may in turn use.

@@ -4,7 +4,6 @@ The key goes into the request's header and nowhere else: messages of the server 
 """
 
 import base64
-import contextlib
 import json
 import os
 import re
@@ -13,18 +12,14 @@ from typing import Any
 
 import openai
 from pydantic import BaseModel, ConfigDict, Field
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
 
 from lecdiff_core.addresses import check_url, host_of
 from lecdiff_core.environment.descriptions.answers import NoDescriptionError, description_in
 from lecdiff_core.environment.descriptions.refusals import REFUSED
 from lecdiff_core.errors import UserError
+from lecdiff_core.retries import LONGEST_WAIT, retry_after, retrying
 
 OPENAI_URL = "https://api.openai.com/v1"
-ATTEMPTS = 5
-LONGEST_WAIT = 120.0  # seconds
-BACK_OFF = wait_exponential_jitter(multiplier=1.0, max=30, jitter=1.0)
 LONGEST_ANSWER = 1500  # tokens
 LONGEST_WORDS = 200  # characters of a server's own words that are passed on
 # What servers that know no structured output say of it, under whatever status.
@@ -149,11 +144,8 @@ class ChatModel:
 
     def describe(self, image: bytes, mime_type: str, instruction: str) -> Reply:
         """Ask once, again after a pause where that can help. Raises UnusableError, FailedError or StopError."""
-        retrying = Retrying(
-            retry=retry_if_exception(_may_pass), stop=stop_after_attempt(ATTEMPTS), wait=_wait, reraise=True
-        )
         try:
-            return retrying(lambda: self._ask(image, mime_type, instruction))
+            return retrying(_may_pass, _wait_asked)(lambda: self._ask(image, mime_type, instruction))
         except openai.APIError as error:
             raise self._explained(error) from None
         except ValueError:  # not even HTTP's own form
@@ -282,15 +274,8 @@ def _may_pass(error: BaseException) -> bool:
         return True
     if not isinstance(error, openai.APIStatusError) or _is_quota(error):
         return False
-    return (error.status_code in (408, 409, 429) or error.status_code >= 500) and _wish(error) <= LONGEST_WAIT
+    return (error.status_code in (408, 409, 429) or error.status_code >= 500) and _wait_asked(error) <= LONGEST_WAIT
 
 
-def _wish(error: openai.APIStatusError) -> float:
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(error.response.headers.get("retry-after", 0)))
-    return 0.0
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return max(BACK_OFF(state), _wish(error) if isinstance(error, openai.APIStatusError) else 0.0)
+def _wait_asked(error: BaseException) -> float:
+    return retry_after(error.response.headers.get("retry-after")) if isinstance(error, openai.APIStatusError) else 0.0

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lecdiff_core import retries
 from lecdiff_core.environment.descriptions import llm
 from lecdiff_core.environment.descriptions.costs import Prices, prices_of
 from lecdiff_core.environment.descriptions.describe import (
@@ -55,7 +56,7 @@ def city(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick_back_off(monkeypatch):
-    monkeypatch.setattr(llm, "BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr(retries, "BACK_OFF", lambda state: 0.01)
 
 
 def write_chip(city, station, content, suffix=".jpg"):
@@ -382,7 +383,7 @@ def test_a_server_that_stays_busy_stops_the_run(city, server):
         "127.0.0.1 stayed busy (HTTP 503): model is loading …; "
         f"5 stations are not described, {len(report.undone)} of them not asked about: S1, S2, S3 and 2 more"
     )
-    assert len(server.bodies) <= (FAILURES_IN_A_ROW + 1) * llm.ATTEMPTS
+    assert len(server.bodies) <= (FAILURES_IN_A_ROW + 1) * retries.ATTEMPTS
 
 
 def test_questions_under_way_when_the_server_gives_up_are_counted(tmp_path, server):

@@ -6,8 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from lecdiff_core import cli, web
-from lecdiff_core.environment.descriptions import llm
+from lecdiff_core import cli, retries
 from lecdiff_core.errors import NOTHING_MADE, USERS_MISTAKE
 from lecdiff_core.jobs import background
 from tests.environment.chat_server import SENTENCES, ChatServer, as_json, completion, failure
@@ -19,8 +18,7 @@ GOOD = completion(as_json(*SENTENCES))
 
 @pytest.fixture(autouse=True)
 def quick_back_off(monkeypatch):
-    monkeypatch.setattr(llm, "BACK_OFF", lambda state: 0.01)
-    monkeypatch.setattr(web, "BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr(retries, "BACK_OFF", lambda state: 0.01)
 
 
 @pytest.fixture

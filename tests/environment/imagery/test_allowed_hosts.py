@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from lecdiff_core import addresses, web
+from lecdiff_core import addresses, retries
 from lecdiff_core.addresses import AllowedHosts
 from lecdiff_core.environment.imagery.chips import fetch_imagery
 from lecdiff_core.errors import UserError
@@ -18,7 +18,7 @@ FAST = {"per_second": 1000.0}
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(web, "BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr(retries, "BACK_OFF", lambda state: 0.01)
     with closing(TileServer()) as running:
         yield running
 

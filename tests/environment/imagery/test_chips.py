@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from shapely import Point
 
-from lecdiff_core import web
+from lecdiff_core import retries, web
 from lecdiff_core.city.folder import City, CityMeta, write_city, write_meta
 from lecdiff_core.environment.imagery import chips, tiles
 from lecdiff_core.environment.imagery.chips import fetch_imagery, read_chip_records
@@ -56,7 +56,7 @@ def city(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick_back_off(monkeypatch):
-    monkeypatch.setattr(web, "BACK_OFF", lambda state: 0.01)
+    monkeypatch.setattr(retries, "BACK_OFF", lambda state: 0.01)
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_a_server_that_is_gone_is_not_asked_for_ever(tmp_path, server, monkeypat
     report = fetch_imagery(city, server.template, **FAST)
     assert set(report.failed) == set(places)
     assert any("not tried" in reason for reason in report.failed.values())
-    assert sum(server.tiles_asked.values()) <= (tiles.FAILURES_IN_A_ROW + 8) * web.ATTEMPTS
+    assert sum(server.tiles_asked.values()) <= (tiles.FAILURES_IN_A_ROW + 8) * retries.ATTEMPTS
 
 
 def test_no_network_is_told_by_station(city):
