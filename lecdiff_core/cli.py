@@ -24,6 +24,7 @@ from lecdiff_core.models.names import PREFERRED
 from lecdiff_core.progress import Report
 
 SECONDS_BETWEEN_LINES = 30
+UNBOUNDED = 10_000  # columns: a line of a table is never wrapped, so that it can be piped
 
 app = typer.Typer(
     name="lecdiff",
@@ -498,12 +499,17 @@ def _results_table(results: list[dict[str, Any]]) -> list[str]:
     """Results of a benchmark as lines of a table, a line a model, seed and dependence: its scores, and nCRPS of what it sums to."""
     measures = ("mae", "rmse", "crps", "ncrps", "coverage_50", "coverage_90")
     sums = ("day_peak", "day_total", "area_20", "area_all")
-    rows = [["model", "seed", *measures, *sums, "dependence"]]
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "seed", *measures, *sums, "dependence", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in results:
         scores = [row.get(name, "") for name in measures] + [row.get(name, {}).get("ncrps", "") for name in sums]
-        rows.append([row["model"], str(row["seed"]), *map(_brief, scores), row.get("dependence", "")])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        table.add_row(row["model"], str(row["seed"]), *map(_brief, scores), row.get("dependence", ""))
+    console = Console(width=UNBOUNDED, color_system=None, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 @contextmanager
