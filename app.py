@@ -18,7 +18,7 @@ from pages.parts.map.headers import SecurityHeaders
 from pages.parts.map.routes import routes
 from pages.parts.map.views import VIEWS
 from pages.parts.state import session, window
-from pages.parts.state.widget_keys import following
+from pages.parts.state.widget_keys import keyed
 from pages.parts.station import panel
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def open_city() -> bool:
         choice.selectbox(
             "City",
             list(names),
-            **following(session.CITY_BOX, place.key, session.choose_city),
+            **keyed(session.CITY_BOX, place.key, session.choose_city),
             format_func=lambda key: names.get(key, key),
             label_visibility="collapsed",
         )

@@ -539,7 +539,7 @@ TABLES = {
 
 
 def filled(text: str) -> str:
-    """A page with every table between its marks made anew."""
+    """A page with every table between its marks made again."""
     for name, make in TABLES.items():
         start, end = f"<!-- table:{name} -->", f"<!-- /table:{name} -->"
         if start in text:

@@ -1,4 +1,4 @@
-"""The command line `lecdiff`: every command reads its options, calls the core, and prints what came of it.
+"""The command line `lecdiff`: every command reads its options, calls the core, and prints the result.
 
 Heavy parts are imported inside the commands, so that `lecdiff --help` answers at once. Results go to stdout, progress and
 notices to stderr.

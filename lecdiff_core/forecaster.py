@@ -38,7 +38,7 @@ from lecdiff_core.provenance import Source
 # there are would change the last digits.
 FEW = 32
 BASE_NOTICE = "made with the base model, which has not learned from this city; `lecdiff train` fits one to it"
-# The base model is calibrated on what it would have forecast for some stations of the city, the same whoever is asked for.
+# The base model is calibrated on what it would have forecast for some stations of the city, whichever stations are asked for.
 CALIBRATED_STATIONS, CALIBRATED_DAYS, CALIBRATED_EVERY = 64, 14, 0.75  # at most, the last, days between two forecasts
 CALIBRATION_SAMPLES = 100
 FIRST_CALIBRATED_DAY = 2  # before it forecasts are of another kind: of stations hardly known
@@ -157,7 +157,7 @@ class Forecaster:
         They follow each other in real time: an hour that the clocks skip has none, an hour that comes twice has two with the
         same samples, as models think in local clock time. An interval that holds less or more real time is scaled by it.
         Only what lies before `origin` is used. Stations with too little of it are left out, and named in the forecast. A station's
-        samples are the same, to 1e-5 of their spread, whoever it is asked together with.
+        samples are the same, to 1e-5 of their spread, whichever stations it is asked together with.
 
         Args:
             origin: start of the first interval; None = the end of the data.

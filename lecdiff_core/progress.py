@@ -1,4 +1,4 @@
-"""How a long step tells whoever started it (command line, page, script) how far it is."""
+"""How a long step tells who started it (command line, page, script) how far it is."""
 
 from collections.abc import Callable
 

@@ -180,7 +180,7 @@ def _fitted(
     for what, one, other in zip(("the interval", "the unit", "embeddings"), made_for, of_city, strict=True):
         if one != other:
             detail = "of another encoder" if what == "embeddings" else f"{one or 'none'}"
-            return replace(model, usable=False, fit=f"made for {what} {detail}: train it anew")
+            return replace(model, usable=False, fit=f"made for {what} {detail}: train it again")
     strangers = len(set(city.station_ids) - trained_on)
     if strangers:
         return replace(

@@ -2,7 +2,7 @@
 
 `replacing` is for one file. `changing` is for several that belong together: they are written into a hidden folder, one rename
 of which, to `.change`, is the moment from which the change counts; only then are they put in place. A writer that ends before
-that moment has changed nothing, one that ends after it leaves `.change`, which whoever opens the folder next puts in place
+that moment has changed nothing, one that ends after it leaves `.change`, which the next reader of the folder puts in place
 (`recover`). `read_whole` reads such files all of one change.
 """
 
@@ -201,7 +201,7 @@ Found = TypeVar("Found")
 def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) -> Found:
     """What `read` makes of the files `names` of `folder`, which it reads all of one change.
 
-    Where they change meanwhile it reads anew, whatever came of it, and where they do so again and again it lets writers wait.
+    Where they change meanwhile it reads again, whatever came of it, and where they do so again and again it lets writers wait.
     Raises what `read` raises, and UserError where they never rest in a folder that cannot be written.
     """
     for turn in range(TURNS):
@@ -221,9 +221,7 @@ def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) ->
                 if _at_rest(folder, names, before):
                     return found
         time.sleep(turn * TURN_SECONDS)
-    raise UserError(
-        f"{folder}: its files keep changing while they are read; try again when whoever writes them is done"
-    )
+    raise UserError(f"{folder}: its files keep changing while they are read; try again when they are no longer written")
 
 
 def holds_nothing(folder: Path) -> bool:

@@ -116,12 +116,12 @@ def parts_of(metrics: dict[str, Any], panel: Panel) -> Parts:
     try:
         steps = {name: panel.step_at(pd.Timestamp(metrics[name])) for name in DATES}
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"the dates of the model's training cannot be read ({error}); train the model anew") from error
+        raise UserError(f"the dates of the model's training cannot be read ({error}); train the model again") from error
     fit_from, fit_to, calibration_from, calibration_to, since = steps.values()
     if not calibration_from < calibration_to or since >= panel.steps:
         raise UserError(
             f"the model was calibrated from {metrics['calibration_from']} to {metrics['calibration_to']}, and the city has no "
-            "such days; train the model anew"
+            "such days; train the model again"
         )
     return Parts(range(fit_from, fit_to), range(calibration_from, calibration_to), since)
 
@@ -360,7 +360,7 @@ class Trainer:
                 state = parse_json(file.metadata()["state"])
             tensors = load_tensors(self.checkpoint.read_bytes())
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            return  # a damaged checkpoint is as good as none: training starts anew
+            return  # a damaged checkpoint is as good as none: training starts again
         if state["key"] != self._key:
             return
 

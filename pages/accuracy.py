@@ -64,7 +64,7 @@ def introduce() -> None:
         "<h2>How good the forecasts are</h2>"
         '<p class="lec-told">Every model forecasts the same days, which none of them was trained on: 24 hours ahead, '
         'every 6 hours. <span title="Continuous ranked probability score over the sum of the traffic (nCRPS)">The '
-        "<b>error</b> says how far the forecast distribution lies from what came, as a share of the traffic</span>; lower "
+        "<b>error</b> says how far the forecast distribution lies from what was observed, as a share of the traffic</span>; lower "
         'is better. A difference of no more than <span title="of the paired difference per day">two standard errors</span> '
         "is called a tie.</p>"
     )
@@ -210,7 +210,7 @@ def columns() -> dict[str, Any]:
         "in 50 %": number(format="%.0f %%", help="Observations inside the 50 % interval; 50 % is right"),
         "in 90 %": number(format="%.0f %%", help="Observations inside the 90 % interval; 90 % is right"),
         "in 90 %, stretched": number(
-            format="%.0f %%", help="The same after calibration on what came in the days before each forecast"
+            format="%.0f %%", help="The same after calibration on what was observed in the days before each forecast"
         ),
         "LEC-Diff's error beside it": number(format="%+.1f %%", help="Below zero: LEC-Diff's error is lower"),
     }

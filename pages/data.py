@@ -28,7 +28,7 @@ MEANINGS = {
     "train": "A model learns from all the time but the last tenth, at least two days, on which it is tuned. To be compared, it can "
     "learn as measured models do: from the first 70 %, tuned on the next 10 %; the rest it never sees.",
     "forecast": "The 24 hours after the end of the data, for every station, as a file to take away.",
-    "benchmark": "Trains models anew and measures their forecasts on days they have not seen, all by the same rules.",
+    "benchmark": "Trains models again and measures their forecasts on days they have not seen, all by the same rules.",
     "surges": "Times at which traffic left what the forecast, made before, held likely.",
 }
 TOLD_ELSEWHERE = ("satellite chips", "descriptions", "embeddings", "a trained model")  # by the steps
@@ -131,7 +131,7 @@ def show_holdings(city: City) -> None:
 
 def show_steps(city: City) -> None:
     """One line a step with what there is of it; opened, its choices and the button that starts it."""
-    found, models = folder_status.known(city)
+    found, models = folder_status.steps_and_models(city)
     st.html(
         '<h2 class="lec-part">Steps</h2><p class="lec-sub">From top to bottom; each goes on in the background and can be '
         "stopped and resumed. Images, descriptions and embeddings are optional.</p>"
@@ -179,7 +179,7 @@ def _asked(step: str, otherwise: bool) -> bool:
 
 def show_models(city: City) -> None:
     """The trained models, how good they were on the days they were tuned on, and whether they are of these data."""
-    _, models = folder_status.known(city)
+    _, models = folder_status.steps_and_models(city)
     if not models:
         return
     st.html('<h2 class="lec-part">Models of this city</h2>')

@@ -14,7 +14,7 @@ from pages.parts.data.cities import Place
 from pages.parts.look.columns import SIDES
 from pages.parts.look.formats import literal, moment
 from pages.parts.state import session
-from pages.parts.state.widget_keys import following
+from pages.parts.state.widget_keys import keyed
 from pages.parts.station import comparison, live_map, panel
 from pages.parts.station.search import station_box, stations_box
 
@@ -66,7 +66,7 @@ def compare_switch() -> None:
 
     st.toggle(
         "Compare",
-        **following(COMPARE_SWITCH, session.comparing(), switched),
+        **keyed(COMPARE_SWITCH, session.comparing(), switched),
         help="Look at up to four stations together.",
     )
 
@@ -92,7 +92,7 @@ def choose_time(city: City) -> None:
             "Forecast made on",
             min_value=first,
             max_value=last,
-            **following(session.DAY_BOX, origin.date(), day_chosen),
+            **keyed(session.DAY_BOX, origin.date(), day_chosen),
             format="YYYY-MM-DD",
         )
     with clock_side:
@@ -100,7 +100,7 @@ def choose_time(city: City) -> None:
             st.select_slider(
                 f"at ({city.meta.timezone})",
                 times[today].tolist(),
-                **following(session.CLOCK_BOX, origin, session.go_to),
+                **keyed(session.CLOCK_BOX, origin, session.go_to),
                 format_func=written,
             )
     with latest_side:

@@ -63,7 +63,7 @@ def read_link(place: Place) -> None:
     state[ALARMS] = _rate_of(link.get("alarms"))
     state[SIDE] = link.get("side") if link.get("side") in SIDES else "all"
     state[PART] = link.get("show") if link.get("show") in PARTS else "events"
-    state[READ] = place.key  # last: a run that is cut off before this begins anew
+    state[READ] = place.key  # last: a run that is cut off before this begins again
 
 
 def _rate_of(wanted: str | None) -> float:
@@ -112,7 +112,7 @@ def choose_part() -> str:
 def show_events(place: Place, city: City) -> None:
     """The list, the map and all that is known of the chosen event."""
     try:
-        surges = surge_results.kept(city)
+        surges = surge_results.stored_surges(city)
     except UserError as error:
         st.warning(f"Surges cannot be read. {literal(error)}", icon=":material/error:")
         surges = None
@@ -283,7 +283,7 @@ def show_map(place: Place, city: City, event: pd.Series) -> None:
 
 
 def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
-    """Facts, the forecast beside what came, and the scores around it."""
+    """Facts, the forecast beside what was observed, and the scores around it."""
     side = "Above" if event["direction"] == "above" else "Below"
     where = f"at {escaped(event['station_id'])}"
     if event["area"] > 1:
@@ -329,7 +329,7 @@ def hours(event: pd.Series) -> str:
 
 
 def show_facts(city: City, event: pd.Series) -> None:
-    """Plain facts for whoever asks why."""
+    """Plain facts for the question why."""
     known = circumstances(city, event)
     day_ahead = event["probability_day_ahead"]
     facts = {
@@ -394,7 +394,7 @@ def said_of(city: City, station_id: str) -> str:
 
 
 def show_forecast(city: City, event: pd.Series) -> None:
-    """The forecast made an hour before the event, beside what came."""
+    """The forecast made an hour before the event, beside what was observed."""
     names = list(dict.fromkeys(event["stations"]))
     state = st.session_state
     if state.get(STATION) not in names:
@@ -404,7 +404,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
     number = names.index(state[STATION])
     begun = pd.Timestamp(event["starts"][event["stations"].index(state[STATION])])
     origin = max(begun - pd.Timedelta(hours=LEADS[0]), city.traffic.index[0])
-    title.html(f'<h3 class="lec-part">The forecast made at {origin:%H:%M}, and what came</h3>')
+    title.html(f'<h3 class="lec-part">The forecast made at {origin:%H:%M}, and what was observed</h3>')
     if len(names) > 1:
         choice.selectbox(
             "Station of the event", names, index=number, key="station_of_event",

@@ -145,7 +145,7 @@ def refined(city: City) -> tuple[str, Description] | None:
 
 def strongest(city: City) -> pd.Series | None:
     """The surge above the forecast that chance would bring least often."""
-    kept = surge_results.kept(city)
+    kept = surge_results.stored_surges(city)
     events = None if kept is None else kept.events[kept.events["direction"] == "above"]
     if events is None or events.empty:
         return None
@@ -215,7 +215,7 @@ def show_lookalikes(place: Place, city: City) -> None:
 
 
 def show_forecast(place: Place, city: City) -> None:  # noqa: ARG001 (as every stop)
-    """The forecast of the station, what came, and how earlier ones held."""
+    """The forecast of the station, what was observed, and how earlier ones held."""
     station_id = str(session.station())
     st.html(f"<h2>{escaped(station_id)}</h2>")
     later = panel.forecast(city, station_id, session.origin())
@@ -241,7 +241,7 @@ def show_accuracy(place: Place, city: City) -> None:  # noqa: ARG001 (as every s
 
 
 def show_surge(place: Place, city: City) -> None:
-    """The surge on the map, and the forecast made before it beside what came."""
+    """The surge on the map, and the forecast made before it beside what was observed."""
     event = strongest(city)
     if event is None:
         st.info("Surges of this city have not been looked for.", icon=":material/hourglass_empty:")
@@ -299,7 +299,7 @@ STOPS = (
         "A forecast that says how sure it is",
         "A diffusion model draws a hundred possible futures for the next 24 hours. Half of them lie in the dark band, nine of ten "
         "in the light one; the line is their middle.\n"
-        "The orange line is what came. The bars tell how often the bands of the days before held: the marks are where they should "
+        "The orange line was observed. The bars tell how often the bands of the days before held: the marks are where they should "
         "end.",
         at_the_described,
         show_forecast,
@@ -309,7 +309,7 @@ STOPS = (
     Stop(
         "How good it is",
         "Every model forecast the same days, none of which it was trained on. The error is the distance between the whole forecast "
-        "distribution and what came, as a share of the traffic: further left is better.\n"
+        "distribution and what was observed, as a share of the traffic: further left is better.\n"
         "Differences that the days measured cannot settle are called ties.",
         at_the_described,
         show_accuracy,

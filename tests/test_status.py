@@ -99,7 +99,7 @@ def test_models_that_fit_and_that_do_not(little_city: City, tmp_path: Path) -> N
     changed = make_city(little_city.path, seed=3)
     assert saved_models(changed)[0].fit == "trained on other data than the city has now"
     other = make_city(little_city.path, unit="GB")
-    assert saved_models(other)[0].fit == "made for the unit MB: train it anew"
+    assert saved_models(other)[0].fit == "made for the unit MB: train it again"
     assert not saved_models(other)[0].usable and steps(other)["forecast"].needs == ""
     (little_city.path / "models" / "climatology" / "config.json").write_text("<b>")
     (damaged,) = saved_models(little_city)

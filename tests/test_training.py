@@ -252,10 +252,10 @@ def test_a_training_is_not_resumed_on_another_part_of_the_time(little_city: City
     panel, checkpoint = Panel.of(little_city), tmp_path / "unfinished.safetensors"
     quickly_trained(panel, checkpoint=checkpoint)
     for_use = split_for_use(panel.steps, panel.steps_per_day)
-    anew, resumed = (build("lec-diff", panel, 0) for _ in range(2))
-    train(anew, panel, for_use, QUICK, 0)
+    again, resumed = (build("lec-diff", panel, 0) for _ in range(2))
+    train(again, panel, for_use, QUICK, 0)
     train(resumed, panel, for_use, QUICK, 0, checkpoint=checkpoint)
-    assert torch.equal(weights(anew), weights(resumed))
+    assert torch.equal(weights(again), weights(resumed))
 
 
 def test_a_model_tells_the_data_it_was_trained_on_not_what_came_meanwhile(little_city: City) -> None:

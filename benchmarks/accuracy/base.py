@@ -4,7 +4,7 @@
 
 Networks: generated towns, and from LECDIFF_REAL_DATA (default ../shared/data) Milan, the cells of Nanchang and Beijing's 5G
 stations. Each counts alike. First the parameters of the seasonal mean and of the usual errors are fitted by gradient, then the
-shape of residuals, the shares of the noise and the temperature are read off what came in that frame. Beside the numbers of all
+shape of residuals, the shares of the noise and the temperature are read off observations in that frame. Beside the numbers of all
 networks there are those of all but one, for measuring a city by a fit that saw nothing of its network. Takes some minutes.
 """
 
@@ -51,7 +51,7 @@ RESIDUALS = 20_000  # of a network that tails are fitted to
 
 
 class Window(NamedTuple):
-    """What came in the untrained frame (1, N, H), with the spread of each residual and the cells of the stations."""
+    """What was observed in the untrained frame (1, N, H), with the spread of each residual and the cells of the stations."""
 
     residuals: Tensor
     weights: Tensor

@@ -318,7 +318,7 @@ class City:
     def models(self) -> list[str]:
         """Names of the models saved in the folder, sorted."""
         for change in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CHANGE}"):
-            with suppress(UserError):  # told by whoever reads that model
+            with suppress(UserError):  # told where that model is read
                 recover(change.parent)
         return sorted(config.parent.name for config in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
 

@@ -1,4 +1,4 @@
-"""Write the shipped demo city anew: `python -m lecdiff_core.demo [FOLDER] [--without-imagery]`.
+"""Write the shipped demo city again: `python -m lecdiff_core.demo [FOLDER] [--without-imagery]`.
 
 Replaces what the generator makes (city.toml, stations, traffic, imagery, truth) and leaves what others derived from it
 (descriptions, encoder, models), which notice by their hashes that they are out of date.

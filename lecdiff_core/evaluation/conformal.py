@@ -163,7 +163,7 @@ class _Waiting:
 
 @dataclass
 class Calibration:
-    """Follows forecasts of the same N stations, one after another, and what came; gives the map for the next.
+    """Follows forecasts of the same N stations, one after another, and what was observed; gives the map for the next.
 
     edges: (9,) traffic between deciles of load.  steps_per_day: P.  origins_a_day: how many forecasts are made a day.
     """
@@ -188,7 +188,7 @@ class Calibration:
         self.waiting.append(_Waiting(origin, ordered.quantiles(LEVELS)))
 
     def observe(self, values: np.ndarray) -> None:
-        """Count what came until now: traffic (N, t) before step t, NaN = missing."""
+        """Count what was observed until now: traffic (N, t) before step t, NaN = missing."""
         now = values.shape[1]
         memory = MEMORY_DAYS * self.steps_per_day
         self.counts.forget(float(np.exp((self.now - now) / memory)))

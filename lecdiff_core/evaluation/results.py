@@ -363,9 +363,9 @@ def _read(file: Path, form: type[Form]) -> Form:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
-        raise UserError(f"{file.name}: not such a result ({place}: {first['msg'].lower()}); measure anew") from error
+        raise UserError(f"{file.name}: not such a result ({place}: {first['msg'].lower()}); measure again") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
+        raise UserError(f"{file.name}: cannot be read ({error}); measure again") from error
 
 
 def read_committed(folder: Path, city: str) -> Benchmark | None:

@@ -8,8 +8,9 @@ how far past days were from theirs: what spread is usual at this station and slo
 What a station was not seen long enough to say, the stations around it say: their means of the slot count for a few days of its
 own, those with like surroundings for more.
 
-With a track record, each kernel's forecast of yesterday, made with what was known before yesterday, is compared with what came,
-at the station and at those around it: kernels that were right count for more (weights by past loss, as in Vovk 1990), and
+With a track record, each kernel's forecast of yesterday, made with what was known before yesterday, is compared with the
+observations, at the station and at those around it: kernels that were right count for more (weights by past loss, as in Vovk
+1990), and
 a day that surprised all of them widens the spread.
 """
 
@@ -151,7 +152,7 @@ class SeasonalMean(nn.Module):
         error = self._usual(errors)
         if self.config.forget_anomalies:
             known, seen = self._by_day(past.masked_fill(self._anomalous(errors, error), torch.nan))
-        means, founded = [], []
+        means, supported = [], []
         around = self._around(batch)
         for block in range(
             self._context_days - self.config.days + 1
@@ -162,14 +163,14 @@ class SeasonalMean(nn.Module):
             weights = self._weights(ages, target_kind, kinds[:, sources])
             mean, weight = self._borrowed(*_mean(weights, known[:, :, sources], seen[:, :, sources]), around)
             means.append(mean)
-            founded.append(weight[:, :, 0] > LEAST_WEIGHT)
-        level = self._level(past, means[1][:, :, 0], founded[1])
+            supported.append(weight[:, :, 0] > LEAST_WEIGHT)
+        level = self._level(past, means[1][:, :, 0], supported[1])
         future = self._corrected(means[0], level)
         record, surprise = past.new_zeros(*past.shape[:2], len(self.log_memory)), past.new_zeros(past.shape[:2])
         if self.config.track_record:
-            earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], founded[2])
+            earlier = self._level(past[..., : -self.steps_per_day], means[2][:, :, 0], supported[2])
             yesterday = self._corrected(means[1], earlier)
-            record, surprise = self._record(past, yesterday, founded[1], error, batch)
+            record, surprise = self._record(past, yesterday, supported[1], error, batch)
         recalled = torch.cat(means[self.config.recalled_days : 0 : -1], dim=3)
         return Season(future, recalled, level, error, record, surprise)
 
@@ -219,22 +220,22 @@ class SeasonalMean(nn.Module):
         if around is None or self.log_borrowed is None:
             return mean, weight
         both = torch.stack([mean * weight, weight], dim=-1).transpose(0, 1)
-        total, founded = torch.sparse.mm(around, both.flatten(1)).view(both.shape).transpose(0, 1).unbind(-1)
+        total, supported = torch.sparse.mm(around, both.flatten(1)).view(both.shape).transpose(0, 1).unbind(-1)
         few = self.log_borrowed.exp()
-        borrowed = few * few / (weight + few) * (founded > LEAST_WEIGHT)
+        borrowed = few * few / (weight + few) * (supported > LEAST_WEIGHT)
         own = weight + 1e-4
-        return (mean * own + borrowed * total / founded.clamp_min(LEAST_WEIGHT)) / (own + borrowed), weight + borrowed
+        return (mean * own + borrowed * total / supported.clamp_min(LEAST_WEIGHT)) / (own + borrowed), weight + borrowed
 
-    def _level(self, past: Tensor, recalled: Tensor, founded: Tensor) -> Tensor:
+    def _level(self, past: Tensor, recalled: Tensor, supported: Tensor) -> Tensor:
         """log(recent / expected) of each window beyond that of the longer one before it (B, N, W).
 
-        Shrunk towards 0 where little was observed or expected with reason (`founded`).
+        Shrunk towards 0 where little was observed or expected with reason (`supported`).
         """
         levels: list[Tensor] = []
         explained = torch.zeros_like(past[..., 0])
         for steps in self.window_steps:
             recent, expected = past[..., -steps:], recalled[..., -steps:]
-            observed = recent.isfinite() & founded[..., -steps:]
+            observed = recent.isfinite() & supported[..., -steps:]
             actual = torch.where(observed, recent, 0.0).sum(2)
             anticipated = torch.where(observed, expected, 0.0).sum(2)
             shrinkage = 0.02 * steps * expected.mean(2).clamp_min(1e-3)
@@ -245,13 +246,13 @@ class SeasonalMean(nn.Module):
         return torch.stack(levels, dim=2)
 
     def _record(
-        self, past: Tensor, yesterday: Tensor, founded: Tensor, usual: Tensor, batch: Batch
+        self, past: Tensor, yesterday: Tensor, supported: Tensor, usual: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Logits (B, N, K) and surprise (B, N) from yesterday's forecasts (B, N, K, P) and the log usual errors (B, N, P, 2)."""
         assert self.log_reliance is not None
         with torch.no_grad():
             recent = past[..., -self.steps_per_day :]
-            observed = recent.isfinite() & founded
+            observed = recent.isfinite() & supported
             error = torch.where(observed[:, :, None], (yesterday - recent[:, :, None]).abs(), 0.0).mean(3)
             expected = (yesterday[:, :, 0] + FLOOR).sqrt() * usual[..., 0].exp()
             expected = torch.where(observed, expected, 0.0).mean(2, keepdim=True)

@@ -79,21 +79,21 @@ def folder() -> Path:
 def read(file: Path | None = None) -> Base:
     """The base model's file. Raises UserError where it is damaged or of another version than this program."""
     file = file or folder() / FILE
-    anew = "install lecdiff again, or make it with benchmarks/accuracy/base.py"
+    again = "install lecdiff again, or make it with benchmarks/accuracy/base.py"
     try:
         raw = read_json(file)
         version = raw.get("format_version") if isinstance(raw, dict) else None
         if version != FORMAT_VERSION:
             raise UserError(
-                f"{file}: base model of format {version}, this program reads format {FORMAT_VERSION}; {anew}"
+                f"{file}: base model of format {version}, this program reads format {FORMAT_VERSION}; {again}"
             )
         found = Base.model_validate(raw)
     except (OSError, ValueError, ValidationError) as error:
-        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]}); {anew}") from error
+        raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]}); {again}") from error
     if found.recipe != LecDiff.recipe:
-        raise UserError(f"{file}: made for recipe {found.recipe}, this program has recipe {LecDiff.recipe}; {anew}")
+        raise UserError(f"{file}: made for recipe {found.recipe}, this program has recipe {LecDiff.recipe}; {again}")
     if any(len(row) != len(MEMORY_HOURS) for row in found.all.shares):
-        raise UserError(f"{file}: its shares are not of {len(MEMORY_HOURS)} memories; {anew}")
+        raise UserError(f"{file}: its shares are not of {len(MEMORY_HOURS)} memories; {again}")
     return found
 
 

@@ -103,17 +103,17 @@ def _load(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:
         model = chosen.restore(config.settings)
         model.load_state_dict(load_tensors(weights))
     except OSError as error:
-        raise UserError(f"{weights_file}: cannot be read ({error.strerror}); train the model anew") from error
+        raise UserError(f"{weights_file}: cannot be read ({error.strerror}); train the model again") from error
     except SafetensorError as error:
-        raise UserError(f"{weights_file}: truncated or changed since it was saved; train the model anew") from error
+        raise UserError(f"{weights_file}: truncated or changed since it was saved; train the model again") from error
     except (RuntimeError, TypeError, KeyError, ValueError) as error:
         reason = _first_problem(error) if isinstance(error, ValidationError) else str(error).splitlines()[0]
-        raise UserError(f"{folder}: weights and config.json do not fit together ({reason}); train anew") from error
+        raise UserError(f"{folder}: weights and config.json do not fit together ({reason}); train again") from error
     _check_numbers(model, weights_file)
     if model.recipe != config.recipe:
         raise UserError(
             f"{folder / CONFIG_FILE}: made by recipe {config.recipe} of {config.model}, this program has recipe "
-            f"{model.recipe}; train the model anew"
+            f"{model.recipe}; train the model again"
         )
     return model.eval(), config
 
@@ -122,9 +122,9 @@ def _check_settings(config: CheckpointConfig, file: Path) -> None:
     """Raise UserError where a model would be made for other stations than it names, or for steps that no day has."""
     stations, steps = config.settings.get("stations", 0), config.settings.get("steps_per_day", 1)
     if stations not in (0, len(config.station_ids)):
-        raise UserError(f"{file}: settings.stations is not the number of station_ids; train the model anew")
+        raise UserError(f"{file}: settings.stations is not the number of station_ids; train the model again")
     if not isinstance(steps, int) or not 1 <= steps <= SECONDS_A_DAY:
-        raise UserError(f"{file}: settings.steps_per_day is no number of steps a day; train the model anew")
+        raise UserError(f"{file}: settings.steps_per_day is no number of steps a day; train the model again")
 
 
 def _check_shapes(chosen: Entry, config: CheckpointConfig, weights_file: Path) -> None:
@@ -146,7 +146,7 @@ def _check_numbers(model: ForecastModel, weights_file: Path) -> None:
     for name, tensor in model.state_dict().items():
         known = tensor[~tensor.isnan()] if name in model.may_be_unknown else tensor
         if not known.isfinite().all():
-            raise UserError(f"{weights_file}: {name} holds numbers that are not finite; train the model anew")
+            raise UserError(f"{weights_file}: {name} holds numbers that are not finite; train the model again")
 
 
 def read_config(folder: Path) -> CheckpointConfig:
@@ -160,13 +160,13 @@ def read_config(folder: Path) -> CheckpointConfig:
         version = raw.get("format_version") if isinstance(raw, dict) else None
         if version != FORMAT_VERSION:
             raise UserError(
-                f"{file}: checkpoint format {version}, this program reads format {FORMAT_VERSION}; train the model anew"
+                f"{file}: checkpoint format {version}, this program reads format {FORMAT_VERSION}; train the model again"
             )
         return CheckpointConfig.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{file}: {_first_problem(error)}; train the model anew") from error
+        raise UserError(f"{file}: {_first_problem(error)}; train the model again") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); train the model anew") from error
+        raise UserError(f"{file}: cannot be read ({error}); train the model again") from error
 
 
 def _first_problem(error: ValidationError) -> str:
@@ -214,14 +214,14 @@ def check_fits(model: ForecastModel, config: CheckpointConfig, city: City, encod
     ):
         if of_model != of_city:
             raise UserError(
-                f"{folder}: trained for {what} {of_model!r}, the city has {of_city!r}; train the model anew"
+                f"{folder}: trained for {what} {of_model!r}, the city has {of_city!r}; train the model again"
             )
     if model.horizon != city.steps_per_day:
         raise UserError(
-            f"{folder}: forecasts {model.horizon} steps a day, the city has {city.steps_per_day}; train the model anew"
+            f"{folder}: forecasts {model.horizon} steps a day, the city has {city.steps_per_day}; train the model again"
         )
     if config.encoder is not None and config.encoder != encoder:
         has = "no embeddings" if encoder is None else "embeddings from another encoder"
         raise UserError(
-            f"{folder}: trained with environment embeddings, the city has {has}; run `lecdiff embed` or train anew"
+            f"{folder}: trained with environment embeddings, the city has {has}; run `lecdiff embed` or train again"
         )

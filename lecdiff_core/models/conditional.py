@@ -202,7 +202,7 @@ class ConditionalDiffusion(ForecastModel):
         if batch.environment.shape[1] != wanted:
             raise UserError(
                 f"this model was trained on embeddings of width {wanted}, the city's have width "
-                f"{batch.environment.shape[1]}: embed the city with the same encoder, or train anew"
+                f"{batch.environment.shape[1]}: embed the city with the same encoder, or train again"
             )
 
     def _features(self, scaled: Tensor, season: Season | None, calendar: Calendar, station: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ class ConditionalDiffusion(ForecastModel):
     # ---- training
 
     def residuals(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What came in the frame, NaN = missing, and a spread on the scale of the traffic, each (B, N, H)."""
+        """What was observed in the frame, NaN = missing, and a spread on the scale of the traffic, each (B, N, H)."""
         assert batch.future is not None
         frame = self._scaled_frame(batch)
         return (batch.future - frame.mean) / frame.spread, frame.spread

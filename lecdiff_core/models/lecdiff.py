@@ -50,7 +50,7 @@ class LecDiff(ConditionalDiffusion):
 
     @torch.no_grad()
     def fit_dependence(self, batches: Iterable[Batch]) -> None:
-        """Read the shape of residuals and the shares of the noise off what came in the untrained frame.
+        """Read the shape of residuals and the shares of the noise off what was observed in the untrained frame.
 
         Of too few windows nothing is read, and what the model started with stays.
         """

@@ -115,7 +115,7 @@ class ForecastModel(nn.Module):
         hops: how far, in edges of the graph, a station's forecast depends on other stations; None = on all.
         parameter_groups: beginnings of the names of the parameters in each group that is trained at a rate of its own
             (`training.Recipe`); what is in none is the "network". The "prior" is what makes an untrained model a forecast already.
-        recipe: raised by hand when the results of the same config can change, so that stored results are computed anew.
+        recipe: raised by hand when the results of the same config can change, so that stored results are computed again.
     """
 
     recipe: ClassVar[int] = 1

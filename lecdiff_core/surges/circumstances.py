@@ -10,7 +10,7 @@ from lecdiff_core.city.folder import City
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What stands beside an event, for whoever asks why."""
+    """What stands beside an event, for the question why."""
 
     day: date
     holiday: bool

@@ -78,7 +78,7 @@ def gather(forecaster: Forecaster, begin: int, source: Source | None = None, rep
         _add_origin(forecaster, origin, begin, members, sums)
         if source is not None and (number + 1) % KEPT_EVERY == 0:
             _keep_sums(forecaster.city, source, sums, number + 1)
-        report(number + 1, len(origins), "comparing forecasts with what came")
+        report(number + 1, len(origins), "comparing forecasts with what was observed")
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = {name: sums[name] / sums["forecasts"] for name in ("deviation", "probability", "low", "middle", "high")}
         areas = {size: sums[f"area_{size}"] / sums[f"areas_{size}"] for size in members}

@@ -206,5 +206,5 @@ def _read(folder: Path) -> Surges | None:
         return Surges(frame, scores.to_pandas(), sources[0])
     except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file
         raise UserError(
-            f"{files[0]}: damaged or not a table of surges ({error}); make it anew with `lecdiff surges`"
+            f"{files[0]}: damaged or not a table of surges ({error}); make it again with `lecdiff surges`"
         ) from error

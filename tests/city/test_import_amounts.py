@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers.amounts import Amounts
-from lecdiff_core.city.importers.columns import Wish
+from lecdiff_core.city.importers.columns import ColumnRole
 from lecdiff_core.city.importers.forms import open_tables
 from lecdiff_core.city.importers.importing import ImportReport, import_city
 from lecdiff_core.city.importers.tables import read_batches
@@ -82,7 +82,7 @@ def numbers(text: str) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "t.csv"
         file.write_text(text, encoding="utf-8")
-        (opened,) = open_tables(file, Path(folder), [Wish("traffic")])
+        (opened,) = open_tables(file, Path(folder), [ColumnRole("traffic")])
         columns = {"traffic": ("traffic",)}
         amounts = Amounts([(opened, columns)])
         return [value for batch in read_batches(opened, columns) for value in amounts.read(batch, "traffic").tolist()]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.importers.columns import Wish, find_columns, fold, unit_in
+from lecdiff_core.city.importers.columns import ColumnRole, find_columns, fold, unit_in
 from lecdiff_core.city.importers.importing import import_city
 from lecdiff_core.errors import UserError
 
@@ -82,9 +82,9 @@ def test_several_candidates_are_left_to_the_user(read) -> None:
 
 def test_a_day_and_a_time_of_day_are_one_time() -> None:
     cells = {"Datum": ["01.03.2024"], "Uhrzeit": ["00:15"], "Time": ["2024-03-01 00:15"]}.__getitem__
-    together = find_columns(["Datum", "Uhrzeit"], [Wish("timestamp")], cells)
+    together = find_columns(["Datum", "Uhrzeit"], [ColumnRole("timestamp")], cells)
     assert together.columns == {"timestamp": ("Datum", "Uhrzeit")}
-    assert find_columns(["Datum", "Time"], [Wish("timestamp")], cells).columns == {"timestamp": ("Time",)}
+    assert find_columns(["Datum", "Time"], [ColumnRole("timestamp")], cells).columns == {"timestamp": ("Time",)}
 
 
 def test_names_are_compared_without_what_does_not_matter() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lecdiff_core.city.importers.stamps import NONE
 from lecdiff_core.city.importers.tables import Batch
 from lecdiff_core.city.importers.times import Times
+from lecdiff_core.city.importers.timestamps import NONE
 from lecdiff_core.errors import UserError
 
 ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix", "right")))

@@ -62,7 +62,7 @@ def test_a_model_never_trained_is_missed_by_name(little_city: City) -> None:
         ({"encoder": "abc"}, "environment embeddings"),
         ({"recipe": 0}, "recipe 0"),
         ({"model": "oracle"}, "no model 'oracle'"),
-        ({"settings": {}}, "train anew"),
+        ({"settings": {}}, "train again"),
         ({"settings": {"steps_per_day": 12}}, "steps a day"),
         ({"surprise": 1}, "surprise"),
         ({"weights_sha256": "0" * 64}, "truncated or changed"),

@@ -1,7 +1,7 @@
 """The shipped models forecast today what they forecast when these numbers were written, to 1e-5 of the samples' spread.
 
 Moving code must change nothing that is computed. After a change that is meant to (a new recipe, a new demo model), write the
-numbers anew: `python -m tests.models.test_fixed_forecasts`.
+numbers again: `python -m tests.models.test_fixed_forecasts`.
 """
 
 import json

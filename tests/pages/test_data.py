@@ -275,7 +275,7 @@ def named(app: AppTest, name: str) -> AppTest:
     return app
 
 
-def complaints(app: AppTest) -> str:
+def problems(app: AppTest) -> str:
     return "\n".join(error.value for error in app.error).replace("\\", "")
 
 
@@ -341,7 +341,7 @@ def test_a_look_at_traffic_without_places_shows_no_map_and_other_choices_are_tak
     app.selectbox(key="import_coordinates").select("none")
     named(app, "Nowhere")
     press(app, "import_look", "failed", root / "nowhere")
-    assert "“Texts for a missing value”" in complaints(app)
+    assert "“Texts for a missing value”" in problems(app)
     app.multiselect(key="import_na").set_value(["-999"])
     app.selectbox(key="import_decimal").select(".").run()
     job = press(app, "import_look", "done", root / "nowhere")
@@ -357,7 +357,7 @@ def test_a_look_at_traffic_without_places_shows_no_map_and_other_choices_are_tak
 def test_a_wrong_choice_is_corrected_with_the_same_upload(open_page, root, first):
     app = named(upload(open_page(), ("t.csv", GOOD)), "Twice")
     press(app, first, "failed", root / "twice")
-    assert "use the Interval 1h" in complaints(app) and nothing_uploaded(app)
+    assert "use the Interval 1h" in problems(app) and nothing_uploaded(app)
     assert app.text_input(key="import_name").value == "Twice"
     assert app.selectbox(key="import_timezone").value == "Europe/Rome"
     app.selectbox(key="import_interval").select("1h").run()
@@ -382,7 +382,7 @@ def test_other_files_take_the_place_of_kept_ones_one_by_one_and_what_is_removed_
     app = named(upload(open_page(), ("t.csv", GOOD.replace(b"\na,", b"\nc,"))), "Swap")
     app.selectbox(key="import_interval").select("1h").run()
     job = press(app, "import_look", "failed", root / "swap")
-    assert "traffic of 1 ids has no station: c" in complaints(app)
+    assert "traffic of 1 ids has no station: c" in problems(app)
     box_for(app, "stations").upload("other.csv", b"station_id,lon,lat\nb,9.1,45.4\nc,9.2,45.4\n").run()
     job = press(app, "import_look", "done", root / "swap")
     assert sorted(file.name for file in (job.folder / "input").glob("*/*")) == ["other.csv", "t.csv"]
@@ -401,7 +401,7 @@ def test_a_disk_that_refuses_an_upload_is_told_in_one_line_and_leaves_nothing(op
     app = named(upload(open_page(), ("t.csv", GOOD)), "Full")
     monkeypatch.setattr("pages.parts.steps.uploads.lay", refuse)
     app.button(key="import_start").click().run()
-    assert not app.exception and "cannot keep the files: the disk is full" in complaints(app)
+    assert not app.exception and "cannot keep the files: the disk is full" in problems(app)
     assert not (root / "full").exists() and not app.button(key="import_start").disabled
 
 

@@ -149,7 +149,7 @@ def start_training(page) -> None:
 
 
 def choose(page, key: str, words: str) -> None:
-    """By keyboard, in the box of this key. Its list closes where the page still scrolls or is drawn anew: then once more."""
+    """By keyboard, in the box of this key. Its list closes where the page still scrolls or is drawn again: then once more."""
     from playwright.sync_api import TimeoutError as TooLate
 
     box = page.locator(f".st-key-{key}").get_by_role("combobox")

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from visitor import HOSTILE_ID, HOSTILE_NAME, MODEL, following, link_of, offered, select_on_map, small_city, text_of
+from visitor import HOSTILE_ID, HOSTILE_NAME, MODEL, keyed, link_of, offered, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
 from pages.parts.data.cities import Place
@@ -88,7 +88,7 @@ def _values(column):
 def test_search_selects_and_makes_the_map_fly_and_forget_its_selection(open_app):
     app = select_on_map(open_app(t=NOON), "stations", {"station_id": "ST-05"})
     before = app.get("deck_gl_json_chart")[0].proto.id
-    following(app.selectbox, "search_box").select("ST-07").run()
+    keyed(app.selectbox, "search_box").select("ST-07").run()
     assert "<h2>ST-07</h2>" in text_of(app)
     assert app.get("deck_gl_json_chart")[0].proto.id != before
     assert deck_of(app)["initialViewState"]["longitude"] == pytest.approx(0.012)
@@ -107,9 +107,9 @@ def test_a_neighbour_is_one_click_away_and_back_to_the_city(open_app):
 def test_the_slider_moves_the_time_of_forecast_and_the_colours(open_app):
     app = open_app(station="ST-04", t=NOON)
     data = stations_of(app)
-    times = following(app.select_slider, "clock_box").options
+    times = keyed(app.select_slider, "clock_box").options
     assert times[0] == "00:00" and times[-1] == "23:30" and len(times) == 48
-    following(app.select_slider, "clock_box").set_value(app.session_state["origin"].replace(hour=6)).run()
+    keyed(app.select_slider, "clock_box").set_value(app.session_state["origin"].replace(hour=6)).run()
     assert not app.exception
     assert link_of(app, "t") == "2025-06-12T06:00:00+00:00"
     assert stations_of(app) != data
@@ -117,7 +117,7 @@ def test_the_slider_moves_the_time_of_forecast_and_the_colours(open_app):
 
 def test_another_day_keeps_the_time_of_day_and_latest_leads_to_the_end(open_app):
     app = open_app(station="ST-04", t=NOON)
-    following(app.date_input, "day_box").set_value("2025-06-10").run()
+    keyed(app.date_input, "day_box").set_value("2025-06-10").run()
     assert link_of(app, "t") == "2025-06-10T12:00:00+00:00"
     next(button for button in app.button if button.label == "Latest").click().run()
     assert link_of(app, "t") == "2025-06-14T00:00:00+00:00"
@@ -197,7 +197,7 @@ def test_a_city_that_cannot_be_opened_is_told(open_app, cities_folder):
         app = open_app(city="broken")
         assert not app.exception
         assert any("cannot be opened" in error.value for error in app.error)
-        following(app.selectbox, "city_box").select("flatland").run()
+        keyed(app.selectbox, "city_box").select("flatland").run()
         assert "<h1>Flatland</h1>" in text_of(app)
     finally:
         (broken / "city.toml").unlink()
@@ -206,14 +206,14 @@ def test_a_city_that_cannot_be_opened_is_told(open_app, cities_folder):
 
 def test_another_city_starts_afresh(open_app):
     app = open_app(station="ST-04", t=NOON)
-    following(app.selectbox, "city_box").select("north/milan").run()
+    keyed(app.selectbox, "city_box").select("north/milan").run()
     assert link_of(app, "city") == "north/milan" and link_of(app, "station") is None
     assert "<h1>Milan</h1>" in text_of(app)
 
 
 def test_the_box_is_told_the_city_of_the_link_again_where_a_first_run_was_cut_off(open_app):
     app = open_app(city="hostile")
-    box = following(app.run().selectbox, "city_box").proto
+    box = keyed(app.run().selectbox, "city_box").proto
     assert box.set_value and box.raw_value == HOSTILE_NAME
 
 
@@ -343,9 +343,9 @@ def test_days_on_which_clocks_change(open_app, cities_folder, zone, start, day, 
     small_city(folder, {"name": "Clocks", "timezone": zone}, ["A", "B"], (0.0, 0.0), ["", ""], start)
     try:
         app = open_app(city="clocks", station="A", t="2025-03-28T12:00" if "03" in day else "2025-10-22T12:00")
-        following(app.date_input, "day_box").set_value(day).run()
+        keyed(app.date_input, "day_box").set_value(day).run()
         assert not app.exception and link_of(app, "t").startswith(f"{day}T12:00")
-        times = following(app.select_slider, "clock_box").options
+        times = keyed(app.select_slider, "clock_box").options
         assert len(set(times)) == count and times[0] == first and times[-1] == "23:30"
         app = open_app(city="clocks", station="A", t=f"{day}T00:30")
         assert not app.exception and not app.warning

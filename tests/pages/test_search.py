@@ -3,7 +3,7 @@
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from visitor import APP, following, link_of, select_on_map, small_city, text_of
+from visitor import APP, keyed, link_of, select_on_map, small_city, text_of
 
 from lecdiff_core.city.folder import City
 from pages.parts.station import search
@@ -39,7 +39,7 @@ def open_large(large, monkeypatch):
 
 
 def box(app: AppTest):
-    return following(app.text_input, "search_box")
+    return keyed(app.text_input, "search_box")
 
 
 def found(app: AppTest) -> list[str]:
@@ -89,15 +89,15 @@ def test_what_matches_nothing_is_told_and_a_click_on_the_map_ends_the_search(ope
 
 def test_stations_to_compare_are_added_one_by_one_up_to_four(open_large):
     app = open_large(station="B4")
-    following(app.toggle, "compare_switch").set_value(True).run()
+    keyed(app.toggle, "compare_switch").set_value(True).run()
     for words in ("B5", "B6"):
-        following(app.text_input, "adding_box").set_value(words).run()
+        keyed(app.text_input, "adding_box").set_value(words).run()
     assert app.session_state["compared"] == ["B4", "B5", "B6"] and not app.exception
-    assert following(app.text_input, "adding_box").value == ""
-    following(app.text_input, "adding_box").set_value("mast").run()
+    assert keyed(app.text_input, "adding_box").value == ""
+    keyed(app.text_input, "adding_box").set_value("mast").run()
     app.get("button_group")[0].set_value("B20").run()
     assert "<h2>4 stations</h2>" in text_of(app)
-    assert following(app.text_input, "adding_box").disabled
-    following(app.multiselect, "several_box").unselect("B5").run()
+    assert keyed(app.text_input, "adding_box").disabled
+    keyed(app.multiselect, "several_box").unselect("B5").run()
     assert app.session_state["compared"] == ["B4", "B6", "B20"]
-    assert not following(app.text_input, "adding_box").disabled
+    assert not keyed(app.text_input, "adding_box").disabled

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from visitor import MODEL, following, link_of, select_on_map, text_of
+from visitor import MODEL, keyed, link_of, select_on_map, text_of
 
 from lecdiff_core.city.folder import City, write_city
 from pages.parts.charts import drawing, exports, report
@@ -144,12 +144,12 @@ def test_a_link_opens_a_view_and_a_wrong_one_is_told(open_app):
 
 def test_the_box_colours_by_another_view_and_the_slider_leads_ahead(open_app):
     app = open_app(t=NOON)
-    following(app.select_slider, "ahead_box").set_value(3).run()
+    keyed(app.select_slider, "ahead_box").set_value(3).run()
     until(app, "Median Thu 13:00")
-    following(app.selectbox, "by_box").select("width").run()
+    keyed(app.selectbox, "by_box").select("width").run()
     until(app, "Width Thu 13:00")
     assert link_of(app, "by") == "width"
-    following(app.selectbox, "by_box").select("load").run()
+    keyed(app.selectbox, "by_box").select("load").run()
     assert "Load 11:30" in text_of(app) and link_of(app, "by") is None
 
 
@@ -161,18 +161,18 @@ def test_surges_that_nobody_looked_for_are_offered(open_app):
 
 def test_a_stale_value_of_a_widget_does_not_undo_a_click(open_app):
     app = open_app(t=NOON)
-    old = following(app.selectbox, "search_box").key
+    old = keyed(app.selectbox, "search_box").key
     app = select_on_map(app, "stations", {"station_id": "ST-04"})
-    assert following(app.selectbox, "search_box").key != old
-    assert following(app.selectbox, "search_box").value == "ST-04"
+    assert keyed(app.selectbox, "search_box").key != old
+    assert keyed(app.selectbox, "search_box").value == "ST-04"
 
 
 def test_stations_are_compared_by_switch_list_click_and_link(open_app):
     app = open_app(station="ST-04", t=NOON)
-    following(app.toggle, "compare_switch").set_value(True).run()
+    keyed(app.toggle, "compare_switch").set_value(True).run()
     assert "<h2>1 station</h2>" in text_of(app)
     app = select_on_map(app, "stations", {"station_id": "ST-05"})
-    following(app.multiselect, "several_box").select("ST-06").run()
+    keyed(app.multiselect, "several_box").select("ST-06").run()
     assert not app.exception and "<h2>3 stations</h2>" in text_of(app)
     assert app.query_params["with"] == ["ST-05", "ST-06"] and link_of(app, "station") == "ST-04"
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
@@ -180,7 +180,7 @@ def test_stations_are_compared_by_switch_list_click_and_link(open_app):
     for other in ("ST-07", "ST-08"):
         app = select_on_map(app, "stations", {"station_id": other})
     assert app.session_state["compared"] == ["ST-04", "ST-05", "ST-06", "ST-08"]
-    following(app.toggle, "compare_switch").set_value(False).run()
+    keyed(app.toggle, "compare_switch").set_value(False).run()
     assert "<h2>ST-08</h2>" in text_of(app)
 
 

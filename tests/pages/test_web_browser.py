@@ -20,7 +20,7 @@ def below_a_path(cities_folder, tiles, tmp_path_factory):
 
 
 def kinds_of(answers):
-    """The content type of what came of a city, by its kind."""
+    """The content type of what was observed of a city, by its kind."""
     return {url.split("/city/")[1].split("/")[1].partition("?")[0]: kind for url, kind in answers if "/city/" in url}
 
 

@@ -132,7 +132,7 @@ def link_of(app: AppTest, name: str) -> str | None:
     return value[0] if isinstance(value, list) else value
 
 
-def following(widgets: ElementList, name: str) -> Any:
+def keyed(widgets: ElementList, name: str) -> Any:
     """The widget that shows what others can set, too, whatever turn its key has come to."""
     return next(widget for widget in widgets if widget.key and widget.key.rpartition("-")[0] == name)
 

@@ -1,9 +1,9 @@
 """Importers: traffic and stations as others keep them, turned into a city folder.
 
 `importing.import_city` is the way in. `forms` opens files of any form as tables (`archives`, `encodings`, `shapes`,
-`spreadsheets`); `wishes` says what is looked for in them and `columns` recognises it by the lexicon `columns.toml`. A
+`spreadsheets`); `roles_sought` says what is looked for in them and `columns` recognises it by the lexicon `columns.toml`. A
 module a layout (`long`, `wide`, `sessions`, `telecom_italia`, `c2tm`) reads `tables` into `Readings`, with `ids`,
-`amounts` and `times` of their cells, and what is wrong goes to `complaints`; `stations` reads places, `coordinates`
-brings them to WGS 84, `resample` sums readings into the city's intervals, and `sense` and `whereabouts` remark on
+`amounts` and `times` of their cells, and what is wrong goes to `problems`; `stations` reads places, `coordinates`
+brings them to WGS 84, `resample` sums readings into the city's intervals, and `plausibility` and `location_checks` remark on
 what looks wrong.
 """

@@ -34,7 +34,7 @@ NOT_LED = (
 
 
 @dataclass(frozen=True)
-class Wish:
+class ColumnRole:
     """What is looked for in a table: a role, and the names of its column, best first.
 
     given: the names are a user's, and no other will do.  last: names that are taken where nobody would call it so.
@@ -117,10 +117,10 @@ def candidates(names: Sequence[str], role: str) -> list[list[str]]:
     return [[name for name in names if folded[name] & tier] for tier in _tiers(role)]
 
 
-def recognised(cells: Sequence[str], wishes: Sequence[Wish]) -> int:
+def recognised(cells: Sequence[str], roles_sought: Sequence[ColumnRole]) -> int:
     """How many of the roles that are looked for some cells name."""
     return sum(
-        any(_exact(cells, wish)) or (not wish.given and any(_all_candidates(cells, wish.role))) for wish in wishes
+        any(_exact(cells, wish)) or (not wish.given and any(_all_candidates(cells, wish.role))) for wish in roles_sought
     )
 
 
@@ -131,7 +131,7 @@ def _all_candidates(names: Sequence[str], role: str) -> list[str]:
 
 def find_columns(
     header: Sequence[str],
-    wishes: Sequence[Wish],
+    roles_sought: Sequence[ColumnRole],
     cells: Cells,
     shared: Iterable[str] = (),
     option: str = "",
@@ -141,8 +141,11 @@ def find_columns(
     cells: gives the first cells of a column, to tell days from times of day.  shared: folded names of columns of the
     other file, of which one goes before others as the id.  option: what goes before a role in `--column`, such as "traffic:".
     """
-    found, lacking = Found(), list[tuple[Wish, list[str]]]()
-    for some in ([wish for wish in wishes if not wish.optional], [wish for wish in wishes if wish.optional]):
+    found, lacking = Found(), list[tuple[ColumnRole, list[str]]]()
+    for some in (
+        [wish for wish in roles_sought if not wish.optional],
+        [wish for wish in roles_sought if wish.optional],
+    ):
         pending = []
         for wish in some:
             exact = _exact([name for name in header if (name,) not in found.columns.values()], wish)
@@ -163,12 +166,12 @@ def find_columns(
                 found.columns[wish.role] = likely
             elif not wish.optional:
                 lacking.append((wish, likely))
-    found.columns = {wish.role: found.columns[wish.role] for wish in wishes if wish.role in found.columns}
-    found.problems += _complaints(header, lacking, option)
+    found.columns = {wish.role: found.columns[wish.role] for wish in roles_sought if wish.role in found.columns}
+    found.problems += _problems_of(header, lacking, option)
     return found
 
 
-def _exact(header: Sequence[str], wish: Wish) -> list[str]:
+def _exact(header: Sequence[str], wish: ColumnRole) -> list[str]:
     """Columns of exactly one of the wished names, best first; else, of a user's name, those that differ in form alone."""
     found = [name for name in wish.names if name in header]
     if not found and wish.given:
@@ -181,7 +184,7 @@ def _plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _likely(left: list[str], wish: Wish, cells: Cells, shared: set[str]) -> Column | list[str]:
+def _likely(left: list[str], wish: ColumnRole, cells: Cells, shared: set[str]) -> Column | list[str]:
     """The column that is meant, or the candidates where there is not exactly one."""
     tiers = candidates(left, wish.role)
     if wish.role == "station_id" and not wish.loosely:
@@ -212,7 +215,7 @@ def _is_whole(cell: str) -> bool:
     return len(re.findall(r"\d+", cell)) > 3 or bool(re.fullmatch(r"\d{9,19}", cell))
 
 
-def _complaints(header: Sequence[str], lacking: list[tuple[Wish, list[str]]], option: str) -> list[str]:
+def _problems_of(header: Sequence[str], lacking: list[tuple[ColumnRole, list[str]]], option: str) -> list[str]:
     several = [
         f"the columns {named(names, 8)} may each be {wish.role}; say which with --column {option}{wish.role}={_quoted(names[0])}"
         for wish, names in lacking
@@ -229,7 +232,7 @@ def _complaints(header: Sequence[str], lacking: list[tuple[Wish, list[str]]], op
     return [f"there {what} {missing}; it has {has}; say {it} with {say}", *several]
 
 
-def _close(header: Sequence[str], wish: Wish) -> str:
+def _close(header: Sequence[str], wish: ColumnRole) -> str:
     lower = {name.casefold(): name for name in header if name}
     wanted = [name.casefold() for name in (*wish.names, wish.role)]
     close = [near for name in wanted for near in difflib.get_close_matches(name, list(lower), n=1)]

@@ -1,4 +1,4 @@
-"""Degrees as people write them, 45°27'36"N or 9.19 E, as plain numbers; what has another form stays for whoever reads numbers."""
+"""Degrees as people write them, 45°27'36"N or 9.19 E, as plain numbers; what has another form stays for the reader of numbers."""
 
 import re
 from dataclasses import replace

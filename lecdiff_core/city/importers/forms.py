@@ -19,7 +19,7 @@ import pyarrow.parquet
 from lecdiff_core.city.folder import named
 from lecdiff_core.city.importers import spreadsheets
 from lecdiff_core.city.importers.archives import ON_DISK, gunzip, names, unpack
-from lecdiff_core.city.importers.columns import Wish, recognised
+from lecdiff_core.city.importers.columns import ColumnRole, recognised
 from lecdiff_core.city.importers.encodings import UTF8, encoding_of
 from lecdiff_core.city.importers.shapes import Fits, Shape, shape_of
 from lecdiff_core.errors import UserError
@@ -92,15 +92,15 @@ class Table:
 
 
 def open_tables(
-    path: Path | str, room: Path, wishes: Sequence[Wish], header: Sequence[str] | None = None
+    path: Path | str, room: Path, roles_sought: Sequence[ColumnRole], header: Sequence[str] | None = None
 ) -> list[Table]:
     """The tables that `path` means: a file, the tables of a folder or of an archive, or a pattern such as `data/*.txt`.
 
-    room: a folder for what must be unpacked.  wishes: the columns looked for, which tell headers from titles and sheets from
+    room: a folder for what must be unpacked.  roles_sought: the columns looked for, which tell headers from titles and sheets from
     each other.  header: names of the columns of text files without a header line. Raises UserError that names the file.
     """
     numbers, room = count(), Path(tempfile.mkdtemp(dir=room))
-    opener = _Opener(room, lambda cells: recognised(cells, wishes), header, numbers.__next__)
+    opener = _Opener(room, lambda cells: recognised(cells, roles_sought), header, numbers.__next__)
     found = []
     for file in files_of(path):
         with read_troubles(file):

@@ -24,15 +24,24 @@ from lecdiff_core.city.folder import (
     write_city,
 )
 from lecdiff_core.city.holidays import check_country, holidays_of
-from lecdiff_core.city.importers import c2tm, long, sessions, telecom_italia, whereabouts, wide
-from lecdiff_core.city.importers.columns import Column, Found, Wish, display, find_columns, fold, is_rate, unit_in
-from lecdiff_core.city.importers.complaints import Complaints
+from lecdiff_core.city.importers import c2tm, location_checks, long, sessions, telecom_italia, wide
+from lecdiff_core.city.importers.column_roles import (
+    PLACES,
+    Asked,
+    Names,
+    find_in_tables,
+    loosened,
+    names_stations,
+    of_stations,
+    of_traffic,
+)
+from lecdiff_core.city.importers.columns import Column, ColumnRole, Found, display, find_columns, fold, is_rate, unit_in
 from lecdiff_core.city.importers.forms import Table, open_tables
 from lecdiff_core.city.importers.ids import reconciled
+from lecdiff_core.city.importers.plausibility import remarks, without_partial_sums
+from lecdiff_core.city.importers.problems import Problems
 from lecdiff_core.city.importers.readings import OnDuplicate, Readings, Source
 from lecdiff_core.city.importers.resample import Resampled, resample
-from lecdiff_core.city.importers.sense import remarks, without_partial_sums
-from lecdiff_core.city.importers.stamps import check_format
 from lecdiff_core.city.importers.stations import (
     PLACE,
     StationsSource,
@@ -45,16 +54,7 @@ from lecdiff_core.city.importers.stations import (
     without_places,
 )
 from lecdiff_core.city.importers.tables import Columns
-from lecdiff_core.city.importers.wishes import (
-    PLACES,
-    Asked,
-    Names,
-    find_in_tables,
-    loosened,
-    names_stations,
-    of_stations,
-    of_traffic,
-)
+from lecdiff_core.city.importers.timestamps import check_format
 from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.city.timeline import in_zone
 from lecdiff_core.errors import UserError
@@ -219,10 +219,10 @@ class Opened:
     of_stations: Columns
 
 
-def wished_of_any() -> list[Wish]:
+def wished_of_any() -> list[ColumnRole]:
     """What is looked for in a file of which it is not known yet what it holds."""
     roles = dict.fromkeys([role for layout in LAYOUTS.values() for role in layout.COLUMNS] + list(PLACES))
-    return [Wish(role) for role in roles]
+    return [ColumnRole(role) for role in roles]
 
 
 def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout: str | None) -> dict[str, Column]:
@@ -231,12 +231,16 @@ def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout:
     rows: the first ones, as texts.
     """
     if layout is None:
-        wishes = of_stations(Asked())
+        roles_sought = of_stations(Asked())
     else:
         module = LAYOUTS[layout]
-        wishes = of_traffic(module.COLUMNS, Asked(), getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
+        roles_sought = of_traffic(
+            module.COLUMNS, Asked(), getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ())
+        )
     at = {name: number for number, name in enumerate(header)}
-    return find_columns(header, wishes, lambda name: [row[at[name]] for row in rows if row[at[name]].strip()]).columns
+    return find_columns(
+        header, roles_sought, lambda name: [row[at[name]] for row in rows if row[at[name]].strip()]
+    ).columns
 
 
 def import_city(
@@ -279,7 +283,7 @@ def import_city(
 
     Raises UserError that tells all that is wrong at once; then the folder is as it was.
     """
-    path, wrong, meta, on_empty = Path(path), Complaints(), None, on_unknown
+    path, wrong, meta, on_empty = Path(path), Problems(), None, on_unknown
     if layout not in LAYOUTS:
         raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
     with wrong.of("city"):
@@ -383,7 +387,7 @@ def _open(
     layout: str,
     columns: Mapping[str, Names],
     room: Path,
-    wrong: Complaints,
+    wrong: Problems,
 ) -> Opened:
     """Open the files and find their columns; what is wrong goes to `wrong`, and leaves the columns empty."""
     module, asked = LAYOUTS[layout], Asked()
@@ -397,7 +401,7 @@ def _open(
     opened = None
     if source is not None:
         with wrong.of("stations"):
-            opened = open_stations(replace(source, wishes=loosened(of_stations(asked))), room)
+            opened = open_stations(replace(source, roles_sought=loosened(of_stations(asked))), room)
     return _found(tables, opened, layout, asked, wrong)
 
 
@@ -413,30 +417,30 @@ def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **value
     return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
 
 
-def _found(tables: list[Table], source: StationsSource | None, layout: str, asked: Asked, wrong: Complaints) -> Opened:
+def _found(tables: list[Table], source: StationsSource | None, layout: str, asked: Asked, wrong: Problems) -> Opened:
     """The columns of opened files by role; none where something is wrong with them."""
     module = LAYOUTS[layout]
     of_stations_header = source.header if source else None
     said = asked.split(tables[0].columns if tables else [], of_stations_header, module.COLUMNS)
     of_them = of_stations(said)
     if source is not None:
-        source = replace(source, wishes=of_them)
-    wishes = of_traffic(module.COLUMNS, said, getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
-    id_wish = next((wish for wish in wishes if wish.role == "station_id"), None)
+        source = replace(source, roles_sought=of_them)
+    roles_sought = of_traffic(module.COLUMNS, said, getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
+    id_wish = next((wish for wish in roles_sought if wish.role == "station_id"), None)
     by_file = False
     if layout == "long" and len(tables) > 1 and id_wish is not None and not id_wish.given:
         by_file = not names_stations(tables, id_wish)
     if by_file:
-        wishes = [wish for wish in wishes if wish.role != "station_id"]
+        roles_sought = [wish for wish in roles_sought if wish.role != "station_id"]
     if layout == "sessions" and tables and id_wish is not None and names_stations(tables[:1], id_wish):
-        wishes = [replace(wish, optional=wish.optional or wish.role in ("lon", "lat")) for wish in wishes]
-    found = find_in_tables(tables, wishes, source.ids() if source else set())
+        roles_sought = [replace(wish, optional=wish.optional or wish.role in ("lon", "lat")) for wish in roles_sought]
+    found = find_in_tables(tables, roles_sought, source.ids() if source else set())
     _complain(found, tables, wrong)
     columns = [one.columns for one in found] if not any(one.problems for one in found) else []
     return Opened(tables, columns, by_file, source, _stations_columns(source, found, wrong))
 
 
-def _stations_columns(source: StationsSource | None, found: list[Found], wrong: Complaints) -> Columns:
+def _stations_columns(source: StationsSource | None, found: list[Found], wrong: Problems) -> Columns:
     """The columns of the stations, whose id is called as in the traffic where it can be; none where something is wrong."""
     if source is None:
         return {}
@@ -450,7 +454,7 @@ def _stations_columns(source: StationsSource | None, found: list[Found], wrong: 
     return {} if own.problems else own.columns
 
 
-def _complain(found: list[Found], tables: list[Table], wrong: Complaints) -> None:
+def _complain(found: list[Found], tables: list[Table], wrong: Problems) -> None:
     for table, one in zip(tables, found, strict=True):
         for problem in one.problems:
             with wrong.of("traffic", problem):
@@ -628,7 +632,7 @@ def _report(
         sharing_a_place=Named.of(_sharing_a_place(city)),
         extent=extent_of(city),
         points=_points(city),
-        notices=[*notices, *readings.notices, *resampled.notices, *whereabouts.remarks(city)],
+        notices=[*notices, *readings.notices, *resampled.notices, *location_checks.remarks(city)],
     )
 
 

@@ -15,7 +15,7 @@ def read(source: Source, interval: pd.Timedelta | None = None) -> Readings:
 
     interval: length of a reading, where the layout fixes it.
     """
-    codes, clocks, parts, wrong = Codes(), [], [], source.complaints
+    codes, clocks, parts, wrong = Codes(), [], [], source.problems
     amounts = source.amounts(["traffic"])
     stations, values = [np.empty(0, np.int32)], [np.empty(0)]
     for number, (file, columns) in enumerate(zip(source.files, source.columns, strict=True)):

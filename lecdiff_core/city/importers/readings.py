@@ -11,8 +11,8 @@ import pandas as pd
 import polars as pl
 
 from lecdiff_core.city.importers.amounts import Amounts
-from lecdiff_core.city.importers.complaints import Complaints
 from lecdiff_core.city.importers.forms import Table
+from lecdiff_core.city.importers.problems import Problems
 from lecdiff_core.city.importers.tables import Batch, Columns
 from lecdiff_core.city.importers.times import Times
 from lecdiff_core.errors import UserError
@@ -28,7 +28,7 @@ class Source:
 
     columns: of each table, the columns by role.  timezone: of times without an offset.  date_format: how times are written
     (strptime), where their looks do not say it.  decimal: the mark of decimals, where it is given.  missing: texts that mean a
-    missing value, beside the usual ones.  complaints: what is wrong in the rows, which every layout settles once it has read
+    missing value, beside the usual ones.  problems: what is wrong in the rows, which every layout settles once it has read
     them.  by_file: whether a table holds the one station that it is named after.  metres: whether places are in metres, else in
     degrees.
     """
@@ -41,7 +41,7 @@ class Source:
     date_format: str | None = None
     decimal: str | None = None
     missing: Sequence[str] = ()
-    complaints: Complaints = field(default_factory=Complaints)
+    problems: Problems = field(default_factory=Problems)
     by_file: bool = False
     metres: bool = False
 
@@ -50,9 +50,9 @@ class Source:
         self.report(number + batch.share, len(self.files), f"reading {batch.file.name}")
 
     def on_utc(self, clock: Times, group: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
-        """The times of one table on UTC, and notices; see `Times.on_utc`. What is wrong with them goes to `complaints`."""
-        group = None if self.complaints.told else group  # else it may be shorter than the times
-        with self.complaints.of(clock.file, "timestamp"):
+        """The times of one table on UTC, and notices; see `Times.on_utc`. What is wrong with them goes to `problems`."""
+        group = None if self.problems.told else group  # else it may be shorter than the times
+        with self.problems.of(clock.file, "timestamp"):
             return clock.on_utc(group, self.timezone)
         return np.empty(0, np.int64), []
 

@@ -11,9 +11,9 @@ from lecdiff_core.city.folder import check_coordinates
 from lecdiff_core.city.importers.amounts import Amounts
 from lecdiff_core.city.importers.degrees import plain
 from lecdiff_core.city.importers.readings import Finder, Readings, Source, finder, repeats
-from lecdiff_core.city.importers.stamps import NONE
 from lecdiff_core.city.importers.tables import Batch, Codes, read_batches
 from lecdiff_core.city.importers.times import Times
+from lecdiff_core.city.importers.timestamps import NONE
 from lecdiff_core.errors import UserError
 
 OPTIONAL = ("device", "end", "station_id")
@@ -40,7 +40,7 @@ def read(source: Source) -> Readings:
     files = [parts for parts, _, _ in read]
     for parts, start, end in read:
         notices += _put_on_utc(parts, start, end, source)
-    source.complaints.settle()
+    source.problems.settle()
     columns = {name: np.concatenate([part[name] for part in files]) for name in files[0]}
     where = finder([(file, len(part["start"]), 1) for file, part in zip(source.files, files, strict=True)])
     _refuse_backwards(columns, where)
@@ -70,7 +70,7 @@ def _read_file(
     source: Source, number: int, codes: Codes, amounts: Amounts, degrees: Amounts
 ) -> tuple[Columns, Times, Times | None]:
     """The columns of one file by role, each (rows,), and the times of starts and ends as they are written."""
-    file, roles, wrong = source.files[number], source.columns[number], source.complaints
+    file, roles, wrong = source.files[number], source.columns[number], source.problems
     start, end = Times(file, source.date_format), Times(file, source.date_format) if "end" in roles else None
     parts = {name: [np.empty(0, kind)] for name, (role, kind) in PARTS.items() if role in roles}
     with wrong.of(file):
@@ -96,7 +96,7 @@ def _read_file(
 
 def _put_on_utc(columns: Columns, start: Times, end: Times | None, source: Source) -> list[str]:
     """Add `start`, and `end` where there are ends, on UTC; notices."""
-    wrong, everyone = source.complaints, None if source.complaints.told else np.arange(len(columns["bytes"]))
+    wrong, everyone = source.problems, None if source.problems.told else np.arange(len(columns["bytes"]))
     notices: list[str] = []
     columns["start"] = np.empty(0, np.int64)
     with wrong.of(start.file, "start"):

@@ -21,12 +21,12 @@ from pyproj.exceptions import CRSError
 from lecdiff_core.city.folder import WGS84, Coordinates, check_coordinates, validate_stations
 from lecdiff_core.city.importers.amounts import Amounts
 from lecdiff_core.city.importers.archives import ON_DISK, Budget, names
-from lecdiff_core.city.importers.columns import Column, Wish, candidates, display, fold
-from lecdiff_core.city.importers.complaints import Complaints
+from lecdiff_core.city.importers.columns import Column, ColumnRole, candidates, display, fold
 from lecdiff_core.city.importers.coordinates import FORWARD, in_china, to_wgs84
 from lecdiff_core.city.importers.degrees import plain
 from lecdiff_core.city.importers.forms import TABLE_SUFFIXES, Table, open_tables, read_troubles
 from lecdiff_core.city.importers.ids import as_texts
+from lecdiff_core.city.importers.problems import Problems
 from lecdiff_core.city.importers.tables import Batch, Columns, read_batches
 from lecdiff_core.errors import UserError
 
@@ -39,12 +39,12 @@ SHAPE_SUFFIXES = {".shp", ".geojson", ".gpkg", ".kml"}
 class StationsSource:
     """A file of stations, opened: a table, or what geopandas reads.
 
-    wishes: what is looked for in it.  crs: gcj02, bd09 or any coordinate system pyproj knows, of lon and lat.  coordinates: with
-    *none*, places need not be there, and are not read where they are.
+    roles_sought: what is looked for in it.  crs: gcj02, bd09 or any coordinate system pyproj knows, of lon and lat.
+    coordinates: with *none*, places need not be there, and are not read where they are.
     """
 
     file: Path
-    wishes: Sequence[Wish]
+    roles_sought: Sequence[ColumnRole]
     crs: str
     coordinates: Coordinates = "true"
     decimal: str | None = None
@@ -64,16 +64,16 @@ class StationsSource:
         """The first cells of a column as texts."""
         return [] if self.table is None else self.table.cells(name)
 
-    def wished(self) -> list[Wish]:
+    def wished(self) -> list[ColumnRole]:
         """What must be found in it."""
         if self.table is None:
-            return [wish for wish in self.wishes if wish.role not in PLACE]
+            return [wish for wish in self.roles_sought if wish.role not in PLACE]
         none = self.coordinates == "none"
-        return [replace(wish, optional=wish.optional or (none and wish.role in PLACE)) for wish in self.wishes]
+        return [replace(wish, optional=wish.optional or (none and wish.role in PLACE)) for wish in self.roles_sought]
 
     def ids(self) -> set[str]:
         """Folded names of the columns that may be its ids."""
-        wish = next(wish for wish in self.wishes if wish.role == "station_id")
+        wish = next(wish for wish in self.roles_sought if wish.role == "station_id")
         tiers = [[name for name in wish.names if name in self.header], *candidates(self.header, "station_id")]
         return {fold(name) for tier in tiers for name in tier}
 
@@ -88,7 +88,7 @@ def open_stations(source: StationsSource, room: Path) -> StationsSource:
         raise UserError(f"{file} cannot be read: there is no such file")
     with read_troubles(file):
         if file.suffix.lower() in TABLE_SUFFIXES and not _is_geoparquet(file) and not _is_shapefile(file):
-            tables = open_tables(file, room, source.wishes)
+            tables = open_tables(file, room, source.roles_sought)
             if len(tables) > 1:
                 raise UserError(f"{file} holds {len(tables)} tables; give the one of the stations")
             return replace(source, table=tables[0])
@@ -96,18 +96,18 @@ def open_stations(source: StationsSource, room: Path) -> StationsSource:
 
 
 def read_stations(
-    source: StationsSource, columns: Columns, complaints: Complaints
+    source: StationsSource, columns: Columns, problems: Problems
 ) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
     """Stations of a file with `station_id` and geometry, not validated yet, and notices; None after a complaint.
 
     columns: of the roles that were found. `name` and `capacity` get these names; all other columns stay as they are.
     """
     notices, stations = list[str](), None
-    with complaints.of(source.file), read_troubles(source.file):
+    with problems.of(source.file), read_troubles(source.file):
         if source.frame is not None:
             stations = _of_frame(source, columns)
         else:
-            stations, notices = _of_table(source, columns, complaints)
+            stations, notices = _of_table(source, columns, problems)
         if stations is None:
             return None, notices
         if source.coordinates != "none":
@@ -225,34 +225,34 @@ def _is_shapefile(file: Path) -> bool:
 
 
 def _of_table(
-    source: StationsSource, columns: Columns, complaints: Complaints
+    source: StationsSource, columns: Columns, problems: Problems
 ) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
-    table, wrong = source.table, len(complaints.told)
+    table, wrong = source.table, len(problems.told)
     assert table is not None
     batch, others = _rows(table, columns)
     where, notices = str(table), list(table.notices)
-    with complaints.of(table, "station_id"):
+    with problems.of(table, "station_id"):
         batch.refuse_empty("station_id")
         others.insert(0, "station_id", as_texts(batch.data.column("station_id")))
     if "name" in columns:
         others.insert(len(others.columns), "name", _texts(batch.data.column("name")))
     if "capacity" in columns:
-        with complaints.of(table, "capacity"):
+        with problems.of(table, "capacity"):
             others["capacity"] = _amounts(source, table, columns, ["capacity"]).read(batch, "capacity")
     if source.coordinates == "none":
-        return (None if len(complaints.told) > wrong else without_places(others)), notices
+        return (None if len(problems.told) > wrong else without_places(others)), notices
     degrees = _amounts(source, table, columns, PLACE)
     lon = lat = np.empty(0)
-    with complaints.of(table, "lon"):
+    with problems.of(table, "lon"):
         batch.refuse_empty("lon")
         lon = degrees.read(plain(batch, "lon") if is_geographic(source.crs) else batch, "lon", least=None)
-    with complaints.of(table, "lat"):
+    with problems.of(table, "lat"):
         batch.refuse_empty("lat")
         lat = degrees.read(plain(batch, "lat") if is_geographic(source.crs) else batch, "lat", least=None)
     if is_geographic(source.crs) and len(lon) == len(lat):
-        with complaints.of(table, "place"):
+        with problems.of(table, "place"):
             check_coordinates(lon, lat, where)
-    if len(complaints.told) > wrong:
+    if len(problems.told) > wrong:
         return None, notices
     return points(others, lon, lat, source.crs), [*notices, *degrees.notices]
 
@@ -349,7 +349,7 @@ def _names_its_system(file: Path) -> bool:
     """Whether a file says itself which system its coordinates are in; GeoJSON that does not is read as WGS 84 nevertheless."""
     try:
         document = json.loads(_geojson(file) or "null")
-    except (ValueError, RecursionError):  # not JSON after all: whoever read it knows
+    except (ValueError, RecursionError):  # not JSON after all: its reader says so
         return True
     return document is None or (isinstance(document, dict) and document.get("crs") is not None)
 

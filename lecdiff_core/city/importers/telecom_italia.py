@@ -52,7 +52,7 @@ def read(source: Source) -> Readings:
 
 def _read_file(source: Source, number: int, codes: Codes, amounts: Amounts) -> tuple[pl.DataFrame, int, int]:
     """Rows as station, time, country and value (null = nothing recorded); how many were read, and repeat another."""
-    file, wrong = source.files[number], source.complaints
+    file, wrong = source.files[number], source.problems
     clock, countries = Times(file, source.date_format), Codes()
     stations, country, values = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.empty(0)]
     with wrong.of(file):

@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from lecdiff_core.city.importers import stamps
+from lecdiff_core.city.importers import timestamps
 from lecdiff_core.city.importers.amounts import MISSING
 from lecdiff_core.city.importers.forms import Table
-from lecdiff_core.city.importers.stamps import NONE
 from lecdiff_core.city.importers.tables import Batch
+from lecdiff_core.city.importers.timestamps import NONE
 from lecdiff_core.city.timeline import DAY, localised
 from lecdiff_core.errors import UserError
 
@@ -116,15 +116,15 @@ class Times:
             return values, False, []
         typed = values[used] != NONE
         absolute = np.full(len(used), self.zoned)
-        found = stamps.read([self.texts[code] for code in used[~typed].tolist()], self.date_format)
+        found = timestamps.read([self.texts[code] for code in used[~typed].tolist()], self.date_format)
         values[used[~typed]], absolute[~typed] = found.values, found.absolute
-        outside = typed & ((values[used] < stamps.EARLIEST) | (values[used] > stamps.latest()))
+        outside = typed & ((values[used] < timestamps.EARLIEST) | (values[used] > timestamps.latest()))
         wrong = outside | (values[used] == NONE)
         if wrong.any():
             row = int(np.argmax(np.isin(codes, used[wrong])))
             at = int(np.searchsorted(used, codes[row]))
             text, value = self.texts[codes[row]], int(values[codes[row]])
-            why = stamps.implausible(text, value) if typed[at] else found.problem(int((~typed[:at]).sum()))
+            why = timestamps.implausible(text, value) if typed[at] else found.problem(int((~typed[:at]).sum()))
             or_empty = ", or leave the cell empty where the time is not known" if self.may_be_empty else ""
             raise UserError(f"{self._row(row)}: {why}{or_empty}")
         if absolute.any() and not absolute.all():

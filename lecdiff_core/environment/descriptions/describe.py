@@ -474,7 +474,7 @@ def _run(
     concurrency: int,
     report: Report,
 ) -> bool:
-    """Work through the jobs; what came of them goes into `result`. Whether a mistake of the user's stopped them."""
+    """Work through the jobs; their outcome goes into `result`. Whether a mistake of the user's stopped them."""
     room = Room(city.path / DESCRIPTIONS_FILE, concurrency + 1)
     desk = _Desk(city, describer, purse, room)
     settled: set[_Job] = set()

@@ -73,7 +73,7 @@ class _Completion(BaseModel):
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back and what it took; None where the server did not count."""
+    """What was observed back and what it took; None where the server did not count."""
 
     text: str
     tokens_in: int | None
@@ -81,7 +81,7 @@ class Reply:
 
 
 class UnusableError(Exception):
-    """An answer that came (and was paid for) but is no description; `reply` is what came."""
+    """An answer that was given (and paid for) but is no description; `reply` is the answer."""
 
     def __init__(self, reason: str, reply: Reply) -> None:
         super().__init__(reason)

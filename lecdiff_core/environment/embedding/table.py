@@ -70,7 +70,7 @@ def read_environment(city: City) -> EnvironmentTable | None:
         return found
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{file}: damaged or not an embedding table ({error}); make it anew with `lecdiff embed`"
+            f"{file}: damaged or not an embedding table ({error}); make it again with `lecdiff embed`"
         ) from error
 
 

@@ -131,7 +131,7 @@ class TileCache:
 
 @dataclass
 class Fetched:
-    """What came of a set of tiles: every one of them is in `digests` (and in the cache) or in `failed`."""
+    """What was observed of a set of tiles: every one of them is in `digests` (and in the cache) or in `failed`."""
 
     digests: dict[Tile, str] = field(default_factory=dict)  # SHA-256
     placeholders: set[Tile] = field(default_factory=set)
@@ -150,7 +150,7 @@ def fetch_tiles(
 
     A tile is a placeholder by its pixels, or because the very same bytes came for three different places. When 20 tiles
     in a row have failed for reasons that lie with the connection, the server is taken to be gone and the rest is not
-    tried. `report` may raise to stop; what came stays in the cache.
+    tried. `report` may raise to stop; what was fetched stays in the cache.
     """
     fetched = Fetched()
     wanted = list(dict.fromkeys(tiles))

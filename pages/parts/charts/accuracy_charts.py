@@ -154,7 +154,7 @@ def pit_histogram(pit: np.ndarray) -> go.Figure:
         "marker": {"color": f"rgb({theme['forecast']})", "opacity": 0.8},
         "hovertemplate": "%{y:.1f} % of the observations<extra></extra>",
     }
-    layout = _layout("rank of what came among the sampled futures, %", "observations, %", HEIGHT)
+    layout = _layout("rank of what was observed among the sampled futures, %", "observations, %", HEIGHT)
     layout["xaxis"] |= {"range": [0, 100]}
     layout["showlegend"] = False
     even = {"type": "line", "x0": 0, "x1": 100, "y0": width, "y1": width}

@@ -48,7 +48,7 @@ class _Plot:
 
 
 def fan_drawing(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None) -> str:
-    """History, forecast with its intervals, and what came, as SVG of 920 × 400 with title and legend."""
+    """History, forecast with its intervals, and what was observed, as SVG of 920 × 400 with title and legend."""
     theme = colours.LIGHT
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
     start = max(origin - HISTORY, city.traffic.index[0])

@@ -96,7 +96,7 @@ def _numbers(city: City, fan: Fan) -> str:
 
 
 def kept_sentence(kept: Kept) -> str:
-    """How often past intervals of the station held what came, in words."""
+    """How often past intervals of the station held what was observed, in words."""
     return (
         f"Over the {kept.days} days before, forecasts made a day ahead held {formats.share(kept.inside_50)} of its values in "
         f"their 50{formats.THIN}% interval and {formats.share(kept.inside_90)} in their 90{formats.THIN}% interval "

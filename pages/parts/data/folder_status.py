@@ -25,11 +25,11 @@ def _summary(key: tuple, _city: City) -> CitySummary:  # noqa: ARG001
     return summarise(_city)
 
 
-def known(city: City) -> tuple[dict[str, Step], list[SavedModel]]:
+def steps_and_models(city: City) -> tuple[dict[str, Step], list[SavedModel]]:
     """Every step with its state, and the saved models."""
-    return _known(_key(city), city)
+    return _steps_and_models(_key(city), city)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking through the city folder")
-def _known(key: tuple, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
+def _steps_and_models(key: tuple, _city: City) -> tuple[dict[str, Step], list[SavedModel]]:  # noqa: ARG001
     return status.steps(_city), status.saved_models(_city)

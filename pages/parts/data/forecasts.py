@@ -119,7 +119,7 @@ def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:
 
 @dataclass(frozen=True)
 class Kept:
-    """How often past intervals of a station held what came: shares of `count` values, from `days` forecasts of a day each."""
+    """How often past intervals of a station held the observations: shares of `count` values, from `days` forecasts of one day."""
 
     days: int
     count: int

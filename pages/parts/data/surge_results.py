@@ -19,14 +19,14 @@ QUALITY_FILE = "surges.json"
 NEVER = 1000  # days: what is rarer is not told in figures
 
 
-def kept(city: City) -> Surges | None:
+def stored_surges(city: City) -> Surges | None:
     """The surges in the city folder, None where there are none. Raises UserError."""
     files = city.path / SURGES_FILE, city.path / SURGE_SCORES_FILE
-    return _kept(city, str(city.path), cities.stamp(*files)) if all(file.is_file() for file in files) else None
+    return _stored_surges(city, str(city.path), cities.stamp(*files)) if all(file.is_file() for file in files) else None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _kept(_city: City, path: str, changed: Stamp) -> Surges | None:  # noqa: ARG001 (the key)
+def _stored_surges(_city: City, path: str, changed: Stamp) -> Surges | None:  # noqa: ARG001 (the key)
     return surges.read_surges(_city)
 
 
@@ -44,7 +44,7 @@ def _quality(file: Path, changed: Stamp) -> dict:  # noqa: ARG001
         if not {"data", "days", "planted", "results", "inside_intervals"} <= set(found):
             raise ValueError("parts of it are missing")
     except (OSError, ValueError) as error:
-        raise UserError(f"{file.name}: cannot be read ({error}); measure anew") from error
+        raise UserError(f"{file.name}: cannot be read ({error}); measure again") from error
     return found
 
 

@@ -47,7 +47,7 @@ def opening_time(city: City, now: pd.Timestamp) -> pd.Timestamp:
     """The time the page opens at.
 
     Data that reach to the present open at their end. An archive opens at the city's busiest time of the last day that
-    has a whole day after it, so that a forecast can be compared with what came; where nothing was observed on that day, at the
+    has a whole day after it, so that a forecast can be compared with observations; where nothing was observed on that day, at the
     last time before it at which something was.
     """
     times, day = origins(city), city.steps_per_day

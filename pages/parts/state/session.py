@@ -75,7 +75,7 @@ def enter(place: Place, city: City, views: Mapping[str, View]) -> None:
     state[COMPARED] = list(dict.fromkeys(one for one in found if one))[:MOST_COMPARED] if others else None
     if state[CHOSEN]:
         focus_on(city, state[CHOSEN])
-    state[OPENED] = place.key  # last: a run that is cut off before this begins anew
+    state[OPENED] = place.key  # last: a run that is cut off before this begins again
 
 
 def _leave_what_is_gone(city: City) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 
-def following(name: str, value: Any, chosen: Callable[[Any], None]) -> dict[str, Any]:
+def keyed(name: str, value: Any, chosen: Callable[[Any], None]) -> dict[str, Any]:
     """Key and callback for a widget that shows `value`; `chosen` is called with what a person chooses in it."""
     turn, last = st.session_state.get(_slot(name), (0, value))
     turn += value != last
@@ -28,4 +28,4 @@ def following(name: str, value: Any, chosen: Callable[[Any], None]) -> dict[str,
 
 
 def _slot(name: str) -> str:
-    return f"following-{name}"
+    return f"keyed-{name}"

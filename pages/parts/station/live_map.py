@@ -1,6 +1,6 @@
 """The map that can be coloured by what is known and forecast, and that can go through the hours ahead by itself.
 
-While it does, or waits for a forecast of all stations, it is a fragment of the page that runs anew every moment. What the rest of
+While it does, or waits for a forecast of all stations, it is a fragment of the page that runs again every moment. What the rest of
 the page shows, too, such as a click on a station, then runs the whole page.
 """
 
@@ -19,7 +19,7 @@ from pages.parts.look.formats import duration, literal, sentence
 from pages.parts.map import station_map, views
 from pages.parts.map.views import View
 from pages.parts.state import session
-from pages.parts.state.widget_keys import following
+from pages.parts.state.widget_keys import keyed
 from pages.parts.steps import missing
 
 BY_BOX, AHEAD_BOX = "by_box", "ahead_box"
@@ -116,7 +116,7 @@ def _choose_view() -> None:
     st.selectbox(
         "Colour by",
         list(views.VIEWS),
-        **following(BY_BOX, session.view().key, lambda key: session.show(views.VIEWS[key])),
+        **keyed(BY_BOX, session.view().key, lambda key: session.show(views.VIEWS[key])),
         format_func=lambda key: views.VIEWS[key].label,
         label_visibility="collapsed",
     )
@@ -169,7 +169,7 @@ def _slider(times: pd.DatetimeIndex, city: City) -> None:
     st.select_slider(
         "Look ahead in the forecast",
         range(len(times) + 1),
-        **following(AHEAD_BOX, min(session.ahead(), len(times)), moved),
+        **keyed(AHEAD_BOX, min(session.ahead(), len(times)), moved),
         format_func=lambda step: _written(times, city, step),
         label_visibility="collapsed",
     )

@@ -189,7 +189,7 @@ def forecast(
 
 
 def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin: pd.Timestamp) -> None:
-    """How often earlier forecasts of this station held what came, drawn into `slot` as far as it is known."""
+    """How often earlier forecasts of this station held what was observed, drawn into `slot` as far as it is known."""
     fans: list[Fan] = []
     slot.html(_gauges(None))
     for fan in forecasts.past_fans(city, model, station_id, origin):
@@ -230,7 +230,7 @@ def _came_true(city: City, station_id: str, fan: Fan) -> str:
     since = city.traffic[station_id].reindex(fan.timestamps).to_numpy()
     seen = np.isfinite(since)
     if not seen.any():
-        return "Nothing has been observed since; move the time back to compare a forecast with what came."
+        return "Nothing has been observed since; move the time back to compare a forecast with what was observed."
     inside = [
         int(((low <= since) & (since <= high))[seen].sum())
         for low, high in ((fan.low_50, fan.high_50), (fan.low_90, fan.high_90))

@@ -13,7 +13,7 @@ from lecdiff_core.city.folder import City
 from pages.parts.data import cities
 from pages.parts.look.formats import escaped
 from pages.parts.state import session
-from pages.parts.state.widget_keys import following
+from pages.parts.state.widget_keys import keyed
 
 SEVERAL_BOX, ADDING_BOX = "several_box", "adding_box"
 MOST_LISTED = 1500  # stations of a city whose box lists them all
@@ -37,7 +37,7 @@ def station_box(city: City) -> None:
         "Station",
         city.station_ids,
         index=None,
-        **following(session.SEARCH_BOX, chosen, select),
+        **keyed(session.SEARCH_BOX, chosen, select),
         placeholder=ONE,
         format_func=written,
         label_visibility="collapsed",
@@ -53,7 +53,7 @@ def stations_box(city: City) -> None:
         st.multiselect(
             "Stations to compare",
             chosen if large else city.station_ids,
-            **following(SEVERAL_BOX, chosen, session.compare),
+            **keyed(SEVERAL_BOX, chosen, session.compare),
             max_selections=session.MOST_COMPARED,
             placeholder=SEVERAL,
             format_func=_written(city),
@@ -81,7 +81,7 @@ def _finder(city: City, box: str, value: str, placeholder: str, choose: Callable
 
     st.text_input(
         "Station",
-        **following(box, words or value, typed),
+        **keyed(box, words or value, typed),
         placeholder=placeholder,
         disabled=placeholder == FULL,
         max_chars=200,

@@ -16,7 +16,7 @@ from pages.parts.look.formats import literal
 def form(city: City) -> None:
     """Name, unit and holidays, and the button that writes them into the folder."""
     busy = any(job.state == "running" for job in background.jobs(city.path))
-    turn = f"{city.path}-{cities.stamp(city.path / META_FILE)}"  # what was saved, or changed by hand, is shown anew
+    turn = f"{city.path}-{cities.stamp(city.path / META_FILE)}"  # what was saved, or changed by hand, is shown again
     with st.form(f"settings-{turn}", border=False):
         name_side, unit_side = st.columns([5, 2], gap="small")
         name = name_side.text_input("Name", city.meta.name, max_chars=80, key=f"name-{turn}")

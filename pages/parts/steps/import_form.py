@@ -14,9 +14,9 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.importers import sessions
+from lecdiff_core.city.importers.column_roles import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.city.importers.columns import display
 from lecdiff_core.city.importers.importing import LAYOUTS, likely_columns
-from lecdiff_core.city.importers.wishes import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
 from lecdiff_core.jobs.background import Job
@@ -334,7 +334,7 @@ def _more() -> list[str]:
     return [*(f"--{name}={value}" for name, value in words.items() if value), *(f"--na={text}" for text in missing)]
 
 
-# ---- the buttons, and what came of them
+# ---- the buttons, and their results
 
 
 def _target(city: City) -> Target:
@@ -388,7 +388,7 @@ def _start(target: Target, draft: Job | None, sides: list[Side], words: list[str
 
 
 def _outcome(draft: Job, sides: list[Side], words: list[str]) -> None:
-    """What came of the last try with these files."""
+    """What was observed of the last try with these files."""
     if draft.state == "running":
         st.info("The files are being read; how far that is stands under Jobs.", icon=":material/autorenew:")
     elif draft.state == "failed":

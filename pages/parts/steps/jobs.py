@@ -196,7 +196,7 @@ def open_city(folder: Path) -> None:
 
 
 def result(job: Job) -> str:
-    """What came of a job that is done, as HTML; empty where it said nothing."""
+    """What was observed of a job that is done, as HTML; empty where it said nothing."""
     if job.step == "import":
         report = import_report.report_of(job)
         return import_report.brief(report) if report else ""

@@ -51,7 +51,7 @@ def _start_button(told: str, step: str, city: City) -> None:
 
 
 def _can_start(city: City, step: str) -> bool:
-    return cities.editable(city.path) and not folder_status.known(city)[0][step].needs
+    return cities.editable(city.path) and not folder_status.steps_and_models(city)[0][step].needs
 
 
 def _watch(city: City, step: str) -> None:

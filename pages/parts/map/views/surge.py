@@ -60,6 +60,6 @@ class SurgeScore(View):
 
 
 def _surges(city: City):
-    from pages.parts.data.surge_results import kept
+    from pages.parts.data.surge_results import stored_surges
 
-    return kept(city)
+    return stored_surges(city)

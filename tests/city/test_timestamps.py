@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lecdiff_core.city.importers.stamps import NONE, check_format, read
+from lecdiff_core.city.importers.timestamps import NONE, check_format, read
 from lecdiff_core.errors import UserError
 
 

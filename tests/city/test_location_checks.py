@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lecdiff_core.city.extent import extent_of
 from lecdiff_core.city.folder import City, CityMeta, write_city
-from lecdiff_core.city.importers.whereabouts import remarks
+from lecdiff_core.city.importers.location_checks import remarks
 from lecdiff_core.city.importers.zones import places_of
 
 Place = tuple[float, float]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lecdiff_core.city.importers.columns import JOINED, Found, Wish, candidates, find_columns
+from lecdiff_core.city.importers.columns import JOINED, ColumnRole, Found, candidates, find_columns
 from lecdiff_core.city.importers.forms import Table
 from lecdiff_core.errors import UserError
 
@@ -62,13 +62,13 @@ class Asked:
 
 def of_traffic(
     layout_columns: Mapping[str, str], asked: Asked, optional: Sequence[str], last: Sequence[str]
-) -> list[Wish]:
+) -> list[ColumnRole]:
     """What is looked for in the traffic."""
-    wishes = []
+    roles_sought = []
     for role, name in layout_columns.items():
         said = asked.traffic.get(role) or asked.either.get(role)
-        wishes.append(
-            Wish(
+        roles_sought.append(
+            ColumnRole(
                 role,
                 said or [name],
                 bool(said),
@@ -79,39 +79,39 @@ def of_traffic(
         )
     apart = {role: asked.traffic.get(role) or asked.either.get(role) for role in DAY_AND_CLOCK}
     if JOINED in layout_columns and any(apart.values()):
-        wishes = [wish for wish in wishes if wish.role != JOINED]
-        wishes += [Wish(role, said or (), bool(said)) for role, said in apart.items()]
-    return wishes
+        roles_sought = [wish for wish in roles_sought if wish.role != JOINED]
+        roles_sought += [ColumnRole(role, said or (), bool(said)) for role, said in apart.items()]
+    return roles_sought
 
 
-def of_stations(asked: Asked) -> list[Wish]:
+def of_stations(asked: Asked) -> list[ColumnRole]:
     """What is looked for in a file of stations."""
     said = {role: asked.stations.get(role) or asked.either.get(role) for role in PLACES}
     return [
-        Wish(role, names or PLACES[role], bool(names), role in OPTIONAL_OF_STATIONS and not names)
+        ColumnRole(role, names or PLACES[role], bool(names), role in OPTIONAL_OF_STATIONS and not names)
         for role, names in said.items()
     ]
 
 
-def loosened(wishes: Sequence[Wish]) -> list[Wish]:
-    """The same wishes, none of which is a must: for finding the header of a file that is not open yet."""
-    return [replace(wish, given=False) for wish in wishes]
+def loosened(roles_sought: Sequence[ColumnRole]) -> list[ColumnRole]:
+    """The same roles_sought, none of which is a must: for finding the header of a file that is not open yet."""
+    return [replace(wish, given=False) for wish in roles_sought]
 
 
-def find_in_tables(tables: Sequence[Table], wishes: Sequence[Wish], shared: set[str]) -> list[Found]:
+def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], shared: set[str]) -> list[Found]:
     """The columns of tables that are read as one: what is optional is in all of them or in none."""
     found: list[Found] = []
     for table in tables:
-        one = find_columns(table.columns, wishes, table.cells, shared, f"{TRAFFIC}:")
+        one = find_columns(table.columns, roles_sought, table.cells, shared, f"{TRAFFIC}:")
         if all(role in one.columns for role in DAY_AND_CLOCK):
             one.columns[JOINED] = (*one.columns.pop("date"), *one.columns.pop("time"))
         if not found:
-            wishes = [replace(w, optional=False) for w in wishes if not w.optional or w.role in one.columns]
+            roles_sought = [replace(w, optional=False) for w in roles_sought if not w.optional or w.role in one.columns]
         found.append(one)
     return found
 
 
-def names_stations(tables: Sequence[Table], wish: Wish) -> bool:
+def names_stations(tables: Sequence[Table], wish: ColumnRole) -> bool:
     """Whether any table has a column that may name its stations."""
     return any(
         any(name in table.columns for name in wish.names) or any(candidates(table.columns, wish.role))

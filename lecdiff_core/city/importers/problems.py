@@ -8,7 +8,7 @@ from lecdiff_core.errors import UserError
 SHOWN = 8
 
 
-class Complaints:
+class Problems:
     """UserErrors by what they are about, the first of each."""
 
     def __init__(self) -> None:
