@@ -46,10 +46,7 @@ T = TypeVar("T")
 
 def main() -> None:
     """The page, from top to bottom."""
-    place = session.place()
-    city = session.city()
-    for notice in session.notices():
-        st.warning(literal(notice), icon=":material/link_off:")
+    place, city = session.begin()
     introduce()
     shown = choose(city, sources(city))
     if shown is not None:

@@ -11,7 +11,7 @@ from lecdiff_core.status import SavedModel, Step
 from pages.parts.data import cities, folder_status
 from pages.parts.look import formats, tables
 from pages.parts.look.formats import escaped, literal
-from pages.parts.state import session
+from pages.parts.state import address, session
 from pages.parts.steps import city_settings, drafts, import_form, jobs, settings
 
 BADGES = {
@@ -36,11 +36,8 @@ TOLD_ELSEWHERE = ("satellite chips", "descriptions", "embeddings", "a trained mo
 
 def main() -> None:
     """The page, from top to bottom."""
-    place = session.place()
-    city = session.city()
-    for notice in session.notices():
-        st.warning(literal(notice), icon=":material/link_off:")
-    wanted = st.query_params.get("step")
+    place, city = session.begin()
+    wanted = address.STEP.read()
     st.session_state[drafts.CARD] = wanted or st.session_state.get(drafts.CARD)
     work, watch = st.columns([7, 4], gap="large")
     with watch, st.container(key="watch"):

@@ -35,10 +35,7 @@ Links = tuple[pd.DataFrame, pd.DataFrame]  # lookalikes, nearest on the ground
 
 def main() -> None:
     """The page, from top to bottom."""
-    place = session.place()
-    city = session.city()
-    for notice in session.notices():
-        st.warning(literal(notice), icon=":material/link_off:")
+    place, city = session.begin()
     chosen = session.station()
     links, trouble = links_of(city, chosen)
     station_side, map_side = st.columns(SIDES, gap="medium")

@@ -12,7 +12,7 @@ from lecdiff_core.errors import UserError
 from pages.parts.data import forecasts, traffic_levels
 from pages.parts.data.cities import Place
 from pages.parts.look.columns import SIDES
-from pages.parts.look.formats import literal, moment
+from pages.parts.look.formats import moment
 from pages.parts.state import session
 from pages.parts.state.widget_keys import keyed
 from pages.parts.station import comparison, live_map, panel
@@ -23,10 +23,7 @@ COMPARE_SWITCH = "compare_switch"
 
 def main() -> None:
     """The page, from top to bottom."""
-    place = session.place()
-    city = session.city()
-    for notice in session.notices():
-        st.warning(literal(notice), icon=":material/link_off:")
+    place, city = session.begin()
     map_side, panel_side = st.columns(SIDES, gap="medium")
     with map_side:
         live_map.draw(place, city)

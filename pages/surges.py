@@ -16,15 +16,15 @@ from pages.parts.events import congestion, detection
 from pages.parts.look import columns, formats, tables
 from pages.parts.look.formats import THIN, escaped, literal, sentence
 from pages.parts.map import basemap
-from pages.parts.state import session
+from pages.parts.state import address, session
 from pages.parts.station import description
 from pages.parts.steps import missing
 
 EVENT, ALARMS, SIDE, PART, STATION = "surge_event", "surge_alarms", "surge_side", "surge_part", "surge_station"
 READ, WRITTEN, SHOWN = "surge_link_read", "surge_link_written", "surge_shown"
-OWN = {"event", "alarms", "side", "show"}  # parameters of a link
+OWN = {parameter.name for parameter in (address.EVENT, address.ALARMS, address.SIDE, address.SHOW)}
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
-USUAL_RATE = 1.0
+USUAL_RATE = float(address.ALARMS.usual)
 SIDES = {"all": "All", "above": "▲ Above the forecast", "below": "▼ Below the forecast"}
 PARTS = {"events": "Surges found", "congestion": "Congestion ahead", "quality": "How good is the detection?"}
 LIST_HEIGHT = 380
@@ -33,11 +33,8 @@ NEAR_ROWS = 16
 
 def main() -> None:
     """The page, from top to bottom."""
-    place = session.place()
-    city = session.city()
+    place, city = session.begin()
     read_link(place)
-    for notice in session.notices():
-        st.warning(literal(notice), icon=":material/link_off:")
     part = choose_part()
     if part == "events":
         show_events(place, city)
@@ -57,18 +54,17 @@ def read_link(place: Place) -> None:
     followed = link != state.get(WRITTEN) and bool(link.keys() & OWN)
     if state.get(READ) == place.key and not followed:
         return
-    if not followed or link.get(session.CITY, place.key) != place.key:
+    if not followed or link.get(address.CITY.name, place.key) != place.key:
         link = {}
-    state[EVENT], state[STATION] = link.get("event"), None
-    state[ALARMS] = _rate_of(link.get("alarms"))
-    state[SIDE] = link.get("side") if link.get("side") in SIDES else "all"
-    state[PART] = link.get("show") if link.get("show") in PARTS else "events"
+    state[EVENT], state[STATION] = address.EVENT.read(link) or None, None
+    state[ALARMS] = _rate_of(address.ALARMS.read(link))
+    state[SIDE], state[PART] = address.SIDE.read(link), address.SHOW.read(link)
     state[READ] = place.key  # last: a run that is cut off before this begins again
 
 
-def _rate_of(wanted: str | None) -> float:
+def _rate_of(wanted: str) -> float:
     try:
-        return min(RATES, key=lambda rate: abs(np.log(rate / float(wanted or USUAL_RATE))))
+        return min(RATES, key=lambda rate: abs(np.log(rate / float(wanted))))
     except (ValueError, ZeroDivisionError):
         return USUAL_RATE
 
@@ -76,14 +72,9 @@ def _rate_of(wanted: str | None) -> float:
 def write_link(place: Place) -> None:
     """Make the address bar a link to what is shown."""
     state = st.session_state
-    link = {session.CITY: place.key, "show": state[PART], "alarms": f"{state[ALARMS]:g}", "side": state[SIDE]}
-    usual = {"show": "events", "alarms": f"{USUAL_RATE:g}", "side": "all"}
-    link = {name: value for name, value in link.items() if usual.get(name) != value}
-    if state[EVENT] and state[PART] == "events":
-        link["event"] = state[EVENT]
-    if st.query_params.to_dict() != link:
-        st.query_params.from_dict(link)
-    state[WRITTEN] = link
+    event = state[EVENT] if state[PART] == "events" else None
+    link = {address.CITY: place.key, address.SHOW: state[PART], address.SIDE: state[SIDE]}
+    state[WRITTEN] = address.write({**link, address.ALARMS: f"{state[ALARMS]:g}", address.EVENT: event or ""})
 
 
 def keep(name: str, key: str):
@@ -357,7 +348,7 @@ def show_facts(city: City, event: pd.Series) -> None:
         st.html(f'<p class="lec-said">{escaped(sentence)}</p>')
     st.page_link(
         "pages/environment.py", label="Its surroundings", icon=":material/satellite_alt:",
-        query_params={session.CITY: session.place().key, session.STATION: event["station_id"]},
+        query_params={address.CITY.name: session.place().key, address.STATION.name: event["station_id"]},
     )  # fmt: skip
 
 

@@ -22,11 +22,11 @@ from pages.parts.look import formats
 from pages.parts.look.formats import escaped, literal
 from pages.parts.map import basemap, views
 from pages.parts.map import station_map as station_map
-from pages.parts.state import session
+from pages.parts.state import address, session
 from pages.parts.station import description, panel
 from pages.parts.station.chips import chips, likeness_of
 
-STOP, STOOD = "stop", "tour_stood"  # parameter of a link and key of the stop; where the visitor was led last
+STOP, STOOD = "stop", "tour_stood"  # keys of the stop, and of where the visitor was led last
 SIDES = (5, 7)
 MAP_SHARE = SIDES[1] / sum(SIDES)
 MAP_HEIGHT = 470
@@ -64,7 +64,7 @@ def main() -> None:
         st.page_link(stop.page, label=stop.more, icon=":material/arrow_outward:")
     with shown:
         stop.show(place, city)
-    session.write_link(place, **{STOP: str(number)})
+    session.write_link(place, {address.STOP: str(number)})
 
 
 def elsewhere() -> None:
@@ -84,7 +84,7 @@ def arrive(city: City) -> int:
     """The number of the stop, by the link at first; on arrival its station and time become the chosen ones."""
     state = st.session_state
     if STOP not in state:
-        wanted = st.query_params.get(STOP, "1")
+        wanted = address.STOP.read()
         state[STOP] = int(wanted) if wanted.isdecimal() and 1 <= int(wanted) <= len(STOPS) else 1
     number = state[STOP]
     if state.get(STOOD) != number:

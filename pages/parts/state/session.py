@@ -10,8 +10,9 @@ from lecdiff_core.city.folder import City
 from pages.parts.data import traffic_levels
 from pages.parts.data.cities import Place
 from pages.parts.look import formats
+from pages.parts.state import address
+from pages.parts.state.address import Parameter
 
-CITY, STATION, TIME, BY, WITH = "city", "station", "t", "by", "with"  # parameters of a link
 CITY_WANTED, PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
     "city_wanted",
     "place",
@@ -41,7 +42,7 @@ def choose_place(places: list[Place]) -> Place:
     """The city that is chosen: by the box or a button, at first by the link, else the first there is."""
     keys = [place.key for place in places]
     if st.session_state.get(CITY_WANTED) not in keys:
-        wanted = st.query_params.get(CITY)
+        wanted = st.query_params.get(address.CITY.name)
         if wanted is not None and wanted not in keys:
             _notice(f"There is no city “{wanted}” here; this is {places[0].name}.")
         choose_city(wanted if wanted in keys else keys[0])
@@ -63,14 +64,18 @@ def enter(place: Place, city: City, views: Mapping[str, View]) -> None:
     if state.get(OPENED) == place.key:
         _leave_what_is_gone(city)
         return
-    link = st.query_params if OPENED not in state and st.query_params.get(CITY, place.key) == place.key else {}
+    link = (
+        st.query_params
+        if OPENED not in state and st.query_params.get(address.CITY.name, place.key) == place.key
+        else {}
+    )
     if OPENED in state:
         state[NOTICES] = []
     state[FOCUS] = None
-    state[CHOSEN] = _station_of(link.get(STATION), city)
-    state[ORIGIN] = _time_of(link.get(TIME), city)
-    state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(BY), views), ALL_AHEAD, False
-    others = st.query_params.get_all(WITH) if link and state[CHOSEN] else []
+    state[CHOSEN] = _station_of(link.get(address.STATION.name), city)
+    state[ORIGIN] = _time_of(link.get(address.TIME.name), city)
+    state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(address.BY.name), views), ALL_AHEAD, False
+    others = st.query_params.get_all(address.WITH.name) if link and state[CHOSEN] else []
     found = [state[CHOSEN], *(_station_of(other, city) for other in others)]
     state[COMPARED] = list(dict.fromkeys(one for one in found if one))[:MOST_COMPARED] if others else None
     if state[CHOSEN]:
@@ -258,16 +263,16 @@ def go_to(time: pd.Timestamp) -> None:
     st.session_state[NOTICES] = []
 
 
-def write_link(place: Place, **more: str) -> None:
+def write_link(place: Place, more: Mapping[Parameter, str] | None = None) -> None:
     """Make the address bar a link to what is shown. `more`: what only this page's links carry."""
-    link: dict[str, str | list[str]] = {CITY: place.key, TIME: origin().isoformat(), **more}
     first, *others = compared() or [station() or ""]
-    if first:
-        link[STATION] = first
-    if others:
-        link[WITH] = others
-    if view().key != st.session_state[OPENING_VIEW]:
-        link[BY] = view().key
-    there = {name: st.query_params.get_all(name) for name in st.query_params}
-    if there != {name: value if isinstance(value, list) else [value] for name, value in link.items()}:
-        st.query_params.from_dict(link)
+    shown = view().key if view().key != st.session_state[OPENING_VIEW] else ""
+    link = {address.CITY: place.key, address.TIME: origin().isoformat(), **(more or {})}
+    address.write({**link, address.STATION: first, address.WITH: others, address.BY: shown})
+
+
+def begin() -> tuple[Place, City]:
+    """What a page begins with: the city that is shown, after what of the link could not be followed was said."""
+    for notice in notices():
+        st.warning(formats.literal(notice), icon=":material/link_off:")
+    return place(), city()

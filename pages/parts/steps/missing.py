@@ -6,7 +6,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.jobs import background
 from pages.parts.data import cities, folder_status, forecasts
 from pages.parts.look.formats import literal
-from pages.parts.state import session
+from pages.parts.state import address, session
 from pages.parts.steps import jobs, settings
 
 # What the button says for steps that need no choice.
@@ -37,7 +37,7 @@ def link(step: str) -> None:
         "pages/data.py",
         label=f"{jobs.TITLES[step]} on the Data page",
         icon=":material/database:",
-        query_params={session.CITY: session.place().key, "step": step},
+        query_params={address.CITY.name: session.place().key, address.STEP.name: step},
     )
 
 
