@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from lecdiff_core.errors import UserError
 from lecdiff_core.processes import Process
-from lecdiff_core.storage import disk_reason, founding, replacing
+from lecdiff_core.storage import created_folder, disk_reason, replacing
 
 IMPORT = "import"
 WRITERS = (IMPORT, "imagery", "describe", "embed", "train", "surges")
@@ -43,7 +43,7 @@ def working(folder: Path, step: str) -> Iterator[None]:
     holder = Holder(step=step, process=Process.this(), since=datetime.now(UTC))
     with ExitStack() as held:
         try:
-            held.enter_context(founding(folder))
+            held.enter_context(created_folder(folder))
             for name in _locks(step):
                 held.enter_context(_lock(folder, name, holder))
         except OSError as error:

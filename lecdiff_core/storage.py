@@ -124,7 +124,7 @@ def changing(folder: Path) -> Iterator[Change]:
     staging = folder / f"{CHANGE}{UNFINISHED}{_token()}"
     there, complete = folder.exists(), False
     try:
-        with founding(folder):
+        with created_folder(folder):
             _sweep(folder, CHANGE)
             change = Change(folder, staging)
             try:
@@ -152,7 +152,7 @@ def changing(folder: Path) -> Iterator[Change]:
 
 
 @contextmanager
-def founding(folder: Path) -> Iterator[None]:
+def created_folder(folder: Path) -> Iterator[None]:
     """Make a folder and those above it; they go again where the block leaves nothing in them."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:

@@ -10,7 +10,7 @@ import torch
 
 from lecdiff_core import api, training
 from lecdiff_core.city.folder import City, write_city
-from lecdiff_core.city.history import wishes
+from lecdiff_core.city.history import missing_history
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.city.splits import Split, protocol_split, split_for_use
 from lecdiff_core.devices import choose_device
@@ -234,7 +234,7 @@ def test_less_history_than_the_table_says_is_refused_with_its_figures(tmp_path: 
     with pytest.raises(UserError, match=r"needs 20 days of traffic; there are 19$"):
         api.benchmark(days, tmp_path / "r.json", models=["climatology"], device="cpu")
     assert not days.model_folder("climatology").exists()
-    assert [wish.partition(":")[2] for wish in wishes(days)] == [" it needs 20 days of traffic; there are 19"]
+    assert [text.partition(":")[2] for text in missing_history(days)] == [" it needs 20 days of traffic; there are 19"]
 
 
 def test_the_protocol_is_recorded_and_learns_from_less(little_city: City) -> None:

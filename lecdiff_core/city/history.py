@@ -32,7 +32,7 @@ def require(step: str, city: City) -> None:
         raise UserError(f"{city.path}: too little history {MEANINGS[step]}: it needs {wanting}")
 
 
-def wishes(city: City) -> list[str]:
+def missing_history(city: City) -> list[str]:
     """A sentence for each step that the city has too short a history for."""
     days = days_of(city)
     found = {step: lacking(step, days) for step in LEAST_DAYS}

@@ -126,7 +126,7 @@ def _missing(city: City, without: list[str], chips: int, has: dict[str, bool]) -
     possible = city.has_places or chips > 0
     sentences = {
         f"traffic of {len(without)} stations ({named(without)})": bool(without),
-        **dict.fromkeys(history.wishes(city), True),
+        **dict.fromkeys(history.missing_history(city), True),
         f"a unit; write it into {META_FILE}": not city.meta.unit,
         f"holidays; write their dates into {META_FILE}": not city.meta.holidays,
         f"satellite chips of {len(city.station_ids) - chips} stations": chips < len(city.station_ids) and possible,

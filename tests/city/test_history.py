@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.history import LEAST_DAYS, days_of, lacking, roles_sought
+from lecdiff_core.city.history import LEAST_DAYS, days_of, lacking, missing_history
 from lecdiff_core.city.summary import summarise
 from lecdiff_core.status import steps
 from tests.conftest import make_city
@@ -21,7 +21,7 @@ def test_info_and_the_data_page_say_the_same(tmp_path: Path, days: int, short: l
     city = make_city(tmp_path / "city", stations=2, days=days)
     assert days_of(city) == days
     told = [sentence for sentence in summarise(city).missing if sentence.startswith("history")]
-    assert told == roles_sought(city) and len(told) == len(short)
+    assert told == missing_history(city) and len(told) == len(short)
     for name, sentence in zip(short, told, strict=True):
         assert sentence.endswith(f"it needs {steps(city)[name].needs}") and f"{LEAST_DAYS[name]} days" in sentence
 

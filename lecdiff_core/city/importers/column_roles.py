@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lecdiff_core.city.importers.columns import JOINED, ColumnRole, Found, candidates, find_columns
+from lecdiff_core.city.importers.columns import JOINED, ColumnRole, FoundColumns, candidates, find_columns
 from lecdiff_core.city.importers.forms import Table
 from lecdiff_core.errors import UserError
 
@@ -22,7 +22,7 @@ Names = str | Sequence[str]
 
 
 @dataclass
-class Asked:
+class ColumnOptions:
     """What a user said of columns: for the traffic, for the stations, and for whichever has such a column."""
 
     traffic: dict[str, list[str]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Asked:
     either: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, columns: Mapping[str, Names], layout: str, own: Mapping[str, str]) -> "Asked":
+    def of(cls, columns: Mapping[str, Names], layout: str, own: Mapping[str, str]) -> "ColumnOptions":
         """Read ROLE, traffic:ROLE and stations:ROLE → name or names. Raises UserError for a role that there is not."""
         asked, of_traffic = cls(), [*own, *(DAY_AND_CLOCK if JOINED in own else ())]
         for key, names in columns.items():
@@ -45,7 +45,9 @@ class Asked:
             target[role] = [names] if isinstance(names, str) else list(names)
         return asked
 
-    def split(self, header: Sequence[str], of_stations: Sequence[str] | None, own: Mapping[str, str]) -> "Asked":
+    def split(
+        self, header: Sequence[str], of_stations: Sequence[str] | None, own: Mapping[str, str]
+    ) -> "ColumnOptions":
         """The same with each of `either` given to the file that has the column, or to all that have the role where none has."""
         traffic, stations = dict(self.traffic), dict(self.stations)
         for role, names in self.either.items():
@@ -57,11 +59,11 @@ class Asked:
                 traffic.setdefault(role, names)
             if of_stations is not None and role in PLACES and (has[STATIONS] or not has[TRAFFIC]):
                 stations.setdefault(role, names)
-        return Asked(traffic, stations)
+        return ColumnOptions(traffic, stations)
 
 
 def of_traffic(
-    layout_columns: Mapping[str, str], asked: Asked, optional: Sequence[str], last: Sequence[str]
+    layout_columns: Mapping[str, str], asked: ColumnOptions, optional: Sequence[str], last: Sequence[str]
 ) -> list[ColumnRole]:
     """What is looked for in the traffic."""
     roles_sought = []
@@ -79,12 +81,12 @@ def of_traffic(
         )
     apart = {role: asked.traffic.get(role) or asked.either.get(role) for role in DAY_AND_CLOCK}
     if JOINED in layout_columns and any(apart.values()):
-        roles_sought = [wish for wish in roles_sought if wish.role != JOINED]
+        roles_sought = [sought for sought in roles_sought if sought.role != JOINED]
         roles_sought += [ColumnRole(role, said or (), bool(said)) for role, said in apart.items()]
     return roles_sought
 
 
-def of_stations(asked: Asked) -> list[ColumnRole]:
+def of_stations(asked: ColumnOptions) -> list[ColumnRole]:
     """What is looked for in a file of stations."""
     said = {role: asked.stations.get(role) or asked.either.get(role) for role in PLACES}
     return [
@@ -93,14 +95,14 @@ def of_stations(asked: Asked) -> list[ColumnRole]:
     ]
 
 
-def loosened(roles_sought: Sequence[ColumnRole]) -> list[ColumnRole]:
-    """The same roles_sought, none of which is a must: for finding the header of a file that is not open yet."""
-    return [replace(wish, given=False) for wish in roles_sought]
+def relaxed(roles_sought: Sequence[ColumnRole]) -> list[ColumnRole]:
+    """The same roles, none of them required: for finding the header of a file that is not open yet."""
+    return [replace(sought, given=False) for sought in roles_sought]
 
 
-def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], shared: set[str]) -> list[Found]:
+def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], shared: set[str]) -> list[FoundColumns]:
     """The columns of tables that are read as one: what is optional is in all of them or in none."""
-    found: list[Found] = []
+    found: list[FoundColumns] = []
     for table in tables:
         one = find_columns(table.columns, roles_sought, table.cells, shared, f"{TRAFFIC}:")
         if all(role in one.columns for role in DAY_AND_CLOCK):
@@ -111,9 +113,9 @@ def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], 
     return found
 
 
-def names_stations(tables: Sequence[Table], wish: ColumnRole) -> bool:
+def names_stations(tables: Sequence[Table], sought: ColumnRole) -> bool:
     """Whether any table has a column that may name its stations."""
     return any(
-        any(name in table.columns for name in wish.names) or any(candidates(table.columns, wish.role))
+        any(name in table.columns for name in sought.names) or any(candidates(table.columns, sought.role))
         for table in tables
     )

@@ -50,7 +50,7 @@ class ColumnRole:
 
 
 @dataclass
-class Found:
+class FoundColumns:
     """The columns of a table by role, and what is wrong with it."""
 
     columns: dict[str, Column] = field(default_factory=dict)
@@ -120,7 +120,8 @@ def candidates(names: Sequence[str], role: str) -> list[list[str]]:
 def recognised(cells: Sequence[str], roles_sought: Sequence[ColumnRole]) -> int:
     """How many of the roles that are looked for some cells name."""
     return sum(
-        any(_exact(cells, wish)) or (not wish.given and any(_all_candidates(cells, wish.role))) for wish in roles_sought
+        any(_exact(cells, sought)) or (not sought.given and any(_all_candidates(cells, sought.role)))
+        for sought in roles_sought
     )
 
 
@@ -135,47 +136,47 @@ def find_columns(
     cells: Cells,
     shared: Iterable[str] = (),
     option: str = "",
-) -> Found:
+) -> FoundColumns:
     """The columns of `header` by role.
 
     cells: gives the first cells of a column, to tell days from times of day.  shared: folded names of columns of the
     other file, of which one goes before others as the id.  option: what goes before a role in `--column`, such as "traffic:".
     """
-    found, lacking = Found(), list[tuple[ColumnRole, list[str]]]()
+    found, lacking = FoundColumns(), list[tuple[ColumnRole, list[str]]]()
     for some in (
-        [wish for wish in roles_sought if not wish.optional],
-        [wish for wish in roles_sought if wish.optional],
+        [sought for sought in roles_sought if not sought.optional],
+        [sought for sought in roles_sought if sought.optional],
     ):
         pending = []
-        for wish in some:
-            exact = _exact([name for name in header if (name,) not in found.columns.values()], wish)
+        for sought in some:
+            exact = _exact([name for name in header if (name,) not in found.columns.values()], sought)
             if exact and header.count(exact[0]) > 1:
                 found.problems.append(
                     f"there are {header.count(exact[0])} columns named {exact[0]!r}; rename all but one"
                 )
             if exact:
-                found.columns[wish.role] = (exact[0],)
-            elif wish.given:
-                lacking.append((wish, []))
+                found.columns[sought.role] = (exact[0],)
+            elif sought.given:
+                lacking.append((sought, []))
             else:
-                pending.append(wish)
-        for wish in pending:
+                pending.append(sought)
+        for sought in pending:
             used = {name for column in found.columns.values() for name in column}
-            likely = _likely([name for name in header if name not in used], wish, cells, set(shared))
+            likely = _likely([name for name in header if name not in used], sought, cells, set(shared))
             if isinstance(likely, tuple):
-                found.columns[wish.role] = likely
-            elif not wish.optional:
-                lacking.append((wish, likely))
-    found.columns = {wish.role: found.columns[wish.role] for wish in roles_sought if wish.role in found.columns}
+                found.columns[sought.role] = likely
+            elif not sought.optional:
+                lacking.append((sought, likely))
+    found.columns = {sought.role: found.columns[sought.role] for sought in roles_sought if sought.role in found.columns}
     found.problems += _problems_of(header, lacking, option)
     return found
 
 
-def _exact(header: Sequence[str], wish: ColumnRole) -> list[str]:
-    """Columns of exactly one of the wished names, best first; else, of a user's name, those that differ in form alone."""
-    found = [name for name in wish.names if name in header]
-    if not found and wish.given:
-        plain = {_plain(name) for name in wish.names}
+def _exact(header: Sequence[str], sought: ColumnRole) -> list[str]:
+    """Columns of exactly one of the required_roles names, best first; else, of a user's name, those that differ in form alone."""
+    found = [name for name in sought.names if name in header]
+    if not found and sought.given:
+        plain = {_plain(name) for name in sought.names}
         found = [name for name in header if _plain(name) in plain]
     return found
 
@@ -184,18 +185,18 @@ def _plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _likely(left: list[str], wish: ColumnRole, cells: Cells, shared: set[str]) -> Column | list[str]:
+def _likely(left: list[str], sought: ColumnRole, cells: Cells, shared: set[str]) -> Column | list[str]:
     """The column that is meant, or the candidates where there is not exactly one."""
-    tiers = candidates(left, wish.role)
-    if wish.role == "station_id" and not wish.loosely:
+    tiers = candidates(left, sought.role)
+    if sought.role == "station_id" and not sought.loosely:
         tiers = tiers[:-GENERAL]
-    if wish.role == "station_id":
+    if sought.role == "station_id":
         both = [[name for name in tier if fold(name) in shared] for tier in tiers]
         tiers = both if any(both) else tiers
     first = next((tier for tier in tiers if tier), [])
-    likely = _day_and_clock(left, cells) if wish.role == JOINED and not first else first
+    likely = _day_and_clock(left, cells) if sought.role == JOINED and not first else first
     if not likely:
-        likely = [name for name in wish.last if name in left]
+        likely = [name for name in sought.last if name in left]
     return (likely[0],) if isinstance(likely, list) and len(likely) == 1 else likely
 
 
@@ -217,24 +218,26 @@ def _is_whole(cell: str) -> bool:
 
 def _problems_of(header: Sequence[str], lacking: list[tuple[ColumnRole, list[str]]], option: str) -> list[str]:
     several = [
-        f"the columns {named(names, 8)} may each be {wish.role}; say which with --column {option}{wish.role}={_quoted(names[0])}"
-        for wish, names in lacking
+        f"the columns {named(names, 8)} may each be {role.role}; say which with --column {option}{role.role}={_quoted(names[0])}"
+        for role, names in lacking
         if names
     ]
-    absent = [wish for wish, names in lacking if not names]
+    absent = [sought for sought, names in lacking if not names]
     if not absent:
         return several
     what = "is no column" if len(absent) == 1 else "are no columns"
-    missing = " and ".join(repr(name) for name in dict.fromkeys((wish.names or [wish.role])[0] for wish in absent))
-    say = " ".join(f"--column {option}{wish.role}={_quoted(_close(header, wish))}" for wish in absent)
+    missing = " and ".join(
+        repr(name) for name in dict.fromkeys((sought.names or [sought.role])[0] for sought in absent)
+    )
+    say = " ".join(f"--column {option}{sought.role}={_quoted(_close(header, sought))}" for sought in absent)
     it = "which one it is" if len(absent) == 1 else "which they are"
     has = named([name or "(no name)" for name in header], 8)
     return [f"there {what} {missing}; it has {has}; say {it} with {say}", *several]
 
 
-def _close(header: Sequence[str], wish: ColumnRole) -> str:
+def _close(header: Sequence[str], sought: ColumnRole) -> str:
     lower = {name.casefold(): name for name in header if name}
-    wanted = [name.casefold() for name in (*wish.names, wish.role)]
+    wanted = [name.casefold() for name in (*sought.names, sought.role)]
     close = [near for name in wanted for near in difflib.get_close_matches(name, list(lower), n=1)]
     return lower[close[0]] if close else "NAME"
 

@@ -27,15 +27,24 @@ from lecdiff_core.city.holidays import check_country, holidays_of
 from lecdiff_core.city.importers import c2tm, location_checks, long, sessions, telecom_italia, wide
 from lecdiff_core.city.importers.column_roles import (
     PLACES,
-    Asked,
+    ColumnOptions,
     Names,
     find_in_tables,
-    loosened,
     names_stations,
     of_stations,
     of_traffic,
+    relaxed,
 )
-from lecdiff_core.city.importers.columns import Column, ColumnRole, Found, display, find_columns, fold, is_rate, unit_in
+from lecdiff_core.city.importers.columns import (
+    Column,
+    ColumnRole,
+    FoundColumns,
+    display,
+    find_columns,
+    fold,
+    is_rate,
+    unit_in,
+)
 from lecdiff_core.city.importers.forms import Table, open_tables
 from lecdiff_core.city.importers.ids import reconciled
 from lecdiff_core.city.importers.plausibility import remarks, without_partial_sums
@@ -219,7 +228,7 @@ class Opened:
     of_stations: Columns
 
 
-def wished_of_any() -> list[ColumnRole]:
+def roles_of_any_file() -> list[ColumnRole]:
     """What is looked for in a file of which it is not known yet what it holds."""
     roles = dict.fromkeys([role for layout in LAYOUTS.values() for role in layout.COLUMNS] + list(PLACES))
     return [ColumnRole(role) for role in roles]
@@ -231,11 +240,11 @@ def likely_columns(header: Sequence[str], rows: Sequence[Sequence[str]], layout:
     rows: the first ones, as texts.
     """
     if layout is None:
-        roles_sought = of_stations(Asked())
+        roles_sought = of_stations(ColumnOptions())
     else:
         module = LAYOUTS[layout]
         roles_sought = of_traffic(
-            module.COLUMNS, Asked(), getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ())
+            module.COLUMNS, ColumnOptions(), getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ())
         )
     at = {name: number for number, name in enumerate(header)}
     return find_columns(
@@ -286,19 +295,19 @@ def import_city(
     path, wrong, meta, on_empty = Path(path), Problems(), None, on_unknown
     if layout not in LAYOUTS:
         raise UserError(f"--layout {layout}: it must be one of {', '.join(LAYOUTS)}")
-    with wrong.of("city"):
+    with wrong.collect("city"):
         refuse_unwritable(path)
         meta = _meta(path, name, holidays, interval=interval, timezone=timezone, unit=unit, coordinates=coordinates)
-    with wrong.of("date format"):
+    with wrong.collect("date format"):
         if date_format is not None:
             check_format(date_format)
-    with wrong.of("country"):
+    with wrong.collect("country"):
         if country is not None:
             check_country(country)
     metres = False
-    with wrong.of("crs"):
+    with wrong.collect("crs"):
         metres = not is_geographic(crs)
-    with wrong.of("decimal"):
+    with wrong.collect("decimal"):
         if decimal not in (None, ".", ","):
             asked, decimal = decimal, None
             raise UserError(f"--decimal {asked}: it must be . or ,")
@@ -306,7 +315,7 @@ def import_city(
         source = None
         if stations_file is not None:
             source = StationsSource(Path(stations_file), (), crs, coordinates, decimal, na)
-        with wrong.of("stations"):
+        with wrong.collect("stations"):
             if source is None and layout != "sessions" and coordinates != "none":
                 raise UserError(
                     f"layout {layout} says nothing of where stations are; give their places with --stations FILE, "
@@ -317,12 +326,12 @@ def import_city(
         if opened.stations is not None and opened.of_stations:
             stations, remarks_on_stations = read_stations(opened.stations, opened.of_stations, wrong)
             notices += remarks_on_stations
-            with wrong.of("stations"):
+            with wrong.collect("stations"):
                 if stations is not None:
                     stations, more = validated(stations, str(stations_file), coordinates)
                     notices += more
         if not opened.columns:
-            wrong.settle()
+            wrong.raise_all()
         readings = LAYOUTS[layout].read(
             Source(
                 opened.tables,
@@ -338,7 +347,7 @@ def import_city(
                 metres,
             )
         )
-    wrong.settle()
+    wrong.raise_all()
     assert meta is not None
     first = opened.tables[0]
     if readings.by_place and coordinates == "none":
@@ -390,18 +399,18 @@ def _open(
     wrong: Problems,
 ) -> Opened:
     """Open the files and find their columns; what is wrong goes to `wrong`, and leaves the columns empty."""
-    module, asked = LAYOUTS[layout], Asked()
+    module, asked = LAYOUTS[layout], ColumnOptions()
     optional, last = getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ())
-    with wrong.of("columns"):
-        asked = Asked.of(columns, layout, module.COLUMNS)
+    with wrong.collect("columns"):
+        asked = ColumnOptions.of(columns, layout, module.COLUMNS)
     tables = list[Table]()
-    with wrong.of("traffic"):
-        looked_for = loosened(of_traffic(module.COLUMNS, asked, optional, last))
+    with wrong.collect("traffic"):
+        looked_for = relaxed(of_traffic(module.COLUMNS, asked, optional, last))
         tables = open_tables(traffic_file, room, looked_for, getattr(module, "HEADER", None))
     opened = None
     if source is not None:
-        with wrong.of("stations"):
-            opened = open_stations(replace(source, roles_sought=loosened(of_stations(asked))), room)
+        with wrong.collect("stations"):
+            opened = open_stations(replace(source, roles_sought=relaxed(of_stations(asked))), room)
     return _found(tables, opened, layout, asked, wrong)
 
 
@@ -417,7 +426,9 @@ def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **value
     return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
 
 
-def _found(tables: list[Table], source: StationsSource | None, layout: str, asked: Asked, wrong: Problems) -> Opened:
+def _found(
+    tables: list[Table], source: StationsSource | None, layout: str, asked: ColumnOptions, wrong: Problems
+) -> Opened:
     """The columns of opened files by role; none where something is wrong with them."""
     module = LAYOUTS[layout]
     of_stations_header = source.header if source else None
@@ -426,38 +437,40 @@ def _found(tables: list[Table], source: StationsSource | None, layout: str, aske
     if source is not None:
         source = replace(source, roles_sought=of_them)
     roles_sought = of_traffic(module.COLUMNS, said, getattr(module, "OPTIONAL", ()), getattr(module, "UNNAMED", ()))
-    id_wish = next((wish for wish in roles_sought if wish.role == "station_id"), None)
+    id_role = next((sought for sought in roles_sought if sought.role == "station_id"), None)
     by_file = False
-    if layout == "long" and len(tables) > 1 and id_wish is not None and not id_wish.given:
-        by_file = not names_stations(tables, id_wish)
+    if layout == "long" and len(tables) > 1 and id_role is not None and not id_role.given:
+        by_file = not names_stations(tables, id_role)
     if by_file:
-        roles_sought = [wish for wish in roles_sought if wish.role != "station_id"]
-    if layout == "sessions" and tables and id_wish is not None and names_stations(tables[:1], id_wish):
-        roles_sought = [replace(wish, optional=wish.optional or wish.role in ("lon", "lat")) for wish in roles_sought]
+        roles_sought = [sought for sought in roles_sought if sought.role != "station_id"]
+    if layout == "sessions" and tables and id_role is not None and names_stations(tables[:1], id_role):
+        roles_sought = [
+            replace(sought, optional=sought.optional or sought.role in ("lon", "lat")) for sought in roles_sought
+        ]
     found = find_in_tables(tables, roles_sought, source.ids() if source else set())
-    _complain(found, tables, wrong)
+    _collect_problems(found, tables, wrong)
     columns = [one.columns for one in found] if not any(one.problems for one in found) else []
     return Opened(tables, columns, by_file, source, _stations_columns(source, found, wrong))
 
 
-def _stations_columns(source: StationsSource | None, found: list[Found], wrong: Problems) -> Columns:
+def _stations_columns(source: StationsSource | None, found: list[FoundColumns], wrong: Problems) -> Columns:
     """The columns of the stations, whose id is called as in the traffic where it can be; none where something is wrong."""
     if source is None:
         return {}
     of_traffic_id = found[0].columns.get("station_id", ()) if found else ()
     own = find_columns(
-        source.header, source.wished(), source.cells, {fold(name) for name in of_traffic_id}, "stations:"
+        source.header, source.required_roles(), source.cells, {fold(name) for name in of_traffic_id}, "stations:"
     )
     for problem in own.problems:
-        with wrong.of("stations", problem):
+        with wrong.collect("stations", problem):
             raise UserError(f"{source.file}: {problem}")
     return {} if own.problems else own.columns
 
 
-def _complain(found: list[Found], tables: list[Table], wrong: Problems) -> None:
+def _collect_problems(found: list[FoundColumns], tables: list[Table], wrong: Problems) -> None:
     for table, one in zip(tables, found, strict=True):
         for problem in one.problems:
-            with wrong.of("traffic", problem):
+            with wrong.collect("traffic", problem):
                 raise UserError(f"{table}: {problem}")
 
 

@@ -1,6 +1,6 @@
 """Whether stations stand where they can: beside one another, and where their time zone is used.
 
-Nothing is refused here and nothing changed; what looks wrong is told, with what would set it right where that can be seen.
+Nothing is refused or changed here; a notice says what looks wrong, and what would correct it where that can be seen.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,10 +123,10 @@ def _strays(stations: _Places, group: np.ndarray) -> list[str]:
     near = max(LEAST_REACH, RADII * float(radius))
     far = apart > near
     null = far & _at_null(stations)
-    told = []
+    notices = []
     if null.any():
         verb = "station stands" if null.sum() == 1 else "stations stand"
-        told.append(
+        notices.append(
             f"{null.sum()} {verb} at exactly (0°, 0°), {apart[null][0]:,.0f} km from all others: "
             f"{_named(stations.ids[null])}; that is often written where a place is not known: correct it, or leave the row out"
         )
@@ -142,11 +142,11 @@ def _strays(stations: _Places, group: np.ndarray) -> list[str]:
     few = far.sum() <= FEW * len(far)
     for name in dict.fromkeys(remedy[far]):
         if name or few:
-            told.append(_told(stations.ids, apart, far & (remedy == name), name))
-    return told
+            notices.append(_notice(stations.ids, apart, far & (remedy == name), name))
+    return notices
 
 
-def _told(ids: np.ndarray, apart: np.ndarray, far: np.ndarray, remedy: str) -> str:
+def _notice(ids: np.ndarray, apart: np.ndarray, far: np.ndarray, remedy: str) -> str:
     if far.sum() == 1:
         row = int(np.argmax(far))
         right = f"{remedy} would bring it among them" if remedy else "check its lon and lat"

@@ -20,20 +20,20 @@ def read(source: Source, interval: pd.Timedelta | None = None) -> Readings:
     stations, values = [np.empty(0, np.int32)], [np.empty(0)]
     for number, (file, columns) in enumerate(zip(source.files, source.columns, strict=True)):
         clock, station = Times(file, source.date_format), [np.empty(0, np.int32)]
-        with wrong.of(file):
+        with wrong.collect(file):
             for batch in read_batches(file, columns):
-                with wrong.of(file, "station_id"):
+                with wrong.collect(file, "station_id"):
                     station.append(_stations(codes, batch, source.by_file))
-                with wrong.of(file, "timestamp"):
+                with wrong.collect(file, "timestamp"):
                     clock.add(batch, "timestamp")
-                with wrong.of(file, "traffic"):
+                with wrong.collect(file, "traffic"):
                     values.append(amounts.read(batch, "traffic"))
                 source.progress(number, batch)
         stations.append(np.concatenate(station))
         clocks.append(clock)
         parts.append((file, len(stations[-1]), 1))
     located = [source.on_utc(clock, station) for clock, station in zip(clocks, stations[1:], strict=True)]
-    wrong.settle()
+    wrong.raise_all()
     return Readings(
         station_ids=codes.texts,
         station=np.concatenate(stations),

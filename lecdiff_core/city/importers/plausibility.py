@@ -1,6 +1,6 @@
-"""What has the right form and no sense: sums that lack a part, running counters, values far from all others, stand-ins for missing.
+"""Readings of the right form that are implausible: sums that lack a part, running counters, outliers, codes for missing values.
 
-Where a value cannot be told from a real one, a notice names it and what would be done about it.
+Where a value may be real, a notice names it and what to do about it.
 """
 
 from dataclasses import replace

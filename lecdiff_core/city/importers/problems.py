@@ -1,4 +1,4 @@
-"""What is wrong in an import, gathered, so that all of it is told at once and in one line."""
+"""Errors of an import, collected so that all of them are reported at once, in one line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,22 +9,22 @@ SHOWN = 8
 
 
 class Problems:
-    """UserErrors by what they are about, the first of each."""
+    """UserErrors by subject, the first of each."""
 
     def __init__(self) -> None:
-        self.told: dict[object, str] = {}
+        self.messages: dict[object, str] = {}
 
     @contextmanager
-    def of(self, *about: object) -> Iterator[None]:
-        """Keep a UserError of what follows, and go on behind it."""
+    def collect(self, *about: object) -> Iterator[None]:
+        """Collect a UserError of the block, and go on after it."""
         try:
             yield
         except UserError as error:
-            self.told.setdefault(about, str(error))
+            self.messages.setdefault(about, str(error))
 
-    def settle(self) -> None:
-        """Raise all that was gathered as one UserError."""
-        texts = list(dict.fromkeys(self.told.values()))
+    def raise_all(self) -> None:
+        """Raise all collected errors as one UserError."""
+        texts = list(dict.fromkeys(self.messages.values()))
         if len(texts) == 1:
             raise UserError(texts[0])
         if texts:

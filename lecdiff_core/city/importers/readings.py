@@ -28,7 +28,7 @@ class Source:
 
     columns: of each table, the columns by role.  timezone: of times without an offset.  date_format: how times are written
     (strptime), where their looks do not say it.  decimal: the mark of decimals, where it is given.  missing: texts that mean a
-    missing value, beside the usual ones.  problems: what is wrong in the rows, which every layout settles once it has read
+    missing value, beside the usual ones.  problems: what is wrong in the rows, which every layout raises once it has read
     them.  by_file: whether a table holds the one station that it is named after.  metres: whether places are in metres, else in
     degrees.
     """
@@ -51,8 +51,8 @@ class Source:
 
     def on_utc(self, clock: Times, group: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
         """The times of one table on UTC, and notices; see `Times.on_utc`. What is wrong with them goes to `problems`."""
-        group = None if self.problems.told else group  # else it may be shorter than the times
-        with self.problems.of(clock.file, "timestamp"):
+        group = None if self.problems.messages else group  # else it may be shorter than the times
+        with self.problems.collect(clock.file, "timestamp"):
             return clock.on_utc(group, self.timezone)
         return np.empty(0, np.int64), []
 

@@ -40,7 +40,7 @@ def read(source: Source) -> Readings:
     files = [parts for parts, _, _ in read]
     for parts, start, end in read:
         notices += _put_on_utc(parts, start, end, source)
-    source.problems.settle()
+    source.problems.raise_all()
     columns = {name: np.concatenate([part[name] for part in files]) for name in files[0]}
     where = finder([(file, len(part["start"]), 1) for file, part in zip(source.files, files, strict=True)])
     _refuse_backwards(columns, where)
@@ -73,20 +73,20 @@ def _read_file(
     file, roles, wrong = source.files[number], source.columns[number], source.problems
     start, end = Times(file, source.date_format), Times(file, source.date_format) if "end" in roles else None
     parts = {name: [np.empty(0, kind)] for name, (role, kind) in PARTS.items() if role in roles}
-    with wrong.of(file):
+    with wrong.collect(file):
         for batch in read_batches(file, roles):
-            with wrong.of(file, "start"):
+            with wrong.collect(file, "start"):
                 start.add(batch, "start")
-            with wrong.of(file, "bytes"):
+            with wrong.collect(file, "bytes"):
                 parts["bytes"].append(amounts.read(batch, "bytes"))
             if end is not None:
-                with wrong.of(file, "end"):
+                with wrong.collect(file, "end"):
                     end.add(batch, "end", may_be_empty=True)
             if "lon" in roles:
-                with wrong.of(file, "place"):
+                with wrong.collect(file, "place"):
                     parts["place"].append(_places(batch, degrees, source.metres))
             if "station_id" in roles:
-                with wrong.of(file, "station_id"):
+                with wrong.collect(file, "station_id"):
                     parts["station"].append(codes.add(batch, "station_id"))
             if "device" in roles:
                 parts["device"].append(_device_hashes(batch))
@@ -96,16 +96,16 @@ def _read_file(
 
 def _put_on_utc(columns: Columns, start: Times, end: Times | None, source: Source) -> list[str]:
     """Add `start`, and `end` where there are ends, on UTC; notices."""
-    wrong, everyone = source.problems, None if source.problems.told else np.arange(len(columns["bytes"]))
+    wrong, everyone = source.problems, None if source.problems.messages else np.arange(len(columns["bytes"]))
     notices: list[str] = []
     columns["start"] = np.empty(0, np.int64)
-    with wrong.of(start.file, "start"):
+    with wrong.collect(start.file, "start"):
         columns["start"], notices = start.on_utc(everyone, source.timezone)
     if end is not None:
-        with wrong.of(start.file, "end"):
-            not_before = None if wrong.told else columns["start"]
+        with wrong.collect(start.file, "end"):
+            not_before = None if wrong.messages else columns["start"]
             until, _ = end.on_utc(everyone, source.timezone, not_before=not_before)
-            columns["end"] = until if wrong.told else np.where(until == NONE, columns["start"], until)
+            columns["end"] = until if wrong.messages else np.where(until == NONE, columns["start"], until)
     return notices
 
 

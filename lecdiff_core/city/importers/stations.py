@@ -64,17 +64,19 @@ class StationsSource:
         """The first cells of a column as texts."""
         return [] if self.table is None else self.table.cells(name)
 
-    def wished(self) -> list[ColumnRole]:
+    def required_roles(self) -> list[ColumnRole]:
         """What must be found in it."""
         if self.table is None:
-            return [wish for wish in self.roles_sought if wish.role not in PLACE]
+            return [sought for sought in self.roles_sought if sought.role not in PLACE]
         none = self.coordinates == "none"
-        return [replace(wish, optional=wish.optional or (none and wish.role in PLACE)) for wish in self.roles_sought]
+        return [
+            replace(sought, optional=sought.optional or (none and sought.role in PLACE)) for sought in self.roles_sought
+        ]
 
     def ids(self) -> set[str]:
         """Folded names of the columns that may be its ids."""
-        wish = next(wish for wish in self.roles_sought if wish.role == "station_id")
-        tiers = [[name for name in wish.names if name in self.header], *candidates(self.header, "station_id")]
+        sought = next(sought for sought in self.roles_sought if sought.role == "station_id")
+        tiers = [[name for name in sought.names if name in self.header], *candidates(self.header, "station_id")]
         return {fold(name) for tier in tiers for name in tier}
 
 
@@ -98,12 +100,12 @@ def open_stations(source: StationsSource, room: Path) -> StationsSource:
 def read_stations(
     source: StationsSource, columns: Columns, problems: Problems
 ) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
-    """Stations of a file with `station_id` and geometry, not validated yet, and notices; None after a complaint.
+    """Stations of a file with `station_id` and geometry, not validated yet, and notices; None after a problem.
 
     columns: of the roles that were found. `name` and `capacity` get these names; all other columns stay as they are.
     """
     notices, stations = list[str](), None
-    with problems.of(source.file), read_troubles(source.file):
+    with problems.collect(source.file), read_troubles(source.file):
         if source.frame is not None:
             stations = _of_frame(source, columns)
         else:
@@ -227,32 +229,32 @@ def _is_shapefile(file: Path) -> bool:
 def _of_table(
     source: StationsSource, columns: Columns, problems: Problems
 ) -> tuple[geopandas.GeoDataFrame | None, list[str]]:
-    table, wrong = source.table, len(problems.told)
+    table, wrong = source.table, len(problems.messages)
     assert table is not None
     batch, others = _rows(table, columns)
     where, notices = str(table), list(table.notices)
-    with problems.of(table, "station_id"):
+    with problems.collect(table, "station_id"):
         batch.refuse_empty("station_id")
         others.insert(0, "station_id", as_texts(batch.data.column("station_id")))
     if "name" in columns:
         others.insert(len(others.columns), "name", _texts(batch.data.column("name")))
     if "capacity" in columns:
-        with problems.of(table, "capacity"):
+        with problems.collect(table, "capacity"):
             others["capacity"] = _amounts(source, table, columns, ["capacity"]).read(batch, "capacity")
     if source.coordinates == "none":
-        return (None if len(problems.told) > wrong else without_places(others)), notices
+        return (None if len(problems.messages) > wrong else without_places(others)), notices
     degrees = _amounts(source, table, columns, PLACE)
     lon = lat = np.empty(0)
-    with problems.of(table, "lon"):
+    with problems.collect(table, "lon"):
         batch.refuse_empty("lon")
         lon = degrees.read(plain(batch, "lon") if is_geographic(source.crs) else batch, "lon", least=None)
-    with problems.of(table, "lat"):
+    with problems.collect(table, "lat"):
         batch.refuse_empty("lat")
         lat = degrees.read(plain(batch, "lat") if is_geographic(source.crs) else batch, "lat", least=None)
     if is_geographic(source.crs) and len(lon) == len(lat):
-        with problems.of(table, "place"):
+        with problems.collect(table, "place"):
             check_coordinates(lon, lat, where)
-    if len(problems.told) > wrong:
+    if len(problems.messages) > wrong:
         return None, notices
     return points(others, lon, lat, source.crs), [*notices, *degrees.notices]
 

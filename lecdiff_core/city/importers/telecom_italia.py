@@ -55,19 +55,19 @@ def _read_file(source: Source, number: int, codes: Codes, amounts: Amounts) -> t
     file, wrong = source.files[number], source.problems
     clock, countries = Times(file, source.date_format), Codes()
     stations, country, values = [np.empty(0, np.int32)], [np.empty(0, np.int32)], [np.empty(0)]
-    with wrong.of(file):
+    with wrong.collect(file):
         for batch in read_batches(file, source.columns[number]):
-            with wrong.of(file, "station_id"):
+            with wrong.collect(file, "station_id"):
                 stations.append(codes.add(batch, "station_id"))
-            with wrong.of(file, "timestamp"):
+            with wrong.collect(file, "timestamp"):
                 clock.add(batch, "timestamp")
-            with wrong.of(file, "country"):
+            with wrong.collect(file, "country"):
                 country.append(countries.add(batch, "country"))
-            with wrong.of(file, "traffic"):
+            with wrong.collect(file, "traffic"):
                 values.append(amounts.read(batch, "traffic"))
             source.progress(number, batch)
     time, _ = source.on_utc(clock, None)
-    wrong.settle()
+    wrong.raise_all()
     keys = {"station": np.concatenate(stations), "time": time, "country": np.concatenate(country)}
     where = finder([(file, len(time), 1)])
     chosen, repeated = repeats(keys, source.on_duplicate, where, "this square, time and country")

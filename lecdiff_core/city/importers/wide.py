@@ -28,7 +28,7 @@ def read(source: Source) -> Readings:
     ids = list(dict.fromkeys(as_text(name) for names in stations for name in names))
     codes = {name: code for code, name in enumerate(ids)}
     located = [source.on_utc(clock, None) for clock in clocks]
-    source.problems.settle()
+    source.problems.raise_all()
     numbers = [np.array([codes[as_text(name)] for name in names], np.int32) for names in stations]
     parts = [(file, table.size, len(names)) for file, table, names in zip(source.files, tables, stations, strict=True)]
     return Readings(
@@ -54,11 +54,11 @@ def _read_file(source: Source, number: int, stations: Columns, amounts: Amounts)
     """Times and (rows, N) values of one file."""
     file, wrong = source.files[number], source.problems
     clock, tables = Times(file, source.date_format), [np.empty((0, len(stations)))]
-    with wrong.of(file):
+    with wrong.collect(file):
         for batch in read_batches(file, {**stations, TIME: source.columns[number]["timestamp"]}):
-            with wrong.of(file, "timestamp"):
+            with wrong.collect(file, "timestamp"):
                 clock.add(batch, TIME)
-            with wrong.of(file, "traffic"):
+            with wrong.collect(file, "traffic"):
                 tables.append(np.stack([amounts.read(batch, name) for name in stations], axis=1))
             source.progress(number, batch)
     return clock, np.concatenate(tables)

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from lecdiff_core.city.importers import archives, forms
 from lecdiff_core.city.importers.archives import MB, Limits
-from lecdiff_core.city.importers.importing import wished_of_any
+from lecdiff_core.city.importers.importing import roles_of_any_file
 from lecdiff_core.errors import UserError
 from pages.parts.look.formats import shortened
 
@@ -86,7 +86,7 @@ def sample(file: Path) -> Sample:
     if file.suffix in (".geojson", ".json"):
         return _features(file)
     with tempfile.TemporaryDirectory() as room:
-        table = forms.open_tables(file, Path(room), wished_of_any())[0]
+        table = forms.open_tables(file, Path(room), roles_of_any_file())[0]
         rows = table.rows(SHOWN_ROWS)
     return Sample(file.name, table.columns, [[shortened(cell) for cell in row] for row in rows])
 
