@@ -132,7 +132,7 @@ class ConditionalDiffusion(ForecastModel):
         """path: steps that are denoised at once."""
         super().__init__()
         if config.decoder != self.decoder:
-            raise UserError(f"this model decodes {self.decoder}, its settings say {config.decoder!r}")
+            raise UserError(f"this model decodes {self.decoder}, its settings say {config.decoder!r}; train it again")
         self.config = config
         self.horizon = day = config.steps_per_day
         self.recalled = config.recalled_days * day

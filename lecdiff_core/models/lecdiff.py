@@ -38,7 +38,9 @@ class LecDiff(ConditionalDiffusion):
     def __init__(self, config: LecDiffConfig) -> None:
         super().__init__(config, path=config.steps_per_day)
         if not config.season:
-            raise UserError("paths are denoised in the frame of a seasonal mean, and these settings have none")
+            raise UserError(
+                "paths are denoised in the frame of a seasonal mean, and these settings have none; train it again"
+            )
         # What is fused are states that see means borrowed over one edge; the season itself reaches further.
         self.hops = max(self.fusion.hops + bool(config.graph_layers), self.season.reach)
         self.field = NoiseField(self.horizon, 24 / self.horizon)

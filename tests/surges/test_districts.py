@@ -56,8 +56,8 @@ def test_five_stations_each_inside_its_own_interval_are_found_together(sign: int
         here = (runs.start < 20 * DAY + 14) & (runs.stop > 20 * DAY + 8) & (runs.direction == sign)
         return len(set(runs.station[here]) & set(stations.tolist())) >= 3
 
-    assert told(np.flatnonzero(found.a_day <= 0.5), found)
-    assert not told(np.flatnonzero(alone.a_day <= 0.5), alone)
+    assert told(np.flatnonzero(found.a_day <= 1.0), found)
+    assert not told(np.flatnonzero(alone.a_day <= 1.0), alone)
     assert set(found.area) == {1, 5, 20} or set(found.area) == {1, 5}
 
 
