@@ -31,7 +31,7 @@ SIDE, SHOW = (
     Parameter("show", "events", ("events", "congestion", "quality")),
 )
 STEP = Parameter("step")  # data: the step whose card is open
-STOP = Parameter("stop", "1")  # tour
+STOP = Parameter("stop")  # tour: written at the first stop, too
 
 
 def write(link: Mapping[Parameter, str | list[str]]) -> dict[str, str | list[str]]:
