@@ -205,11 +205,19 @@ DEPENDENCES = {
 }
 
 
+Sums = dict[str, tuple[float, ...]]  # by score, nCRPS and coverage of 50 % and 90 %
+
+
+def result_file(city: str, part: str) -> Path:
+    """The committed results of a city."""
+    return RESULTS / (f"{city}.json" if part == "test" else f"{city}-{part}.json")
+
+
 def sums(part: str, scores: Iterable[str], told: Iterable[str] = ()) -> str:
     """What peaks, totals and areas of samples are worth, by city: nCRPS, and in brackets what the 90 % interval holds."""
     scores, parts = list(scores), []
     for name, title in TITLES.items():
-        file = RESULTS / (f"{name}.json" if part == "test" else f"{name}-{part}.json")
+        file = result_file(name, part)
         rows = _rows_of_sums(file, scores) if file.is_file() else {}
         rows = {key: cells for key, cells in rows.items() if not told or key[0] in told}
         if rows:
@@ -220,18 +228,14 @@ def sums(part: str, scores: Iterable[str], told: Iterable[str] = ()) -> str:
 
 def _rows_of_sums(file: Path, scores: list[str]) -> dict[tuple[str, str], list[str]]:
     """Cells by model and dependence, means over seeds, of the results that have these scores."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in json.loads(file.read_text("utf-8"))["results"]:
-        if "step" in result and not (result["subset"] or result["hold_out_stations"] or result["history_hours"]):
-            found.setdefault((result["model"], result["dependence"]), []).append(result)
 
-    def cell(results: list[dict[str, Any]], score: str) -> str:
-        if score not in results[0]:
+    def cell(means: Sums, score: str) -> str:
+        if score not in means:
             return "–"
-        mean, held = (np.mean([result[score][part] for result in results]) for part in ("ncrps", "coverage_90"))
+        mean, _, held = means[score]
         return f"{mean:.4f} ({held:.0%})"
 
-    return {key: [cell(results, score) for score in scores] for key, results in found.items()}
+    return {key: [cell(means, score) for score in scores] for key, means in _means_of_sums(file).items()}
 
 
 def _bold(model: str) -> str:
@@ -241,15 +245,15 @@ def _bold(model: str) -> str:
 def across(part: str, briefly: bool = False, least: int = 3) -> str:
     """LEC-Diff (zero-shot: the base) against every other row over cities, networks counted alike; and what its intervals hold."""
     ours = OURS if part == "test" else BASE
-    means: dict[tuple[str, str], dict[str, dict[str, tuple[float, ...]]]] = {}
+    means: dict[tuple[str, str], dict[str, Sums]] = {}
     for city in TITLES:
-        file = RESULTS / (f"{city}.json" if part == "test" else f"{city}-{part}.json")
+        file = result_file(city, part)
         for key, scores in (_means_of_sums(file) if file.is_file() else {}).items():
             for score, values in scores.items():
                 means.setdefault(key, {}).setdefault(score, {})[city] = values
     mine = means.pop((ours, "own"))
 
-    def cell(other: dict[str, dict[str, tuple[float, ...]]], score: str) -> str:
+    def cell(other: dict[str, Sums], score: str) -> str:
         shared = mine.get(score, {}).keys() & other.get(score, {}).keys()
         if not shared:
             return "–"
@@ -268,7 +272,7 @@ def across(part: str, briefly: bool = False, least: int = 3) -> str:
     return table(["", *(SUMS[score] for score in BRIEFLY)], rows)
 
 
-def _means_of_sums(file: Path) -> dict[tuple[str, str], dict[str, tuple[float, ...]]]:
+def _means_of_sums(file: Path) -> dict[tuple[str, str], Sums]:
     """By model and dependence, of each score the mean over seeds of nCRPS and coverage of 50 % and 90 %."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in json.loads(file.read_text("utf-8"))["results"]:

@@ -25,8 +25,8 @@ READ, WRITTEN, SHOWN = "surge_link_read", "surge_link_written", "surge_shown"
 OWN = {parameter.name for parameter in (address.EVENT, address.ALARMS, address.SIDE, address.SHOW)}
 RATES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 USUAL_RATE = float(address.ALARMS.usual)
-SIDES = {"all": "All", "above": "▲ Above the forecast", "below": "▼ Below the forecast"}
-PARTS = {"events": "Surges found", "congestion": "Congestion ahead", "quality": "How good is the detection?"}
+SIDES = dict(zip(address.SIDE.choices, ("All", "▲ Above the forecast", "▼ Below the forecast"), strict=True))
+PARTS = dict(zip(address.SHOW.choices, ("Surges found", "Congestion ahead", "How good is the detection?"), strict=True))
 LIST_HEIGHT = 380
 NEAR_ROWS = 16
 

@@ -8,6 +8,8 @@ vector of all stations, so that stations may come and go; the recurrent layers a
 residual network, not dilated convolutions over that vector.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,6 @@ from lecdiff_core.models.conditional import ConditionalDiffusion, Encoding, LecD
 from lecdiff_core.models.protocol import RowNoise
 
 TIMEGRAD_HIDDEN = 64
-TIMEGRAD_LAYERS = 2
 
 
 def paper_config(steps_per_day: int, environment_width: int, stations: int) -> LecDiffConfig:
@@ -25,46 +26,40 @@ def paper_config(steps_per_day: int, environment_width: int, stations: int) -> L
 
     Noise prediction and linear β are TimeGrad's (Rasul et al. 2021), which the paper builds its decoder on.
     """
-    return LecDiffConfig(
-        steps_per_day=steps_per_day,
+    return _step_by_step(
+        steps_per_day,
         environment_width=environment_width,
         stations=stations,
         station_width=16,
-        season=False,
         history_days=7,
         recalled_days=2,
         hidden=1024,
-        recurrent_layers=2,
         graph_layers=2,
-        decoder="autoregressive",
         denoiser_width=928,
-        denoiser_layers=2,
-        prediction="noise",
-        sampler="ancestral",
-        denoising_steps=100,
-        dropout=0.0,
-        short_history=0.0,
     )
 
 
 def timegrad_config(steps_per_day: int) -> LecDiffConfig:
     """TimeGrad's form."""
+    return _step_by_step(
+        steps_per_day, history_days=28, recalled_days=1, hidden=TIMEGRAD_HIDDEN, graph_layers=0, denoiser_width=128
+    )
+
+
+def _step_by_step(steps_per_day: int, **form: Any) -> LecDiffConfig:
+    """What both have: no seasonal mean, two recurrent layers, noise prediction, 100 ancestral steps for each step ahead."""
     return LecDiffConfig(
         steps_per_day=steps_per_day,
         season=False,
-        history_days=28,
-        recalled_days=1,
-        hidden=TIMEGRAD_HIDDEN,
-        recurrent_layers=TIMEGRAD_LAYERS,
-        graph_layers=0,
+        recurrent_layers=2,
         decoder="autoregressive",
-        denoiser_width=128,
         denoiser_layers=2,
         prediction="noise",
         sampler="ancestral",
         denoising_steps=100,
         dropout=0.0,
         short_history=0.0,
+        **form,
     )
 
 

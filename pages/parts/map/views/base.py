@@ -33,6 +33,7 @@ class View(ABC):
     key: in links.  label: in the box.  meaning: the tooltip.  ramp: the colours from little to much.
     is_forecast: whether it is asked for a step ahead, 1 to H, or for `ALL_AHEAD`, the whole of the forecast.
     offer: the step that makes what is missing, and the sentence that offers it; None where nothing has to be made.
+    lacking: why it cannot be shown where that is missing.
     """
 
     key: ClassVar[str]
@@ -41,6 +42,7 @@ class View(ABC):
     ramp: ClassVar[tuple[str, ...]] = ()
     is_forecast: ClassVar[bool] = False
     offer: ClassVar[tuple[str, str] | None] = None
+    lacking: ClassVar[str] = ""
 
     @abstractmethod
     def paint(self, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted | None:
@@ -56,7 +58,7 @@ class View(ABC):
 
     def trouble(self, city: City, origin: pd.Timestamp) -> str:  # noqa: ARG002
         """Why it cannot be shown; empty where nothing stands in the way. Raises UserError, too, which says why."""
-        return ""
+        return self.lacking if self.is_missing(city) else ""
 
     def is_missing(self, city: City) -> bool:  # noqa: ARG002
         """Whether what it shows has to be made first, by the step in `offer`."""

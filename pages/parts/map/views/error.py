@@ -19,6 +19,7 @@ class MeasuredError(View):
     meaning = "How far the forecasts of the days measured lay from what was observed, as a share of the station's traffic (nCRPS)."
     ramp = colours.RISK
     offer = "benchmark", "Forecasts of this city have not been measured yet. To measure them:"
+    lacking = "its forecasts have not been measured yet"
 
     def paint(self, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted:  # noqa: ARG002
         """The stations."""
@@ -38,10 +39,6 @@ class MeasuredError(View):
     def depends(self, city: City) -> tuple:
         """On the measurements."""
         return tuple(measured.version(city))
-
-    def trouble(self, city: City, origin: pd.Timestamp) -> str:  # noqa: ARG002
-        """Whether nothing was measured."""
-        return "its forecasts have not been measured yet" if self.is_missing(city) else ""
 
     def is_missing(self, city: City) -> bool:
         """Whether nothing was measured."""

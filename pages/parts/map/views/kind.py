@@ -19,6 +19,7 @@ class Kind(View):
     key, label = "kind", "Kind of surroundings"
     meaning = "Stations grouped by what their satellite images show."
     offer = "embed", "Which stations look alike is not known yet. To find out:"
+    lacking = "its stations have not been compared yet"
 
     def paint(self, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted:  # noqa: ARG002
         """The stations."""
@@ -37,10 +38,6 @@ class Kind(View):
     def depends(self, city: City) -> tuple:
         """On the embeddings."""
         return tuple(surroundings.version(city))
-
-    def trouble(self, city: City, origin: pd.Timestamp) -> str:  # noqa: ARG002
-        """Whether nothing was embedded."""
-        return "its stations have not been compared yet" if self.is_missing(city) else ""
 
     def is_missing(self, city: City) -> bool:
         """Whether nothing was embedded."""

@@ -13,7 +13,6 @@ from pages.parts.state.session import ALL_AHEAD
 
 HIGHEST_SCORE = 6.0
 FILES = (SURGES_FILE, SURGE_SCORES_FILE)
-NOT_SEARCHED = "surges of this city have not been looked for yet"
 
 
 class SurgeScore(View):
@@ -26,12 +25,13 @@ class SurgeScore(View):
     )
     ramp = colours.SURGE
     offer = "surges", "Surges of this city have not been looked for yet. To find them:"
+    lacking = "surges of this city have not been looked for yet"
 
     def paint(self, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted:  # noqa: ARG002
         """The stations."""
         surges = _surges(city)
         if surges is None:
-            raise UserError(NOT_SEARCHED)
+            raise UserError(self.lacking)
         time, table = city.last_before(origin), surges.scores
         empty = np.full(len(city.station_ids), np.nan)
         scores = table.loc[time].reindex(city.station_ids).to_numpy() if time in table.index else empty
@@ -51,8 +51,8 @@ class SurgeScore(View):
         return tuple(cities.stamp(*(city.path / name for name in FILES)))
 
     def trouble(self, city: City, origin: pd.Timestamp) -> str:  # noqa: ARG002
-        """Whether nobody looked for surges."""
-        return NOT_SEARCHED if _surges(city) is None else ""
+        """Whether nobody looked for surges; reads them, as a damaged file says so."""
+        return self.lacking if _surges(city) is None else ""
 
     def is_missing(self, city: City) -> bool:
         """Whether nobody looked for surges."""
@@ -60,6 +60,6 @@ class SurgeScore(View):
 
 
 def _surges(city: City):
-    from pages.parts.data.surge_results import stored_surges
+    from pages.parts.data.surge_results import stored_surges  # which leads to torch
 
     return stored_surges(city)
