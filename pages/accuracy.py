@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.errors import UserError
@@ -32,7 +33,8 @@ from pages.parts.charts import accuracy_charts, joint_scores
 from pages.parts.charts.forecast_charts import CONFIG
 from pages.parts.data import findings, measured
 from pages.parts.data.cities import Place
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.map import basemap, views
 from pages.parts.map import station_map as station_map
 from pages.parts.state import session
@@ -58,12 +60,21 @@ def main() -> None:
 def introduce() -> None:
     """What is measured, in two sentences."""
     st.html(
-        "<h2>How good the forecasts are</h2>"
-        '<p class="lec-told">Every model forecasts the same days, which none of them was trained on: 24 hours ahead, '
-        'every 6 hours. <span title="Continuous ranked probability score over the sum of the traffic (nCRPS)">The '
-        "<b>error</b> says how far the forecast distribution lies from what was observed, as a share of the traffic</span>; lower "
-        'is better. A difference of no more than <span title="of the paired difference per day">two standard errors</span> '
-        "is called a tie.</p>"
+        blocks.heading("How good the forecasts are")
+        + blocks.paragraph(
+            Markup(
+                "Every model forecasts the same days, which none of them was trained on: 24 hours ahead, every 6 hours. "
+            )
+            + blocks.explained(
+                Markup("The ")
+                + blocks.bold("error")
+                + " says how far the forecast distribution lies from what was observed, as a share of the traffic",
+                "Continuous ranked probability score over the sum of the traffic (nCRPS)",
+            )
+            + "; lower is better. A difference of no more than "
+            + blocks.explained("two standard errors", "of the paired difference per day")
+            + " is called a tie."
+        )
     )
 
 
@@ -136,15 +147,17 @@ def show_results(place: Place, city: City, benchmark: Benchmark) -> None:
             show_stations(place, city) if on_the_map else show_unseen(benchmark, focus)
     show_slow(benchmark)
     st.html(
-        f'<p class="lec-made">Measured on the {escaped(benchmark.part)} part'
-        f"{', ' + escaped(benchmark.device) if benchmark.device else ''}. Where several seeds were trained, ± is their standard "
-        "deviation.</p>"
+        blocks.paragraph(
+            f"Measured on the {benchmark.part} part{f', {benchmark.device}' if benchmark.device else ''}. Where several seeds "
+            "were trained, ± is their standard deviation.",
+            "made",
+        )
     )
 
 
 def figure(title: str, chart: go.Figure, sentence: str, key: str) -> None:
     """A chart under its title, and what it means."""
-    st.html(f'<h3 class="lec-part">{escaped(title)}</h3><p class="lec-told">{escaped(sentence)}</p>')
+    st.html(blocks.part(title) + blocks.paragraph(sentence))
     st.plotly_chart(chart, key=key, config=CONFIG, alt=f"{title}. {sentence}")
 
 
@@ -239,9 +252,15 @@ def show_sums(benchmark: Benchmark) -> None:
     if OURS not in {model.name for model in found.values()}:
         return
     st.html(
-        f'<h3 class="lec-part">Do sums and peaks hold?</h3><p class="lec-told">{escaped(findings.together(found))}</p>'
-        f'{joint_scores.table(found)}<p class="lec-sub">Error, and what of the observations the 90 % interval held; <span '
-        'class="lec-missed">so</span> where 90 % is not to be explained by the days that happened to be measured.</p>'
+        blocks.part("Do sums and peaks hold?")
+        + blocks.paragraph(findings.together(found))
+        + joint_scores.table(found)
+        + blocks.paragraph(
+            Markup("Error, and what share of the observations the 90 % interval held; ")
+            + blocks.missed("so")
+            + " where the days that happened to be measured do not explain the difference from 90 %.",
+            "sub",
+        )
     )
 
 
@@ -258,13 +277,13 @@ def show_hours(models: dict[str, Model], focus: Model) -> None:
 def show_stations(place: Place, city: City) -> None:
     """The error of each station on the map; a click leads on to its forecast."""
     errors = measured.station_errors(city)
-    st.html(f'<h3 class="lec-part">Error by station</h3><p class="lec-told">{escaped(findings.stations(errors))}</p>')
+    st.html(blocks.part("Error by station") + blocks.paragraph(findings.stations(errors)))
     if unmeasured := [name for name in city.station_ids if name not in errors]:
         why = "as nothing was observed of them or they came later"
         st.caption(f":material/info: Not measured, {why}: {literal(named(unmeasured))}.")
     station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR, share=1 / 2)
     legend = views.ERROR.legend(city, session.origin())
-    st.html(f'<div class="lec-under">{legend}{basemap.attribution(city)}</div>')
+    st.html(blocks.within("under", [legend, basemap.attribution(city)]))
     basemap.watch(city)
     chosen = session.station()
     if chosen in errors:
@@ -337,7 +356,7 @@ def show_studies() -> None:
         shows.append(lambda: show_latency(network))
     if not shows:
         return
-    st.html("<h2>What was studied besides</h2>")
+    st.html(blocks.heading("Further studies"))
     for start in range(0, len(shows), 2):
         for side, show in zip(st.columns(2, gap="large"), shows[start : start + 2], strict=False):
             with side:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import streamlit as st
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo import copy_demo_city, demo_city
@@ -10,7 +11,8 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.status import SavedModel, Step
 from pages.parts.data import cities, folder_status
 from pages.parts.look import formats, tables
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.state import address, session
 from pages.parts.steps import city_settings, drafts, import_form, jobs, settings
 
@@ -41,7 +43,7 @@ def main() -> None:
     st.session_state[drafts.CARD] = wanted or st.session_state.get(drafts.CARD)
     work, watch = st.columns([7, 4], gap="large")
     with watch, st.container(key="watch"):
-        st.html('<h2 class="lec-part">Jobs</h2>')
+        st.html(blocks.part("Jobs", 2))
         jobs.panel(city.path)
     with work:
         show_cities(city)
@@ -58,8 +60,13 @@ def show_cities(city: City) -> None:
     """Where cities lie, how more come in."""
     root = cities.own_root()
     st.html(
-        '<h2 class="lec-part">Cities</h2><p class="lec-sub">Choose one at the top of the page. City folders that are '
-        f"put into <code>{escaped(root)}</code> appear there by themselves.</p>"
+        blocks.part("Cities", 2)
+        + blocks.paragraph(
+            Markup("Choose one at the top of the page. City folders that are put into ")
+            + blocks.code(root)
+            + " appear there by themselves.",
+            "sub",
+        )
     )
     if not cities.editable(city.path):
         offer_copy(city)
@@ -99,7 +106,7 @@ def copy_demo() -> None:
 def show_holdings(city: City) -> None:
     """Figures of the traffic, and what one may still want to add by hand."""
     held = folder_status.summary(city)
-    st.html(f'<h2 class="lec-part">What {escaped(city.meta.name)} holds</h2>')
+    st.html(blocks.part(f"What {city.meta.name} holds", 2))
     facts = {
         "Stations": f"{held.stations:,}",
         "From": formats.day(city.traffic.index[0]),
@@ -112,10 +119,10 @@ def show_holdings(city: City) -> None:
     }
     st.html(tables.facts(facts))
     if unheard := held.quiet():
-        st.html(f'<p class="lec-sub">Worth knowing</p>{tables.items(unheard)}')
+        st.html(blocks.paragraph("Worth knowing", "sub") + tables.items(unheard))
     wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
     if wishes:
-        st.html(f'<p class="lec-sub">Still missing</p>{tables.items(wishes)}')
+        st.html(blocks.paragraph("Still missing", "sub") + tables.items(wishes))
     if cities.editable(city.path):
         with st.expander(
             "Name, unit and holidays", icon=":material/edit:", key="settings", expanded=_asked("settings", False)
@@ -130,8 +137,12 @@ def show_steps(city: City) -> None:
     """One line a step with what there is of it; opened, its choices and the button that starts it."""
     found, models = folder_status.steps_and_models(city)
     st.html(
-        '<h2 class="lec-part">Steps</h2><p class="lec-sub">From top to bottom; each goes on in the background and can be '
-        "stopped and resumed. Images, descriptions and embeddings are optional.</p>"
+        blocks.part("Steps", 2)
+        + blocks.paragraph(
+            "From top to bottom; each goes on in the background and can be stopped and resumed. Images, descriptions and "
+            "embeddings are optional.",
+            "sub",
+        )
     )
     editable = cities.editable(city.path)
     at_work = {job.step for job in jobs.shown(city.path) if job.state == "running" and job.city == city.path.resolve()}
@@ -139,7 +150,7 @@ def show_steps(city: City) -> None:
         badge = ":blue-badge[:material/autorenew: Running]" if name in at_work else BADGES[step.state]
         label = f"**{jobs.TITLES[name]}** {badge} {literal(step.told)}"
         with st.expander(label, key=f"step-{name}", expanded=_asked(name, False)):
-            st.html(f'<p class="lec-told">{MEANINGS[name]}</p>')
+            st.html(blocks.paragraph(MEANINGS[name]))
             if step.needs:
                 st.info(f"This needs {literal(step.needs)} first.", icon=":material/hourglass_empty:")
             blocked = _blocked(step, editable, name in at_work)
@@ -179,7 +190,7 @@ def show_models(city: City) -> None:
     _, models = folder_status.steps_and_models(city)
     if not models:
         return
-    st.html('<h2 class="lec-part">Models of this city</h2>')
+    st.html(blocks.part("Models of this city", 2))
     head = ("Model", "Error (validation)", "Parameters", "Trained in", "On", "Seed", "Fits this city")
     rows = [
         (
@@ -195,8 +206,11 @@ def show_models(city: City) -> None:
     ]
     st.html(tables.table(head, rows))
     st.html(
-        '<p class="lec-sub">Error: CRPS over total traffic on the days the model was tuned on; '
-        "lower is better. A formula without training has none.</p>"
+        blocks.paragraph(
+            "Error: CRPS over total traffic on the days the model was tuned on; lower is better. A formula without training has "
+            "none.",
+            "sub",
+        )
     )
     for model in models:
         if model.fit:

@@ -11,8 +11,10 @@ from lecdiff_core.errors import UserError
 from pages.parts.charts import forecast_charts, similarity
 from pages.parts.data import surroundings
 from pages.parts.data.cities import Place
+from pages.parts.look import colours
 from pages.parts.look.columns import SIDES
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks, maps
 from pages.parts.map import basemap, views
 from pages.parts.map import station_map as station_map
 from pages.parts.state import session
@@ -81,10 +83,11 @@ def links_of(city: City, station_id: str | None) -> tuple[Links | None, str]:
 def begin(city: City) -> None:
     """No station chosen: what this page tells, and what it still lacks."""
     st.html(
-        "<h2>What stands around a station</h2>"
-        '<p class="lec-told">Choose a station above or on the map. You see its satellite image, '
-        "what a language model said of it, which sentences were removed and why, and the stations that stand in "
-        "like surroundings. Or search by words for a kind of place.</p>"
+        blocks.heading("What stands around a station")
+        + blocks.paragraph(
+            "Choose a station above or on the map. You see its satellite image, what a language model said of it, which sentences "
+            "were removed and why, and the stations that stand in like surroundings. Or search by words for a kind of place."
+        )
     )
     if not any(city.chip(station_id) for station_id in city.station_ids):
         if not city.has_places:
@@ -134,10 +137,7 @@ def show_description(city: City, station_id: str) -> None:
             "Description", numbers, default=numbers[0], required=True, key=f"description-{station_id}"
         )
         chosen = told[numbers.index(number)]
-    st.html(
-        f'{description.text(chosen)}<p class="lec-sub">{description.summary(chosen)}</p>'
-        f"{description.scores(chosen)}{description.source(chosen)}"
-    )
+    st.html(description.whole(chosen))
     if not surroundings.is_of_this_chip(city, chosen):
         st.caption(":material/info: This was said of another image than the one shown. To renew it:")
         missing.link("describe")
@@ -152,14 +152,10 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
     station_map.draw(
         place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around, share=MAP_SHARE
     )
-    words = ""
-    if linked:
-        words = (
-            '<span><i style="background:#ffb000"></i>looks alike</span>'
-            '<span><i class="lec-white"></i>nearest on the ground</span>'
-        )
+    named = ((colours.ALIKE, "looks alike"), ("", "nearest on the ground")) if linked else ()
+    lines_legend = maps.kinds([(colour, words, None) for colour, words in named])
     load = views.LOAD.legend(city, session.origin())
-    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{load}{basemap.attribution(city)}</div>')
+    st.html(blocks.within("under", [lines_legend, load, basemap.attribution(city)]))
     basemap.watch(city)
 
 
@@ -199,14 +195,14 @@ def show_links(place: Place, city: City, links: Links | None, trouble: str) -> N
     ):
         if found.empty:
             continue
-        st.html(f'<p class="lec-sub">{title}</p>')
+        st.html(blocks.paragraph(title, "sub"))
         notes = [likeness_of(*row) for row in zip(found["similarity"], found["distance_m"], strict=True)]
         chips(place, city, name, found["station_id"].tolist(), notes, surroundings.LOOKALIKES)
 
 
 def show_kinds(place: Place, city: City, kinds: Clusters, places: np.ndarray) -> None:
     """A typical station of each kind of surroundings: the one in the middle of its dots."""
-    st.html('<p class="lec-sub">Kinds of surroundings in this city, with a typical station of each</p>')
+    st.html(blocks.paragraph("Kinds of surroundings in this city, with a typical station of each", "sub"))
     typical = []
     for kind in range(len(kinds.names)):
         rows = np.flatnonzero(kinds.labels == kind)
@@ -218,7 +214,7 @@ def show_kinds(place: Place, city: City, kinds: Clusters, places: np.ndarray) ->
 def show_likeness(city: City) -> tuple[Clusters, np.ndarray] | None:
     """The flat view of the embeddings; a click on a dot chooses its station. Returns what it shows, None where it cannot."""
     title, choice = st.columns([3, 4], vertical_alignment="center")
-    title.html('<h3 class="lec-part">All stations by likeness</h3>')
+    title.html(blocks.part("All stations by likeness"))
     with choice.container(horizontal_alignment="right"):
         by = st.segmented_control(
             "Colour by",
@@ -238,7 +234,9 @@ def show_likeness(city: City) -> tuple[Clusters, np.ndarray] | None:
     with slot:
         _dots(city, kinds, places, by == BY_LOAD)
     st.html(similarity.legend(city, kinds, by == BY_LOAD))
-    st.html('<p class="lec-sub">Dots that lie close together show surroundings that look alike. Axes have no unit.</p>')
+    st.html(
+        blocks.paragraph("Dots that lie close together show surroundings that look alike. Axes have no unit.", "sub")
+    )
     return kinds, places
 
 
@@ -263,7 +261,7 @@ def _dots(city: City, kinds: Clusters, places: np.ndarray, by_load: bool) -> Non
 
 def search_by_words(place: Place, city: City) -> None:
     """The box for words, and the stations whose surroundings fit them best."""
-    st.html('<h3 class="lec-part">Search by words</h3>')
+    st.html(blocks.part("Search by words"))
     words = st.text_input(
         "What should stand there",
         key="words",
@@ -272,7 +270,7 @@ def search_by_words(place: Place, city: City) -> None:
         label_visibility="collapsed",
     ).strip()
     if not words:
-        st.html(f'<p class="lec-sub">For example: {escaped(EXAMPLES)}</p>')
+        st.html(blocks.paragraph(f"For example: {EXAMPLES}", "sub"))
         return
     try:
         with st.spinner("Searching"):
@@ -280,7 +278,7 @@ def search_by_words(place: Place, city: City) -> None:
     except UserError as error:
         st.warning(f"No search by words. {literal(error)}", icon=":material/error:")
         return
-    st.html(f'<p class="lec-sub">Images and descriptions that fit “{escaped(words)}” best, the best first</p>')
+    st.html(blocks.paragraph(f"Images and descriptions that fit “{words}” best, the best first", "sub"))
     notes = [f"fit {fit:.2f}" for _, fit in found]
     chips(place, city, "found", [station_id for station_id, _ in found], notes, 4)
 

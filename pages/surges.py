@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
@@ -14,7 +15,8 @@ from pages.parts.data import surroundings as kinds_of_place
 from pages.parts.data.cities import Place
 from pages.parts.events import congestion, detection
 from pages.parts.look import columns, formats, tables
-from pages.parts.look.formats import THIN, escaped, literal, sentence
+from pages.parts.look.formats import THIN, literal, sentence
+from pages.parts.look.markup import blocks, maps
 from pages.parts.map import basemap
 from pages.parts.state import address, session
 from pages.parts.station import description
@@ -146,10 +148,12 @@ def introduce(surges: Surges) -> None:
     """What a surge is, in two sentences."""
     first, last = surges.scores.index[0], surges.scores.index[-1]
     st.html(
-        '<p class="lec-told">A surge is traffic that left the forecast made before it, '
-        f'<span title="Forecasts made {LEADS[0]} to {LEADS[1]} hours before each value">hours ahead</span>, for longer and '
-        "further than normal traffic does. Looked for from "
-        f"{formats.day(first)} to {formats.day(last)}, which the model was not fitted on.</p>"
+        blocks.paragraph(
+            Markup("An event is traffic that left the forecast made ")
+            + blocks.explained("hours before", f"Forecasts made {LEADS[0]} to {LEADS[1]} hours before each value")
+            + ", for longer and further than ordinary traffic does: a surge above it or a drop below it. Looked for from "
+            + f"{formats.day(first)} to {formats.day(last)}, which the model was not fitted on."
+        )
     )
 
 
@@ -228,7 +232,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
         }
     )
     count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
-    st.html(f'<h3 class="lec-part">{count}, the rarest first</h3>')
+    st.html(blocks.part(f"{count}, the rarest first"))
     st.dataframe(
         shown,
         height=min(LIST_HEIGHT, 38 + 35 * len(shown)),
@@ -260,28 +264,25 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
 def show_map(place: Place, city: City, event: pd.Series) -> None:
     """The event on the map; a click on one of its stations shows that station's forecast."""
     with_it = " and who surged with it" if city.has_places else " among all stations"
-    st.html(f'<h3 class="lec-part">{escaped(event["station_id"])}{with_it}</h3>')
+    st.html(blocks.part(f"{event['station_id']}{with_it}"))
     clicked = surge_charts.event_map(place, city, event, f"surge-map-{place.key}-{event['event_id']}")
     if clicked:
         st.session_state[STATION] = clicked
-    words = (
-        f'<span><i style="background:{surge_charts.ABOVE}"></i>above the forecast</span>'
-        f'<span><i style="background:{surge_charts.BELOW}"></i>below it</span>'
-        '<span><i class="lec-white"></i>as expected</span>'
-    )
-    st.html(f'<div class="lec-under"><div class="lec-kinds">{words}</div>{basemap.attribution(city)}</div>')
+    named = ((surge_charts.ABOVE, "above the forecast"), (surge_charts.BELOW, "below it"), ("", "as expected"))
+    legend = maps.kinds([(colour, words, None) for colour, words in named])
+    st.html(blocks.within("under", [legend, basemap.attribution(city)]))
     basemap.watch(city)
 
 
 def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
     """Facts, the forecast beside what was observed, and the scores around it."""
     side = "Above" if event["direction"] == "above" else "Below"
-    where = f"at {escaped(event['station_id'])}"
+    where = f"at {event['station_id']}"
     if event["area"] > 1:
-        where = f"together: {event['area']} stations around {escaped(event['station_id'])}"
+        where = f"together: {event['area']} stations around {event['station_id']}"
     st.html(
-        f'<h2 class="lec-part">{side} the forecast {where}, {formats.moment(event["start"])}</h2>'
-        f'<p class="lec-told">{escaped(told(city, event))}</p>'
+        blocks.part(f"{side} the forecast {where}, {formats.moment(event['start'])}", 2)
+        + blocks.paragraph(told(city, event))
     )
     facts_side, chart_side = st.columns([5, 6], gap="medium")
     with facts_side:
@@ -294,7 +295,7 @@ def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Serie
 def told(city: City, event: pd.Series) -> str:
     """One sentence of what happened."""
     unit, number = city.meta.unit, len(set(event["stations"])) - 1
-    came = f"At {event['peak_time']:%H:%M} came {formats.amount(event['observed'], unit)}"
+    observed = f"At {event['peak_time']:%H:%M} {formats.amount(event['observed'], unit)} were observed"
     expected = f"where {formats.amount(event['low'], unit)} to {formats.amount(event['high'], unit)} were expected"
     both = event["above"] > 0 and event["below"] > 0
     others = {0: "No neighbour surged with it.", 1: "One neighbour surged with it."}.get(
@@ -310,7 +311,7 @@ def told(city: City, event: pd.Series) -> str:
             f"{event['area']} neighbouring stations left their forecasts together, {inside} of them within their own 90 % "
             "interval when they were farthest out; that all come so far out is what is unlikely."
         )
-    return f"{came}, {expected}. It lasted {hours(event)}. {others}"
+    return f"{observed}, {expected}. It lasted {hours(event)}. {others}"
 
 
 def hours(event: pd.Series) -> str:
@@ -335,17 +336,17 @@ def show_facts(city: City, event: pd.Series) -> None:
     kind = kind_of(city, event["station_id"])
     if kind:
         facts["Surroundings"] = kind
-    st.html(f'<h3 class="lec-part">What stands beside it</h3>{tables.facts(facts)}')
+    st.html(blocks.part("Circumstances") + tables.facts(facts))
     foreseen = (
         "The forecast of the day before held traffic this far out possible."
         if day_ahead >= 0.01
         else "The forecast of the day before held traffic this far out for all but impossible."
     )
     if np.isfinite(day_ahead):
-        st.html(f'<p class="lec-told">{foreseen}</p>')
+        st.html(blocks.paragraph(foreseen))
     sentence = said_of(city, event["station_id"])
     if sentence:
-        st.html(f'<p class="lec-said">{escaped(sentence)}</p>')
+        st.html(blocks.paragraph(sentence, "said"))
     st.page_link(
         "pages/environment.py", label="Its surroundings", icon=":material/satellite_alt:",
         query_params={address.CITY.name: session.place().key, address.STATION.name: event["station_id"]},
@@ -395,7 +396,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
     number = names.index(state[STATION])
     begun = pd.Timestamp(event["starts"][event["stations"].index(state[STATION])])
     origin = max(begun - pd.Timedelta(hours=LEADS[0]), city.traffic.index[0])
-    title.html(f'<h3 class="lec-part">The forecast made at {origin:%H:%M}, and what was observed</h3>')
+    title.html(blocks.part(f"The forecast made at {origin:%H:%M}, and what was observed"))
     if len(names) > 1:
         choice.selectbox(
             "Station of the event", names, index=number, key="station_of_event",
@@ -425,7 +426,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
 def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Series) -> None:
     """Stations by time: how far each was from its forecast."""
     title, choice = st.columns([5, 3], vertical_alignment="center")
-    title.html('<h3 class="lec-part">Surge score of every station over time</h3>')
+    title.html(blocks.part("Surge score of every station over time"))
     scope = choice.segmented_control(
         "Shown", ["Around this surge", "All surging stations"], default="Around this surge", required=True,
         key="surge_scope", label_visibility="collapsed",
@@ -443,10 +444,13 @@ def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Seri
         config=forecast_charts.CONFIG,
         alt="Surge score of stations over time; frames mark the chosen surge",
     )
-    expected = "the forecast and the neighbourhood let" if city.has_places else "the forecast lets"
+    expected = "the forecast and the neighbourhood" if city.has_places else "the forecast"
     st.html(
-        f'<p class="lec-sub">0 is what {expected} expect; on ordinary days nine of ten values lie '
-        "between −1.6 and +1.6. Frames mark the chosen surge.</p>"
+        blocks.paragraph(
+            f"0 is what is expected from {expected}; on ordinary days nine of ten values lie between −1.6 and +1.6. Frames mark "
+            "the chosen event.",
+            "sub",
+        )
     )
 
 

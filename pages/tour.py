@@ -19,7 +19,8 @@ from pages.parts.charts import accuracy_charts, forecast_charts
 from pages.parts.data import cities, findings, measured, surge_results, surroundings, traffic_levels
 from pages.parts.data.cities import Place
 from pages.parts.look import formats
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.map import basemap, views
 from pages.parts.map import station_map as station_map
 from pages.parts.state import address, session
@@ -34,10 +35,10 @@ MAP_HEIGHT = 470
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop: its title, what is told there, the station and time it is about, what it shows, and the page that goes on."""
+    """One stop: its title and text, the station and time it is about, what it shows, and the page that goes on."""
 
     title: str
-    told: str
+    text: str
     where: Callable[[City], tuple[str | None, pd.Timestamp]]
     show: Callable[[Place, City], None]
     page: str
@@ -57,8 +58,14 @@ def main() -> None:
     words, shown = st.columns(SIDES, gap="large")
     with words:
         st.html(
-            f'<div class="lec-tour"><p class="lec-sub">Stop {number} of {len(STOPS)}</p><h2>{escaped(stop.title)}</h2>'
-            f"{paragraphs(stop.told)}</div>"
+            blocks.within(
+                "tour",
+                [
+                    blocks.paragraph(f"Stop {number} of {len(STOPS)}", "sub"),
+                    blocks.heading(stop.title),
+                    blocks.paragraphs(stop.text),
+                ],
+            )
         )
         ways(number)
         st.page_link(stop.page, label=stop.more, icon=":material/arrow_outward:")
@@ -70,8 +77,16 @@ def main() -> None:
 def elsewhere() -> None:
     """Another city is open: the tour only knows the demo city."""
     st.html(
-        '<div class="lec-tour"><h2>A tour through the demo city</h2><p class="lec-told">In six stops it shows what this '
-        "application does, in a fictional town whose map, traffic and events agree with each other.</p></div>"
+        blocks.within(
+            "tour",
+            [
+                blocks.heading("A tour through the demo city"),
+                blocks.paragraph(
+                    "In six stops it shows what this application does, in a fictional town whose map, traffic and events agree "
+                    "with each other."
+                ),
+            ],
+        )
     )
     demo = next((one for one in cities.places() if one.path.resolve() == (assets_folder() / "demo").resolve()), None)
     if demo:
@@ -97,12 +112,11 @@ def arrive(city: City) -> int:
 
 def ways(number: int) -> None:
     """Dots for where one is, and the buttons back and on."""
-    dots = "".join(f'<i class="{"lec-here" if one == number else ""}"></i>' for one in range(1, len(STOPS) + 1))
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="ways"):
         st.button(
             "Back", icon=":material/arrow_back:", on_click=lead, args=(number - 1,), disabled=number == 1, key="back"
         )
-        st.html(f'<div class="lec-dots" aria-label="Stop {number} of {len(STOPS)}">{dots}</div>', width="content")
+        st.html(blocks.dots(number, len(STOPS)), width="content")
         last = number == len(STOPS)
         st.button(
             "From the start" if last else "Next",
@@ -117,11 +131,6 @@ def ways(number: int) -> None:
 def lead(number: int) -> None:
     """Go to a stop."""
     st.session_state[STOP] = number
-
-
-def paragraphs(told: str) -> str:
-    """Text as HTML, a paragraph a line."""
-    return "".join(f'<p class="lec-told">{escaped(line)}</p>' for line in told.splitlines())
 
 
 # ---- whom the stops are about, picked from the data
@@ -178,7 +187,7 @@ def show_town(place: Place, city: City) -> None:
     """The map, coloured by load."""
     station_map.draw(place, city, key="map-of-the-town", whole=True, share=MAP_SHARE)
     load = views.LOAD.legend(city, session.origin())
-    st.html(f'<div class="lec-under">{load}{basemap.attribution(city)}</div>')
+    st.html(blocks.within("under", [load, basemap.attribution(city)]))
 
 
 def show_description(place: Place, city: City) -> None:
@@ -189,14 +198,11 @@ def show_description(place: Place, city: City) -> None:
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
     with words:
-        st.html(f"<h2>{escaped(station_id)}</h2>")
+        st.html(blocks.heading(station_id))
         if not told:
             st.info("This station has no description.", icon=":material/hourglass_empty:")
             return
-        st.html(
-            f'{description.text(told[0])}<p class="lec-sub">{description.summary(told[0])}</p>'
-            f"{description.scores(told[0])}{description.source(told[0])}"
-        )
+        st.html(description.whole(told[0]))
 
 
 def show_lookalikes(place: Place, city: City) -> None:
@@ -217,7 +223,7 @@ def show_lookalikes(place: Place, city: City) -> None:
 def show_forecast(place: Place, city: City) -> None:  # noqa: ARG001 (as every stop)
     """The forecast of the station, what was observed, and how earlier ones held."""
     station_id = str(session.station())
-    st.html(f"<h2>{escaped(station_id)}</h2>")
+    st.html(blocks.heading(station_id))
     later = panel.forecast(city, station_id, session.origin())
     if later:
         later()
@@ -231,7 +237,7 @@ def show_accuracy(place: Place, city: City) -> None:  # noqa: ARG001 (as every s
         st.info("This city has not been measured.", icon=":material/query_stats:")
         return
     whole = [model for name, model in found.items() if accuracy_charts.group(name) != "LEC-Diff with a part changed"]
-    st.html(f'<h2>Error of every model</h2><p class="lec-told">{escaped(findings.standing(found))}</p>')
+    st.html(blocks.heading("Error of every model") + blocks.paragraph(findings.standing(found)))
     st.plotly_chart(
         accuracy_charts.ranking(whole, found.get(OURS)),
         key="tour-ranking",
@@ -248,16 +254,18 @@ def show_surge(place: Place, city: City) -> None:
         return
     unit, others = city.meta.unit, len(set(event["stations"])) - 1
     peak = event["peak_time"].tz_convert(city.meta.timezone)
-    came, low, high = (formats.amount(float(event[name]), unit) for name in ("observed", "low", "high"))
+    observed, low, high = (formats.amount(float(event[name]), unit) for name in ("observed", "low", "high"))
     st.html(
-        f'<h2>{escaped(event["station_id"])}, {formats.moment(peak)}</h2><p class="lec-told">{escaped(came)} came where '
-        f"{escaped(low)} to {escaped(high)} were expected. {others} other stations surged with it.</p>"
+        blocks.heading(f"{event['station_id']}, {formats.moment(peak)}")
+        + blocks.paragraph(
+            f"{observed} observed where {low} to {high} were expected. {others} other stations surged with it."
+        )
     )
     arcs = station_map.arcs(city, event["station_id"], sorted(set(event["stations"]) - {event["station_id"]}))
     after = city.timeline.after(peak)
     station_map.draw(place, city, key="tour-map", below=arcs, height=MAP_HEIGHT - 170, view=views.SURGE, at=after)
     legend = views.SURGE.legend(city, after)
-    st.html(f'<div class="lec-under">{legend}{basemap.attribution(city)}</div>')
+    st.html(blocks.within("under", [legend, basemap.attribution(city)]))
     later = panel.forecast(city, event["station_id"], session.origin())
     if later:
         later()

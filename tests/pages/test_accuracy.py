@@ -58,7 +58,7 @@ def test_every_chart_of_a_city_and_of_the_studies(open_page, results, of_flatlan
     }  # fmt: skip
     told = text_of(app)
     assert told.count('class="lec-told"') == len(shown) + 2  # each chart, the map, the introduction
-    assert "DeepAR (GluonTS) has the lowest error, LEC-Diff&#x27;s is 11." in told
+    assert "DeepAR (GluonTS) has the lowest error, LEC-Diff&#39;s is 11." in told
     assert "1 tie" in told and "1 loss" in told
     verdicts = {note["y"]: note["text"] for note in shown["ranking"]["layout"]["annotations"]}
     assert verdicts == {

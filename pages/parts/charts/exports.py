@@ -11,6 +11,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.tables import csv_text
 from pages.parts.charts import drawing
 from pages.parts.data.forecasts import Fan
+from pages.parts.look.markup import blocks
 
 SHARPNESS = 2  # pixels of the picture file for one of the drawing
 # The drawing becomes a picture in the browser, which has the fonts.
@@ -72,7 +73,7 @@ def buttons(city: City, fans: dict[str, Fan], origin: pd.Timestamp, report: Call
         return file_name(city, names, origin, suffix)
 
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="exports"):
-        st.html('<span class="lec-label">Save as</span>', width="content")
+        st.html(blocks.label("Save as"), width="content")
         st.download_button(
             "CSV",
             lambda: csv(city, fans),

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 
+from markupsafe import Markup
+
 from lecdiff_core.evaluation.results import Benchmark, Conditions, Model, models
 from lecdiff_core.models.names import INDEPENDENT, OURS
-from pages.parts.look.formats import THIN, escaped
+from pages.parts.look.formats import THIN
+from pages.parts.look.markup import blocks
+from pages.parts.look.markup import scores as cells
 
 ROWS = {
     "step": "a station, a step",
@@ -32,9 +36,8 @@ def columns(benchmark: Benchmark) -> dict[str, Model]:
     return {title: model for title, model in found.items() if model is not None and model.scores("day_peak")}
 
 
-def table(found: Mapping[str, Model]) -> str:
+def table(found: Mapping[str, Model]) -> Markup:
     """Error of each kind of value and what its 90 % interval holds; the lowest error of a row in bold."""
-    head = "".join(f'<th title="{escaped(COLUMNS[title][2])}">{escaped(title)}</th>' for title in found)
     lines = []
     for name, words in ROWS.items():
         having = {title: model for title, model in found.items() if model.scores(name)}
@@ -42,21 +45,20 @@ def table(found: Mapping[str, Model]) -> str:
             continue
         errors = [round(model.ncrps(name), 4) for model in having.values()]
         best = min(errors) if min(errors) < max(errors) else None
-        cells = (_cell(model, name, best) if title in having else "–" for title, model in found.items())
-        lines.append(f"<tr><td>{escaped(words)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    body = f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class="lec-scroll"><table class="lec-rows lec-numbers lec-held">{body}</table></div>'
+        lines.append([words, *(_cell(model, name, best) if title in having else "–" for title, model in found.items())])
+    hints = ["", *(COLUMNS[title][2] for title in found)]
+    return blocks.table(["", *found], lines, "lec-numbers lec-held", hints)
 
 
-def _cell(model: Model, name: str, best: float | None) -> str:
-    error = f"{100 * model.ncrps(name):.2f}{THIN}%"
-    error = f"<b>{error}</b>" if round(model.ncrps(name), 4) == best else error
-    held = f"{100 * model.coverage(name):.0f}{THIN}%"
-    interval = model.coverage_interval(name)
-    if interval is None:
-        return f"{error} <small>{held}</small>"
-    low, high = (f"{100 * bound:.0f}" for bound in interval)
-    missed = ' class="lec-missed"' if model.misses(name) else ""
-    return (
-        f'{error} <small{missed} title="By the days measured, {low} to {high}{THIN}% is what it may be">{held}</small>'
+def _cell(model: Model, name: str, best: float | None) -> Markup:
+    low, high = (
+        (f"{100 * bound:.0f}" for bound in interval) if (interval := model.coverage_interval(name)) else ("", "")
+    )
+    return cells.cell(
+        error=f"{100 * model.ncrps(name):.2f}{THIN}%",
+        best=round(model.ncrps(name), 4) == best,
+        held=f"{100 * model.coverage(name):.0f}{THIN}%",
+        low=low,
+        high=high,
+        missed=model.misses(name),
     )

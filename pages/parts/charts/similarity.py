@@ -2,6 +2,7 @@
 
 import numpy as np
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.environment.search.clusters import Clusters
@@ -67,7 +68,7 @@ def _ring(city: City, places: np.ndarray, chosen: str | None, ink: str) -> list[
     return [{"type": "scatter", "x": [x], "y": [y], "mode": "markers", "marker": marker, "hoverinfo": "skip"}]
 
 
-def legend(city: City, kinds: Clusters, by_load: bool) -> str:
+def legend(city: City, kinds: Clusters, by_load: bool) -> Markup:
     """What the colours mean, as HTML."""
     if by_load:
         highest = float(np.nanmax(city.traffic.mean().to_numpy()))

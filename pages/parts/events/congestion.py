@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import streamlit as st
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import given_capacities
@@ -12,7 +13,8 @@ from pages.parts.charts import forecast_charts
 from pages.parts.data import cities, forecasts, traffic_levels
 from pages.parts.look import formats
 from pages.parts.look.columns import SIDES
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.map import views
 from pages.parts.state import session
 from pages.parts.station import live_map
@@ -27,9 +29,11 @@ def show(city: City) -> None:
     rules = [rule for rule in traffic_levels.CAPACITY_RULES if rule != traffic_levels.GIVEN or given]
     told_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")
     told_side.html(
-        f'<p class="lec-told">How likely each station goes above what it can carry in the 24 hours '
-        f"from <b>{formats.moment(origin)}</b>: the share of {forecasts.SAMPLES} sampled futures that do. "
-        "The time is the one chosen on the network map.</p>"
+        blocks.paragraph(
+            Markup("How likely each station exceeds its capacity in the 24 hours from ")
+            + blocks.bold(formats.moment(origin))
+            + f": the share of {forecasts.SAMPLES} sampled futures that do. The time is the one chosen on the network map."
+        )
     )
     with rule_side:
         rule = st.selectbox(
@@ -73,13 +77,14 @@ def show_risks(city: City, table: pd.DataFrame, at_once: np.ndarray, rule: str, 
     """The stations, those at risk first, and how many (S, H) are at the same time. Returns the row of the chosen one."""
     likely = int((table["probability"] >= 0.5).sum())
     some = int((table["probability"] > 0).sum())
-    st.html(
-        f'<h3 class="lec-part">{likely:,} of {len(table):,} stations will more likely than not exceed it, {some:,} may</h3>'
-    )
+    st.html(blocks.part(f"{likely:,} of {len(table):,} stations will more likely than not exceed it, {some:,} may"))
     low, middle, high = sample_quantiles(at_once.max(1), [0.05, 0.5, 0.95])
     st.html(
-        f'<p class="lec-told">Above it at the same time, at the worst moment of a sampled future: <b>{middle:.0f}</b> (median), '
-        f"{np.floor(low):.0f} to {np.ceil(high):.0f} in nine of ten.</p>"
+        blocks.paragraph(
+            Markup("Above it at the same time, at the worst moment of a sampled future: ")
+            + blocks.bold(f"{middle:.0f}")
+            + f" (median), {np.floor(low):.0f} to {np.ceil(high):.0f} in nine of ten."
+        )
     )
     names = table["station_id"].map(cities.station_names(city))
     divisor, unit = formats.scale(float(table["peak_high"].max()), city.meta.unit)
@@ -117,7 +122,7 @@ def show_risks(city: City, table: pd.DataFrame, at_once: np.ndarray, rule: str, 
         },
     )
     amounts_side, export_side = st.columns([5, 2], vertical_alignment="center")
-    amounts_side.html(f'<p class="lec-sub">Amounts in {escaped(each)}.</p>')
+    amounts_side.html(blocks.paragraph(f"Amounts in {each}.", "sub"))
     export_side.download_button(
         "CSV", lambda: csv_text(table.assign(name=names)), "congestion.csv", "text/csv",
         icon=":material/download:", on_click="ignore", width="stretch", key="risks_csv",
@@ -128,7 +133,7 @@ def show_risks(city: City, table: pd.DataFrame, at_once: np.ndarray, rule: str, 
 
 def show_station_ahead(city: City, model: str, station_id: str, limit: float, origin: pd.Timestamp) -> None:
     """The forecast of one station with its capacity."""
-    st.html(f'<h3 class="lec-part">{escaped(station_id)}: forecast and capacity</h3>')
+    st.html(blocks.part(f"{station_id}: forecast and capacity"))
     fan = forecasts.fan(city, model, station_id, origin)
     figure = forecast_charts.fan_chart(city, station_id, origin, fan, limit)
     st.plotly_chart(

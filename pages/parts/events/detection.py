@@ -12,7 +12,8 @@ from lecdiff_core.provenance import is_current
 from pages.parts.charts import forecast_charts, surge_charts
 from pages.parts.data import surge_results
 from pages.parts.look import formats, tables
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 
 ONE_A_DAY = 1.0  # the setting that sentences speak of
 
@@ -35,10 +36,12 @@ def show(city: City) -> None:
     ours = [row for row in results if row["detector"] == OURS and row["compared"] == "beside neighbours"]
     at_one = next((row for row in ours if row["false_alarms_asked"] == ONE_A_DAY), ours[0])
     st.html(
-        f'<h2 class="lec-part">{at_one["matched"]} of {total} planted events found at one false alarm a day</h2>'
-        f'<p class="lec-told">In the {measured["days"]:.0f} days shown, the generator of this city planted {total} events that no '
-        "detector was told of. An event counts as found if a reported surge shares a station and a time with it, one to one; a "
-        "report that touches no planted event is a false alarm.</p>"
+        blocks.part(f"{at_one['matched']} of {total} planted events found at one false alarm a day", 2)
+        + blocks.paragraph(
+            f"In the {measured['days']:.0f} days shown, the generator of this city planted {total} events that no detector knew "
+            "of. An event counts as found if a reported event shares a station and a time with it, one to one; a report that "
+            "touches no planted event is a false alarm."
+        )
     )
     made_from = {"data": measured["data"], "weights": measured.get("model_weights")}
     now = source_now(city, OURS)
@@ -46,16 +49,15 @@ def show(city: City) -> None:
         st.caption(":material/history: Measured with an earlier training of this model.")
     chart_side, kind_side = st.columns(2, gap="large")
     with chart_side:
-        st.html(
-            f'<h3 class="lec-part">Against other detectors</h3><p class="lec-told">{escaped(comparison(results))}</p>'
-        )
+        st.html(blocks.part("Against other detectors") + blocks.paragraph(comparison(results)))
         st.plotly_chart(
             surge_charts.found_against_false(results), key="quality", config=forecast_charts.CONFIG,
             alt="Planted events found against false alarms a day",
         )  # fmt: skip
     with kind_side:
         st.html(
-            '<h3 class="lec-part">By kind of event</h3><p class="lec-told">Found by LEC-Diff at one false alarm a day.</p>'
+            blocks.part("By kind of event")
+            + blocks.paragraph("Found by LEC-Diff at one false alarm a day.")
             + tables.table(("Event", "Planted", "Found"), kind_rows(measured, at_one))
         )
         show_districts(measured)
@@ -75,14 +77,14 @@ def comparison(results: list[dict]) -> str:
     ]
     return (
         f"Asked for one false alarm a day, LEC-Diff finds {ours['matched']} of {ours['planted']} events, with "
-        f"{ours['false_alarms_a_day']:.1f} false alarms a day that came; {' and '.join(others)}. Dotted lines judge each station "
+        f"{ours['false_alarms_a_day']:.1f} false alarms a day in fact; {' and '.join(others)}. Dotted lines judge each station "
         f"by itself, solid ones against its neighbourhood. Among {ours['planted']} events a difference of one or two is chance."
     )
 
 
 def quality_table(results: list[dict]) -> tuple[tuple[str, ...], list[Sequence[str]]]:
     """Head and rows of all that was measured."""
-    head = ("Detector", "Asked", "Came", "Found", "Reports right", "F1")
+    head = ("Detector", "Asked", "Measured", "Found", "Reports right", "F1")
     rows: list[Sequence[str]] = [
         (
             surge_charts.DETECTORS[row["detector"]] + ("" if row["compared"] == "alone" else ", beside neighbours"),
@@ -112,11 +114,13 @@ def show_districts(measured: dict) -> None:
         return
     found_at_one = {name: counts[str(ONE_A_DAY)] for name, counts in districts["found_at_false_alarms_asked"].items()}
     st.html(
-        '<h3 class="lec-part">Stations that leave the forecast together</h3>'
-        f'<p class="lec-told">{districts["planted"]} more events were planted for this, each of {districts["stations"]} neighbours '
-        f"for {districts['hours']} hours, {formats.share(districts['inside_own_90'])} of whose values lie inside their station's "
-        f"own 90 % interval. At one false alarm a day {found_at_one['together']} of them are found where areas of stations are "
-        f"judged together, and {found_at_one['by themselves']} where each station is judged by itself.</p>"
+        blocks.part("Stations that leave the forecast together")
+        + blocks.paragraph(
+            f"{districts['planted']} more events were planted for this, each of {districts['stations']} neighbours for "
+            f"{districts['hours']} hours, {formats.share(districts['inside_own_90'])} of whose values lie inside their station's "
+            f"own 90 % interval. At one false alarm a day {found_at_one['together']} of them are found where areas of stations "
+            f"are judged together, and {found_at_one['by themselves']} where each station is judged by itself."
+        )
     )
 
 
@@ -128,8 +132,11 @@ def show_inside(measured: dict) -> None:
         for name, row in ours.items()
     ]
     st.html(
-        '<h3 class="lec-part">Did the forecast hold them possible?</h3><p class="lec-told">Share of the values inside the '
-        "50 % and the 90 % interval of forecasts up to 24 hours ahead, made every 6 hours. Nobody tells the model of a planted "
-        "event, so that many of its values lie outside; ordinary values should be inside as often as the intervals promise.</p>"
+        blocks.part("Did the forecast hold them possible?")
+        + blocks.paragraph(
+            "Share of the values inside the 50 % and the 90 % interval of forecasts up to 24 hours ahead, made every 6 hours. The "
+            "model does not know of planted events, so that many of their values lie outside; ordinary values should be inside as "
+            "often as the intervals promise."
+        )
         + tables.table(("Values", "Number", "In 50 %", "In 90 %"), rows)
     )

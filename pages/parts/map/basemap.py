@@ -12,6 +12,7 @@ import mercantile
 import numpy as np
 import streamlit as st
 import xyzservices.providers
+from markupsafe import Markup
 from PIL import Image
 
 from lecdiff_core.addresses import AllowedHosts, refused, tile_url
@@ -21,7 +22,7 @@ from lecdiff_core.environment.imagery.terms import ESRI_SOURCES, POWERED_BY_ESRI
 from lecdiff_core.errors import UserError
 from pages.parts.data import places
 from pages.parts.data.cities import Place
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import blocks, maps
 
 TILE_VARIABLE = "LECDIFF_TILE_URL"  # another address for ArcGIS World Imagery; empty = no remote tiles
 BACKGROUND = "#1b2a33"
@@ -153,21 +154,19 @@ def chip_address(place: Place, station_id: str) -> str:
     return f"city/{quote(place.key)}/chips/{quote(station_id, safe='')}"
 
 
-def attribution(city: City) -> str:
+def attribution(city: City) -> Markup:
     """Whose imagery is shown, as HTML, with the link that Esri asks for, and what must be said of places that are not real."""
     return _attribution(" ".join(part for part in (places.told(city), credit(city)) if part), _shows_esri(city))
 
 
-def esri_attribution() -> str:
+def esri_attribution() -> Markup:
     """The same where tiles of ArcGIS World Imagery are shown and there is no city yet."""
     return _attribution(ESRI_CREDIT, True)
 
 
-def _attribution(words: str, esri: bool) -> str:
-    told = escaped(words)
-    if esri:
-        told = told.replace("Esri", '<a href="https://www.esri.com" target="_blank" rel="noopener">Esri</a>', 1)
-    return f'<div class="lec-attribution">{told}</div>'
+def _attribution(words: str, esri: bool) -> Markup:
+    before, name, after = words.partition("Esri") if esri else (words, "", "")
+    return maps.attribution(before, name, after)
 
 
 def credit(city: City) -> str:
@@ -186,7 +185,7 @@ def watch(city: City) -> None:
     """Say so, in the browser, when the remote tiles of this city cannot be reached from there."""
     template = remote(city)
     if template is None and city.has_places and city.meta.imagery not in ("arcgis", "local"):
-        st.html(f'<p class="lec-sub">No satellite tiles: {escaped(refused(city.meta.imagery))}.</p>')
+        st.html(blocks.paragraph(f"No satellite tiles: {refused(city.meta.imagery)}.", "sub"))
     if template:
         west, south, east, north = places.bounds(city)
         tile = mercantile.tile((west + east) / 2, (south + north) / 2, PROBED_ZOOM)

@@ -10,7 +10,8 @@ from pages.parts.charts import exports, forecast_charts
 from pages.parts.data import forecasts
 from pages.parts.data.forecasts import Fan
 from pages.parts.look import colours, formats
-from pages.parts.look.formats import escaped, literal
+from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks, stations
 from pages.parts.state import session
 
 STACKED, OVERLAID = "One below the other", "In one chart"
@@ -20,14 +21,15 @@ def show(city: City, station_ids: list[str], origin: pd.Timestamp) -> None:
     """What is compared, or how to begin."""
     if not station_ids:
         st.html(
-            "<h2>Compare stations</h2>"
-            '<p class="lec-told">Click stations on the map or choose them above, up to four. '
-            "Their forecasts then share one axis of time.</p>"
+            blocks.heading("Compare stations")
+            + blocks.paragraph(
+                "Click stations on the map or choose them above, up to four. Their forecasts then share one axis of time."
+            )
         )
         return
     fans, trouble = _fans(city, station_ids, origin)
     title, choice = st.columns([5, 6], vertical_alignment="center")
-    title.html(f"<h2>{len(station_ids)} station{'s' if len(station_ids) > 1 else ''}</h2>")
+    title.html(blocks.heading(f"{len(station_ids)} station{'s' if len(station_ids) > 1 else ''}"))
     with choice.container(horizontal_alignment="right"):
         how = st.segmented_control(
             "Charts",
@@ -46,7 +48,7 @@ def show(city: City, station_ids: list[str], origin: pd.Timestamp) -> None:
         st.html(_table(city, fans))
         exports.buttons(city, fans, origin)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.html('<span class="lec-label">Look at one</span>', width="content")
+        st.html(blocks.label("Look at one"), width="content")
         for station_id in station_ids:
             st.button(
                 literal(station_id),
@@ -71,19 +73,19 @@ def _fans(city: City, station_ids: list[str], origin: pd.Timestamp) -> tuple[dic
 
 
 def _table(city: City, fans: dict[str, Fan]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("Station", "Expected peak", "at", "90 % interval there"))
     ordered = session.compared()
-    rows = "".join(_row(city, station_id, fan, ordered.index(station_id)) for station_id, fan in fans.items())
-    return f'<table class="lec-rows lec-numbers"><tr>{head}</tr>{rows}</table>'
+    return str(
+        stations.compared(
+            [
+                (colours.kind(ordered.index(station_id)), station_id, _expected(city, fan))
+                for station_id, fan in fans.items()
+            ]
+        )
+    )
 
 
-def _row(city: City, station_id: str, fan: Fan, number: int) -> str:
+def _expected(city: City, fan: Fan) -> tuple[str, str, str]:
+    """The highest median, when it is, and the 90 % interval there."""
     peak, unit = int(np.argmax(fan.median)), city.meta.unit
     low, high = formats.amount(float(fan.low_90[peak]), unit), formats.amount(float(fan.high_90[peak]), unit)
-    cells = (
-        formats.amount(float(fan.median[peak]), unit),
-        f"{fan.timestamps[peak]:%a %H:%M}",
-        f"{low} – {high}",
-    )
-    dot = f'<i style="background:{colours.kind(number)}"></i>'
-    return f"<tr><td>{dot}{escaped(station_id)}</td>{''.join(f'<td>{escaped(cell)}</td>' for cell in cells)}</tr>"
+    return formats.amount(float(fan.median[peak]), unit), f"{fan.timestamps[peak]:%a %H:%M}", f"{low} – {high}"

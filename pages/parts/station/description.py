@@ -3,32 +3,23 @@
 The texts come from a model. They are data: every one is escaped, whatever it says.
 """
 
+from markupsafe import Markup
+
 from lecdiff_core.environment.descriptions.offline import OFFLINE_MODEL
 from lecdiff_core.environment.descriptions.record import Description
-from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
+from lecdiff_core.environment.refinement.sentences import split_sentences
 from pages.parts.look import formats
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import blocks, stations
 
 OFFLINE_LABEL = "measured from the image, no language model"
 IMAGE_SCORE = "What it says of plants, water, buildings, roofs and lines, compared with what the image measures there."
 TEXT_SCORE = "How exactly the kept text names things and places, less what was removed and what contradicts itself."
 
 
-def text(description: Description) -> str:
+def text(description: Description) -> Markup:
     """Every sentence in its order: kept ones plain, shortened ones marked, removed ones struck through with the reason."""
     said = set(split_sentences(description.text))
-    parts = " ".join(_sentence(sentence, sentence.text in said) for sentence in description.sentences)
-    return f'<p class="lec-description">{parts}</p>'
-
-
-def _sentence(sentence: Sentence, whole: bool) -> str:
-    shown = escaped(sentence.text)
-    if not sentence.kept:
-        reason = escaped(sentence.reason or "no reason was recorded")
-        return f'<del title="Removed: {reason}">{shown}</del> <span class="lec-reason">Removed: {reason}.</span>'
-    if whole:
-        return f"<span>{shown}</span>"
-    return f'<span class="lec-shortened" title="Shortened: a part of this sentence was removed">{shown}</span>'
+    return stations.description([(sentence, sentence.text in said) for sentence in description.sentences])
 
 
 def first_sentence(description: Description) -> str:
@@ -46,29 +37,29 @@ def summary(description: Description) -> str:
     return f"Refinement removed {removed} of {len(description.sentences)} parts; only the rest is used."
 
 
-def scores(description: Description) -> str:
+def scores(description: Description) -> Markup:
     """Both scores as bars, with what they mean."""
-    rows = (
+    named = (
         (description.image_score, "Agreement with the image", IMAGE_SCORE),
         (description.text_score, "Detail and consistency of the text", TEXT_SCORE),
     )
-    return f'<div class="lec-scores">{"".join(_score(*row) for row in rows)}</div>'
+    return stations.scores([(_score(score), _percent(score), name, meaning) for score, name, meaning in named])
 
 
-def _score(score: float | None, name: str, meaning: str) -> str:
-    value = "not judged yet" if score is None else formats.share(score)
-    return (
-        f'<div><p><span>{name}</span><b>{value}</b></p><div class="lec-bar"><i style="width:{100 * (score or 0):.0f}%">'
-        f'</i></div><p class="lec-sub">{meaning}</p></div>'
-    )
+def _score(score: float | None) -> str:
+    return "not judged yet" if score is None else formats.share(score)
 
 
-def source(description: Description) -> str:
+def _percent(score: float | None) -> str:
+    return f"{100 * (score or 0):.0f}"
+
+
+def source(description: Description) -> Markup:
     """Who wrote it, by which instruction."""
-    if description.model == OFFLINE_MODEL:
-        writer = f"<b>{OFFLINE_LABEL}</b> ({escaped(description.model)})"
-        return f'<p class="lec-made">Text {writer}</p>'
-    return (
-        f'<p class="lec-made">Written by the language model <b>{escaped(description.model)}</b> from the image, '
-        f"instruction {escaped(description.prompt_version)}</p>"
-    )
+    offline = OFFLINE_LABEL if description.model == OFFLINE_MODEL else ""
+    return stations.source(description.model, description.prompt_version, offline)
+
+
+def whole(description: Description) -> Markup:
+    """All of it: the text, what the refinement did, both scores and the source."""
+    return text(description) + blocks.paragraph(summary(description), "sub") + scores(description) + source(description)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import streamlit as st
+from markupsafe import Markup
 from streamlit.delta_generator import DeltaGenerator
 
 from lecdiff_core.city.folder import City
@@ -16,7 +17,7 @@ from pages.parts.data import cities, forecasts, surroundings, traffic_levels
 from pages.parts.data.cities import Place
 from pages.parts.data.forecasts import Fan, Kept
 from pages.parts.look import colours, formats, tables
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import blocks, stations
 from pages.parts.map import basemap
 from pages.parts.state import session
 from pages.parts.station import description
@@ -35,7 +36,7 @@ def city_title(city: City) -> None:
     """The head of every page: which city this is."""
     size, step = f"{len(city.station_ids):,} stations", formats.duration(city.interval)
     span = f"{formats.day(city.traffic.index[0])} to {formats.day(city.traffic.index[-1])}"
-    st.html(f'<h1>{escaped(city.meta.name)}</h1><p class="lec-sub">{size} · a value every {step} · {span}</p>')
+    st.html(blocks.heading(city.meta.name, 1) + blocks.paragraph(f"{size} · a value every {step} · {span}", "sub"))
 
 
 def about(city: City) -> None:
@@ -50,7 +51,7 @@ def about(city: City) -> None:
         "Models": ", ".join(city.models()) or "none yet",
         "Folder": str(city.path),
     }
-    st.html(f'<div class="lec-about">{tables.facts(facts)}</div>')
+    st.html(blocks.within("about", [tables.facts(facts)]))
 
 
 def overview(city: City, origin: pd.Timestamp) -> None:
@@ -62,10 +63,10 @@ def overview(city: City, origin: pd.Timestamp) -> None:
         "Stations reporting": f"{reporting:,} of {len(values):,}",
         "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
     }
-    st.html(f"<h2>All stations</h2>{tables.facts(facts)}")
+    st.html(blocks.heading("All stations") + tables.facts(facts))
     figure = forecast_charts.total_chart(city, origin)
     st.plotly_chart(figure, key="total", config=forecast_charts.CONFIG, alt="Load of all stations over two days")
-    st.html(f'<p class="lec-label">Busiest before {origin:%H:%M}</p>')
+    st.html(blocks.paragraph(f"Busiest before {origin:%H:%M}", "label"))
     with st.container(horizontal=True, gap="small"):
         for station_id, load in traffic_levels.busiest(city, origin, BUSIEST):
             label = f"{formats.literal(station_id)} · {formats.amount(load, city.meta.unit)}"
@@ -82,7 +83,7 @@ def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> 
     heading(city, station_id)
     known = traffic_levels.facts(city, station_id)
     facts = _station_facts(city, known)
-    st.html(f'<div class="lec-card">{chip(place, city, station_id)}{tables.facts(facts)}</div>')
+    st.html(blocks.within("card", [chip(place, city, station_id), tables.facts(facts)]))
     said = _said(city, station_id)
     later = forecast(city, station_id, origin, known.capacity, facts, said)
     _alike(city, station_id)
@@ -94,7 +95,7 @@ def heading(city: City, station_id: str) -> None:
     """Id and name of the chosen station, and the way back to all stations."""
     title, back = st.columns([5, 2], vertical_alignment="center")
     name = cities.station_names(city).get(station_id, "")
-    title.html(f"<h2>{escaped(station_id)}</h2>" + (f'<p class="lec-sub">{escaped(name)}</p>' if name else ""))
+    title.html(blocks.heading(station_id) + (blocks.paragraph(name, "sub") if name else ""))
     with back.container(horizontal_alignment="right"):
         st.button("All stations", icon=ARROW_BACK, on_click=session.select, args=(None, city), type="tertiary")
 
@@ -107,18 +108,16 @@ def _said(city: City, station_id: str) -> str:
         return ""  # the Environment page tells it
     first = description.first_sentence(told[0]) if told else ""
     words, more = st.columns([7, 2], gap="small", vertical_alignment="center")
-    words.html(f'<p class="lec-said">{escaped(first or "No description of its surroundings yet.")}</p>')
+    words.html(blocks.paragraph(first or "No description of its surroundings yet.", "said"))
     more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
     return told[0].kept_text if told else ""
 
 
-def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> str:
+def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> Markup:
     """The satellite image of a station as HTML, or a word where there is none."""
-    if city.chip(station_id) is None:
-        lacking = "No satellite chip of this station yet" if city.has_places else "Its place is not known"
-        return f'<div class="{look} lec-empty"><span>{lacking}</span></div>'
-    source = basemap.chip_address(place, station_id)
-    return f'<div class="{look}"><img src="{escaped(source)}" alt="Satellite image around {escaped(station_id)}"></div>'
+    lacking = "No satellite chip of this station yet" if city.has_places else "Its place is not known"
+    source = basemap.chip_address(place, station_id) if city.chip(station_id) else ""
+    return stations.chip(look, source, station_id, lacking)
 
 
 def _station_facts(city: City, known: traffic_levels.Facts) -> dict[str, str]:
@@ -169,9 +168,12 @@ def forecast(
     sentences = [sentence for sentence in told if sentence]
     with words:
         st.html(
-            f'<p class="lec-told">{" ".join(map(escaped, sentences))}</p>'
-            f'<p class="lec-made">Model {escaped(model)}, computed on {escaped(fan.device)} in {1000 * fan.seconds:.0f}'
-            f"{formats.THIN}ms, {forecasts.SAMPLES} samples</p>"
+            blocks.paragraph(" ".join(sentences))
+            + blocks.paragraph(
+                f"Model {model}, computed on {fan.device} in {1000 * fan.seconds:.0f}{formats.THIN}ms, "
+                f"{forecasts.SAMPLES} samples",
+                "made",
+            )
         )
     with trust:
         slot = st.empty()
@@ -202,17 +204,13 @@ def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin
 def _gauges(kept: Kept | None) -> str:
     """Share of past values inside each interval as a bar, with a mark where it should end."""
     if kept is None or not kept.count:
-        return '<p class="lec-sub">Checking its forecasts of the days before …</p>'
-    rows = "".join(
-        f"<div><p><span>{name}{formats.THIN}% interval</span><b>{formats.share(share)}</b></p>"
-        f'<div class="lec-bar"><i style="width:{100 * share:.0f}%"></i><s style="left:{name}%"></s></div></div>'
-        for name, share in ((50, kept.inside_50), (90, kept.inside_90))
-    )
+        return blocks.paragraph("Checking its forecasts of the days before …", "sub")
+    rows = [
+        (f"{mark}{formats.THIN}% interval", formats.share(share), f"{100 * share:.0f}", mark)
+        for mark, share in ((50, kept.inside_50), (90, kept.inside_90))
+    ]
     days = f"{kept.days} days" if kept.days > 1 else "day"
-    return (
-        f'<div class="lec-kept" title="{escaped(report.kept_sentence(kept))}">'
-        f'<p class="lec-sub">Its values of the {days} before, inside the</p>{rows}</div>'
-    )
+    return stations.gauges(report.kept_sentence(kept), days, rows)
 
 
 def _expected(city: City, fan: Fan) -> str:
@@ -248,9 +246,7 @@ def _alike(city: City, station_id: str) -> None:
     if found is None or found.empty:
         return
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="alike"):
-        st.html(
-            f'<span class="lec-label"><i style="background:{colours.ALIKE}"></i>Looks alike</span>', width="content"
-        )
+        st.html(blocks.label("Looks alike", colours.ALIKE), width="content")
         for other, similarity in zip(found["station_id"], found["similarity"], strict=True):
             label = f"{formats.literal(other)} · {similarity:.2f}"
             st.button(
@@ -267,7 +263,7 @@ def _nearest(city: City, known: traffic_levels.Facts) -> None:
     if not known.nearest:
         return
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.html('<span class="lec-label">Nearest</span>', width="content")
+        st.html(blocks.label("Nearest"), width="content")
         for other, metres in known.nearest:
             far = "" if np.isnan(metres) else f" · {formats.distance(metres)}"
             label = f"{formats.literal(other)}{far}"

@@ -11,7 +11,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from pages.parts.data import cities
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import blocks
 from pages.parts.state import session
 from pages.parts.state.widget_keys import keyed
 
@@ -105,7 +105,7 @@ def _offer(city: City, words: str, choose: Callable[[str | None], None]) -> None
     """The best matches, to be clicked."""
     found, key = matches(city, words), f"found-{words}"
     if not found:
-        st.html(f'<p class="lec-sub">No station is called “{escaped(words)}”.</p>')
+        st.html(blocks.paragraph(f"No station is called “{words}”.", "sub"))
         return
 
     def clicked() -> None:
@@ -122,7 +122,7 @@ def _offer(city: City, words: str, choose: Callable[[str | None], None]) -> None
     )
     if len(found) > MOST_FOUND:
         more = len(found) - MOST_FOUND
-        st.html(f'<p class="lec-sub">and {more:,} more; type more of the id or name</p>')
+        st.html(blocks.paragraph(f"and {more:,} more; type more of the id or name", "sub"))
 
 
 def matches(city: City, words: str) -> list[str]:

@@ -24,6 +24,7 @@ from pages.parts.data import cities
 from pages.parts.data.cities import Stamp
 from pages.parts.look import formats, wording
 from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.steps import drafts, import_report, jobs, uploads
 from pages.parts.steps.drafts import STATIONS, TRAFFIC, Side
 from pages.parts.steps.uploads import Sample
@@ -395,7 +396,7 @@ def _outcome(draft: Job, sides: list[Side], words: list[str]) -> None:
         st.error(literal(jobs.problem(draft)), icon=":material/error:")
         st.caption("Nothing was written. The files are kept: change what is wrong above, and try again.")
     elif draft.is_look and draft.state == "done" and (report := import_report.report_of(draft)):
-        st.html('<h3 class="lec-part">What would be imported</h3>')
+        st.html(blocks.part("What would be imported"))
         last = {word for word in draft.order.options if not word.startswith(WORDS_OF_FILES)}
         if last - {background.LOOK} != set(words) or any(side.uploaded for side in sides):
             st.warning(

@@ -5,6 +5,7 @@ from datetime import datetime
 import pandas as pd
 import pydeck
 import streamlit as st
+from markupsafe import Markup
 from pydantic import ValidationError
 
 from lecdiff_core.city.extent import Extent
@@ -12,6 +13,7 @@ from lecdiff_core.city.importers.importing import ImportReport
 from lecdiff_core.jobs.background import Job
 from pages.parts.data import places
 from pages.parts.look import colours, formats, tables, wording
+from pages.parts.look.markup import blocks
 from pages.parts.map import basemap, station_map
 
 MAP = (540, 300)  # pixels across that it has at least, and in height
@@ -33,22 +35,22 @@ def report_of(job: Job) -> ImportReport | None:
 def brief(report: ImportReport) -> str:
     """Figures and notices as HTML."""
     notices, where = _notices(report), {"Places": _where(report.extent)} if report.extent else {}
-    return f"{tables.facts(_figures(report) | where)}{tables.items(notices) if notices else ''}"
+    return tables.facts(_figures(report) | where) + (tables.items(notices) if notices else "")
 
 
 def show(report: ImportReport, key: str) -> None:
     """All of it, as wide as there is room."""
     st.html(tables.facts(_figures(report)))
     if notices := _notices(report):
-        st.html(f'<p class="lec-sub">To be known</p>{tables.items(notices)}')
+        st.html(blocks.paragraph("To be known", "sub") + tables.items(notices))
     if len(report.cadences) > 1:
-        st.html(f'<p class="lec-sub">Readings are of several lengths</p>{_lengths(report)}')
+        st.html(blocks.paragraph("Readings are of several lengths", "sub") + _lengths(report))
     if report.columns:
         st.html(_columns(report))
     if report.points:
         _map(report, key)
     elif report.coordinates == "none":
-        st.html('<p class="lec-sub">Nothing is known of places: there is no map.</p>')
+        st.html(blocks.paragraph("Nothing is known of places: there is no map.", "sub"))
 
 
 def _figures(report: ImportReport) -> dict[str, str]:
@@ -139,7 +141,7 @@ def _map(report: ImportReport, key: str) -> None:
     told = [f"{_where(report.extent)}."] if report.extent else []
     told += [f"{len(lon):,} of {report.stations:,} stations are drawn."] if len(lon) < report.stations else []
     told += [places.TOLD[report.coordinates]] if report.coordinates in places.TOLD else []
-    words = f'<p class="lec-sub">{" ".join(told)}</p>' if told else ""
-    credit = basemap.esri_attribution() if template else ""
+    words = blocks.paragraph(" ".join(told), "sub") if told else Markup()
+    credit = basemap.esri_attribution() if template else Markup()
     if words or credit:
-        st.html(f"{words}{credit}")
+        st.html(words + credit)

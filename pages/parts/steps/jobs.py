@@ -15,6 +15,7 @@ from lecdiff_core.jobs.background import Job
 from pages.parts.data import cities
 from pages.parts.look import formats, tables, wording
 from pages.parts.look.formats import literal
+from pages.parts.look.markup import blocks
 from pages.parts.state import session
 from pages.parts.steps import drafts, import_report
 
@@ -88,7 +89,7 @@ def _panel(city: Path) -> None:
         cities.refresh()
         st.rerun()
     if not jobs:
-        st.html('<p class="lec-sub">Nothing runs. What you start here goes on when you close the page.</p>')
+        st.html(blocks.paragraph("Nothing runs. What you start here goes on when you close the page.", "sub"))
     for job in jobs:
         with st.container(border=True, key=f"job-{job.id}"):
             _show(job, city)
@@ -115,7 +116,7 @@ def _show(job: Job, city: Path) -> None:
     elif job.state == "failed":
         st.error(literal(problem(job)), icon=":material/error:")
     if told:
-        st.html(f'<p class="lec-sub">{told}</p>')
+        st.html(blocks.paragraph(told, "sub"))
     if (job.state == "done" and not job.is_look) or job.made_nothing:
         st.html(result(job) or "<p></p>")
     _buttons(job, city)

@@ -10,11 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from pages.parts.data import traffic_levels
 from pages.parts.look import colours, formats
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import maps
 from pages.parts.state.session import ALL_AHEAD
 
 
@@ -87,11 +88,6 @@ def ticks(city: City, highest: float) -> list[str]:
     return [*marks[:-1], f"≥{formats.THIN}{marks[-1]}"]
 
 
-def ramp_legend(title: str, view: View, marks: list[str], absent: str = "no data") -> str:
+def ramp_legend(title: str, view: View, marks: list[str], absent: str = "no data") -> Markup:
     """A ramp with its title, its marks and the grey of stations without a value."""
-    spans = "".join(f"<span>{escaped(mark)}</span>" for mark in marks)
-    return (
-        f'<div class="lec-legend"><span title="{escaped(view.meaning)}">{escaped(title)}</span>'
-        f'<div class="lec-scale"><div style="background:{colours.gradient(view.ramp)}"></div><p>{spans}</p></div>'
-        f'<span class="lec-none"><i></i>{escaped(absent)}</span></div>'
-    )
+    return maps.ramp(title, view.meaning, colours.gradient(view.ramp), marks, absent)

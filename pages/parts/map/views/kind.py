@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from lecdiff_core.city.folder import City
 from pages.parts.data import surroundings, traffic_levels
 from pages.parts.look import colours
-from pages.parts.look.formats import escaped
+from pages.parts.look.markup import maps
 from pages.parts.map.views.base import Painted, View
 from pages.parts.state.session import ALL_AHEAD
 
@@ -44,10 +45,7 @@ class Kind(View):
         return not surroundings.embedded(city)
 
 
-def kinds_legend(names: tuple[str, ...], counts: list[int]) -> str:
+def kinds_legend(names: tuple[str, ...], counts: list[int]) -> Markup:
     """A dot, the name and the number of stations of each kind."""
-    entries = "".join(
-        f'<span><i style="background:{colours.kind(number)}"></i>{escaped(name)} <small>{count:,}</small></span>'
-        for number, (name, count) in enumerate(zip(names, counts, strict=True))
-    )
-    return f'<div class="lec-kinds">{entries}</div>'
+    named = enumerate(zip(names, counts, strict=True))
+    return maps.kinds([(colours.kind(number), name, count) for number, (name, count) in named])
