@@ -20,11 +20,11 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
 from lecdiff_core.serve import FIRST_VARIABLE
 from lecdiff_core.storage import below, recover
+from pages.parts.data.reading import read_once
 
 ROOT_VARIABLE = "LECDIFF_CITIES"
 DEPTHS = ("*", "*/*", "*/*/*")  # of the cities that are listed; a link reaches any depth
 LONGEST_KEY = 60
-Stamp = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -134,15 +134,10 @@ def free_folder(name: str) -> Path:
     return next(own_root() / key for key in keys if key not in taken and not (own_root() / key).exists())
 
 
-def stamp(*files: Path) -> Stamp:
-    """Size and time of change of `files`, by which what was read from them is known to be current."""
-    states = [file.stat() for file in files if file.exists()]
-    return tuple((state.st_mtime_ns, state.st_size) for state in states)
-
-
+@read_once(lambda path: [path / name for name in (META_FILE, STATIONS_FILE, TRAFFIC_FILE)])
 def open_city(path: Path) -> City:
-    """The city in the folder `path`, read once and again only when a file of it changed. Raises UserError."""
-    return _open(path, stamp(*(path / name for name in (META_FILE, STATIONS_FILE, TRAFFIC_FILE))))
+    """The city in the folder `path`. Raises UserError."""
+    return City.open(path)
 
 
 @lru_cache(maxsize=4)
@@ -152,8 +147,3 @@ def station_names(city: City) -> dict[str, str]:
         return {}
     pairs = zip(city.station_ids, city.stations["name"].fillna("").astype(str), strict=True)
     return {station_id: name for station_id, name in pairs if name}
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _open(path: Path, changed: Stamp) -> City:  # noqa: ARG001 (part of the key)
-    return City.open(path)

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.names import BASE, PREFERRED
-from pages.parts.data.cities import Stamp, stamp
+from pages.parts.data.reading import Stamp, read_once, stamp
 
 SAMPLES = 100
 PAST_DAYS = 7
@@ -64,33 +64,34 @@ def model_of(city: City) -> str:
     return PREFERRED if PREFERRED in models else next(iter(models), BASE)
 
 
+def files_of(city: City, model: str) -> list[Path]:
+    """The files of a saved model; the shipped base model has none in the city folder."""
+    folder = city.model_folder(model)
+    return [folder / CONFIG_FILE, folder / WEIGHTS_FILE]
+
+
+@read_once(files_of)
 def forecaster(city: City, model: str):
     """The loaded model, shared by all visitors. Raises UserError where it cannot be used."""
-    return _load(city, *version(city, model))
+    from lecdiff_core.forecaster import Forecaster
+
+    return Forecaster.load(city, model)
 
 
 def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
     """What a forecast depends on besides station and time; a new model or new data make it another one."""
-    folder = city.model_folder(model)
-    return str(city.path), city.data_hash, model, stamp(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _load(_city: City, path: str, data_hash: str, model: str, changed: Stamp):  # noqa: ARG001 (the key)
-    from lecdiff_core.forecaster import Forecaster
-
-    return Forecaster.load(_city, model)
+    return str(city.path), city.data_hash, model, stamp(*files_of(city, model))
 
 
 def fan(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Fan:
     """The forecast of a station from `origin` on. Raises UserError where the model cannot forecast from there."""
-    return _fan(city, *version(city, model), station_id, origin.isoformat())
+    return _fan(city, model, station_id, origin.isoformat())
 
 
-@st.cache_resource(max_entries=4096, show_spinner=False)
-def _fan(_city: City, path: str, data_hash: str, model: str, changed: Stamp, station_id: str, origin: str) -> Fan:  # noqa: ARG001
-    loaded = forecaster(_city, model)
-    start = pd.Timestamp(origin).tz_convert(_city.meta.timezone)
+@read_once(lambda city, model, *_: files_of(city, model), entries=4096)
+def _fan(city: City, model: str, station_id: str, origin: str) -> Fan:
+    loaded = forecaster(city, model)
+    start = pd.Timestamp(origin).tz_convert(city.meta.timezone)
     if start not in loaded.origins:
         raise UserError("the model needs more history before this time")
     begun = time.perf_counter()

@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.congestion import at_once, congestion
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from pages.parts.data import forecasts, traffic_levels
-from pages.parts.data.cities import Stamp
+from pages.parts.data.reading import read_once
 
 BLOCK = 32  # stations that are forecast together
 GIVEN_UP_SECONDS = 6.0
-_threads = ThreadPoolExecutor(1, "outlook")
+_threads = ThreadPoolExecutor(1, "network-forecast")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Work:
 
 def look(city: City, model: str, origin: pd.Timestamp) -> Work:
     """How far the forecast from `origin` is; the first look starts it."""
-    work = _work(city, *forecasts.version(city, model), origin.isoformat())
+    work = _work(city, model, origin.isoformat())
     work.looked_at = time.monotonic()
     if work.given_up:
         work.given_up = False
@@ -66,10 +65,10 @@ def look(city: City, model: str, origin: pd.Timestamp) -> Work:
     return work
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _work(_city: City, path: str, data_hash: str, model: str, changed: Stamp, origin: str) -> Work:  # noqa: ARG001
+@read_once(lambda city, model, *_: forecasts.files_of(city, model), entries=6)
+def _work(city: City, model: str, origin: str) -> Work:
     work = Work()
-    _threads.submit(_make, work, _city, model, pd.Timestamp(origin).tz_convert(_city.meta.timezone))
+    _threads.submit(_make, work, city, model, pd.Timestamp(origin).tz_convert(city.meta.timezone))
     return work
 
 

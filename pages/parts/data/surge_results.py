@@ -1,51 +1,61 @@
 """Surges for the pages: what the city folder holds of them, and what was measured of their detection; read again when changed."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import streamlit as st
-
-from lecdiff_core import surges
 from lecdiff_core.assets import results_folder
 from lecdiff_core.bounded import read_json
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 from lecdiff_core.errors import UserError
-from lecdiff_core.surges import Surges
-from pages.parts.data import cities
-from pages.parts.data.cities import Stamp
+from pages.parts.data.reading import read_once
 from pages.parts.look import formats
+
+if TYPE_CHECKING:
+    from lecdiff_core.surges import Surges
 
 QUALITY_FILE = "surges.json"
 NEVER = 1000  # days: what is rarer is not told in figures
 
 
+def files_of(city: City) -> tuple[Path, Path]:
+    """The two files that surges are stored in, which count only together."""
+    return city.path / SURGES_FILE, city.path / SURGE_SCORES_FILE
+
+
+def are_stored(city: City) -> bool:
+    """Whether surges of the city were looked for."""
+    return all(file.is_file() for file in files_of(city))
+
+
+@read_once(files_of)
 def stored_surges(city: City) -> Surges | None:
     """The surges in the city folder, None where there are none. Raises UserError."""
-    files = city.path / SURGES_FILE, city.path / SURGE_SCORES_FILE
-    return _stored_surges(city, str(city.path), cities.stamp(*files)) if all(file.is_file() for file in files) else None
+    if not are_stored(city):
+        return None
+    from lecdiff_core.surges import read_surges  # which leads to torch
 
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _stored_surges(_city: City, path: str, changed: Stamp) -> Surges | None:  # noqa: ARG001 (the key)
-    return surges.read_surges(_city)
+    return read_surges(city)
 
 
 def quality(city: City) -> dict | None:
-    """How well the planted events of this city were found, None where that was not measured. Raises UserError."""
+    """How well the planted events of this city were detected, None where that was not measured. Raises UserError."""
     file = results_folder() / QUALITY_FILE
-    found = _quality(file, cities.stamp(file)) if file.is_file() else None
-    return found if found and found["data"] == city.data_hash else None
+    measured = _quality(file) if file.is_file() else None
+    return measured if measured and measured["data"] == city.data_hash else None
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _quality(file: Path, changed: Stamp) -> dict:  # noqa: ARG001
+@read_once(lambda file: [file])
+def _quality(file: Path) -> dict:
     try:
-        found = read_json(file)
-        if not {"data", "days", "planted", "results", "inside_intervals"} <= set(found):
+        measured = read_json(file)
+        if not {"data", "days", "planted", "results", "inside_intervals"} <= set(measured):
             raise ValueError("parts of it are missing")
     except (OSError, ValueError) as error:
         raise UserError(f"{file.name}: cannot be read ({error}); measure again") from error
-    return found
+    return measured
 
 
 def rarity(false_alarms_per_day: float) -> str:

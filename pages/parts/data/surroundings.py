@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
@@ -16,22 +15,20 @@ from lecdiff_core.environment.descriptions.record import Description, current_de
 from lecdiff_core.environment.search import neighbours
 from lecdiff_core.environment.search.clusters import Clusters
 from lecdiff_core.errors import UserError
-from pages.parts.data import cities
-from pages.parts.data.cities import Stamp
+from pages.parts.data.reading import Stamp, read_once, stamp
 
 LOOKALIKES = 6
-FOUND = 8
+MATCHES = 8
 LONGEST_SEARCH = 400
 
 
 def descriptions(city: City) -> dict[str, list[Description]]:
     """What was said of each station's chip; stations without a word are left out. Raises UserError for a damaged file."""
-    file = city.path / DESCRIPTIONS_FILE
-    return _descriptions(file, cities.stamp(file))
+    return _descriptions(city.path / DESCRIPTIONS_FILE)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _descriptions(file: Path, changed: Stamp) -> dict[str, list[Description]]:  # noqa: ARG001 (part of the key)
+@read_once(lambda file: [file])
+def _descriptions(file: Path) -> dict[str, list[Description]]:
     return current_descriptions(read_descriptions(file))
 
 
@@ -68,28 +65,31 @@ def nearest(city: City, station_id: str) -> pd.DataFrame:
 
 def find(city: City, words: str) -> list[tuple[str, float]]:
     """Stations whose surroundings fit the words best, with their fit. Raises UserError."""
+    return _search(city, words[:LONGEST_SEARCH])
+
+
+def _files(city: City) -> list[Path]:
+    return [city.path / ENVIRONMENT_FILE, city.path / DESCRIPTIONS_FILE]
+
+
+def _searched_files(city: City, words: str) -> list[Path]:  # noqa: ARG001
     encoder = city.path / ENCODER_FOLDER
-    files = [city.path / ENVIRONMENT_FILE, city.path / DESCRIPTIONS_FILE, encoder / CONFIG_FILE, encoder / WEIGHTS_FILE]
-    return _find(city.path, cities.stamp(*files), words[:LONGEST_SEARCH], city)
+    return [*_files(city), encoder / CONFIG_FILE, encoder / WEIGHTS_FILE]
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _find(folder: Path, changed: Stamp, words: str, _city: City) -> list[tuple[str, float]]:  # noqa: ARG001
-    return neighbours.search(_city, words, FOUND)
-
-
-def kinds(city: City) -> tuple[Clusters, np.ndarray]:
-    """Clusters of the stations by their surroundings, and their (N, 2) places in the flat view. Raises UserError."""
-    return _kinds(city.path, version(city), city)
+@read_once(_searched_files, entries=256)
+def _search(city: City, words: str) -> list[tuple[str, float]]:
+    return neighbours.search(city, words, MATCHES)
 
 
 def version(city: City) -> Stamp:
     """What is known of the surroundings changes with this."""
-    return cities.stamp(city.path / ENVIRONMENT_FILE, city.path / DESCRIPTIONS_FILE)
+    return stamp(*_files(city))
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _kinds(folder: Path, changed: Stamp, _city: City) -> tuple[Clusters, np.ndarray]:  # noqa: ARG001
+@read_once(_files)
+def kinds(city: City) -> tuple[Clusters, np.ndarray]:
+    """Clusters of the stations by their surroundings, and their (N, 2) places in the flat view. Raises UserError."""
     from lecdiff_core.environment.search.clusters import clusters, projection
 
-    return clusters(_city), projection(_city)
+    return clusters(city), projection(city)

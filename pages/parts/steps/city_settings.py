@@ -10,13 +10,14 @@ from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
 from pages.parts.data import cities
+from pages.parts.data.reading import stamp
 from pages.parts.look.formats import literal
 
 
 def form(city: City) -> None:
     """Name, unit and holidays, and the button that writes them into the folder."""
     busy = any(job.state == "running" for job in background.jobs(city.path))
-    turn = f"{city.path}-{cities.stamp(city.path / META_FILE)}"  # what was saved, or changed by hand, is shown again
+    turn = f"{city.path}-{stamp(city.path / META_FILE)}"  # what was saved, or changed by hand, is shown again
     with st.form(f"settings-{turn}", border=False):
         name_side, unit_side = st.columns([5, 2], gap="small")
         name = name_side.text_input("Name", city.meta.name, max_chars=80, key=f"name-{turn}")

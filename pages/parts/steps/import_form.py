@@ -21,7 +21,7 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
 from lecdiff_core.jobs.background import Job
 from pages.parts.data import cities
-from pages.parts.data.cities import Stamp
+from pages.parts.data.reading import read_once
 from pages.parts.look import formats, wording
 from pages.parts.look.formats import literal
 from pages.parts.look.markup import blocks
@@ -173,7 +173,7 @@ def _look(side: Side) -> Sample | None:
         if side.uploaded:
             found = _sample(side.uploaded, tuple(one.file_id for one in side.uploaded), drafts.ALLOWED[side.kind])
         else:
-            found = _kept_sample(side.kept[0], cities.stamp(side.kept[0]))
+            found = _kept_sample(side.kept[0])
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return None
@@ -190,8 +190,8 @@ def _sample(_given: list, files: tuple[str, ...], allowed: tuple[str, ...]) -> S
         return uploads.sample(uploads.lay(_given, Path(folder), allowed)[0])
 
 
-@st.cache_data(max_entries=16, show_spinner="Looking into the files")
-def _kept_sample(file: Path, changed: Stamp) -> Sample:  # noqa: ARG001 (part of the key)
+@read_once(lambda file: [file], entries=16, spinner="Looking into the files")
+def _kept_sample(file: Path) -> Sample:
     return uploads.sample(file)
 
 

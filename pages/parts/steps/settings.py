@@ -21,8 +21,7 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.jobs import background
 from lecdiff_core.models.names import BASE, OURS, PAPER, PREFERRED, SHIPPED, YARDSTICKS, label_of
 from lecdiff_core.status import SavedModel
-from pages.parts.data import cities
-from pages.parts.data.cities import Stamp
+from pages.parts.data.reading import read_once
 from pages.parts.look.formats import literal
 from pages.parts.steps import jobs, uploads
 
@@ -212,7 +211,7 @@ def _price(
     if blocked:
         return label, blocked
     try:
-        estimate = _estimate(str(city.path), _described(city), model, count, instruction, city)
+        estimate = _estimate(city, model, count, instruction)
     except UserError as error:
         return label, str(error)
     st.info(f"To be asked: {literal(estimate)}.", icon=":material/payments:")
@@ -226,15 +225,15 @@ def _address() -> str:
     return os.environ.get("LECDIFF_LLM_BASE_URL") or os.environ.get("OPENAI_BASE_URL") or ""
 
 
-def _described(city: City) -> Stamp:
-    return cities.stamp(city.path / DESCRIPTIONS_FILE, city.path / CHIPS_FOLDER)
-
-
-@st.cache_resource(max_entries=32, show_spinner="Estimating the cost")
-def _estimate(folder: str, changed: Stamp, model: str | None, count: int, instruction: str, _city: City) -> Estimate:  # noqa: ARG001
+@read_once(
+    lambda city, *_: [city.path / DESCRIPTIONS_FILE, city.path / CHIPS_FOLDER],
+    entries=32,
+    spinner="Estimating the cost",
+)
+def _estimate(city: City, model: str | None, count: int, instruction: str) -> Estimate:
     from lecdiff_core.environment.descriptions.describe import estimate_descriptions
 
-    return estimate_descriptions(_city, "openai", model, count, instruction)
+    return estimate_descriptions(city, "openai", model, count, instruction)
 
 
 def embed(city: City, models: list[SavedModel], blocked: str) -> None:  # noqa: ARG001

@@ -4,15 +4,14 @@ import numpy as np
 import pandas as pd
 
 from lecdiff_core.city.folder import City
-from lecdiff_core.city.layout import SURGE_SCORES_FILE, SURGES_FILE
 from lecdiff_core.errors import UserError
-from pages.parts.data import cities, traffic_levels
+from pages.parts.data import surge_results, traffic_levels
+from pages.parts.data.reading import stamp
 from pages.parts.look import colours, formats
 from pages.parts.map.views.base import Painted, View, ramp_legend
 from pages.parts.state.session import ALL_AHEAD
 
 HIGHEST_SCORE = 6.0
-FILES = (SURGES_FILE, SURGE_SCORES_FILE)
 
 
 class SurgeScore(View):
@@ -29,7 +28,7 @@ class SurgeScore(View):
 
     def paint(self, city: City, origin: pd.Timestamp, step: int = ALL_AHEAD) -> Painted:  # noqa: ARG002
         """The stations."""
-        surges = _surges(city)
+        surges = surge_results.stored_surges(city)
         if surges is None:
             raise UserError(self.lacking)
         time, table = city.last_before(origin), surges.scores
@@ -47,19 +46,13 @@ class SurgeScore(View):
         return ramp_legend(f"Score {city.last_before(origin):%H:%M}–{origin:%H:%M}", self, marks, "no score")
 
     def depends(self, city: City) -> tuple:
-        """On what was found."""
-        return tuple(cities.stamp(*(city.path / name for name in FILES)))
+        """On the files of surges."""
+        return tuple(stamp(*surge_results.files_of(city)))
 
     def trouble(self, city: City, origin: pd.Timestamp) -> str:  # noqa: ARG002
         """Whether nobody looked for surges; reads them, as a damaged file says so."""
-        return self.lacking if _surges(city) is None else ""
+        return self.lacking if surge_results.stored_surges(city) is None else ""
 
     def is_missing(self, city: City) -> bool:
         """Whether nobody looked for surges."""
-        return not all((city.path / name).is_file() for name in FILES)
-
-
-def _surges(city: City):
-    from pages.parts.data.surge_results import stored_surges  # which leads to torch
-
-    return stored_surges(city)
+        return not surge_results.are_stored(city)
