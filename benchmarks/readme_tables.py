@@ -78,8 +78,8 @@ def measured_cities() -> dict[str, Benchmark]:
 
 def whole(benchmark: Benchmark, ablations: bool, conditions: Conditions = WHOLE) -> dict[str, Model]:
     """LEC-Diff with the ablations, or with all others, under the same conditions, the best first."""
-    found = models(benchmark.results, conditions)
-    return {name: model for name, model in found.items() if name == OURS or (name in ABLATIONS) == ablations}
+    measured = models(benchmark.results, conditions)
+    return {name: model for name, model in measured.items() if name == OURS or (name in ABLATIONS) == ablations}
 
 
 def ncrps(model: Model) -> str:
@@ -109,16 +109,18 @@ def signed(change: float) -> str:
 def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Model]]) -> str:
     """One row a model, one column a city: nCRPS and LEC-Diff's verdict."""
 
-    def cell(found: dict[str, Model], name: str) -> str:
-        if name not in found:
+    def cell(measured: dict[str, Model], name: str) -> str:
+        if name not in measured:
             return "–"
-        said = against(found.get(OURS), found[name])
-        return f"{ncrps(found[name])}{'; ' + said if said else ''}{' †' if older(found, name) else ''}"
+        said = against(measured.get(OURS), measured[name])
+        return f"{ncrps(measured[name])}{'; ' + said if said else ''}{' †' if older(measured, name) else ''}"
 
     def label(name: str) -> str:
         return f"**{label_of(name)}**" if name == OURS else label_of(name)
 
-    return table([head, *cities], ([label(name), *(cell(found, name) for found in cities.values())] for name in names))
+    return table(
+        [head, *cities], ([label(name), *(cell(measured, name) for measured in cities.values())] for name in names)
+    )
 
 
 # ---- README
@@ -127,13 +129,13 @@ def side_by_side(head: str, names: Iterable[str], cities: dict[str, dict[str, Mo
 def overview() -> str:
     """One row a model, one column a city: nCRPS and LEC-Diff's verdict; ordered by the mean ratio to the city's best."""
     cities = {title: whole(benchmark, ablations=False) for title, benchmark in measured_cities().items()}
-    names = {name for found in cities.values() for name in found}
+    names = {name for measured in cities.values() for name in measured}
 
     def rank(name: str) -> float:
         ratios = [
-            found[name].mean("ncrps") / next(iter(found.values())).mean("ncrps")
-            for found in cities.values()
-            if name in found
+            measured[name].mean("ncrps") / next(iter(measured.values())).mean("ncrps")
+            for measured in cities.values()
+            if name in measured
         ]
         return float(np.mean(ratios))
 
@@ -156,8 +158,8 @@ def plain(sentence: str) -> str:
 def ablations() -> str:
     """One row a part left out or exchanged, one column a city: nCRPS, and LEC-Diff's verdict against it."""
     cities = {title: whole(benchmark, ablations=True) for title, benchmark in measured_cities().items()}
-    cities = {title: found for title, found in cities.items() if len(found) > 1 and OURS in found}
-    names = [name for name in (OURS, *ABLATIONS) if any(name in found for found in cities.values())]
+    cities = {title: measured for title, measured in cities.items() if len(measured) > 1 and OURS in measured}
+    names = [name for name in (OURS, *ABLATIONS) if any(name in measured for measured in cities.values())]
     return side_by_side("LEC-Diff with", names, cities)
 
 
@@ -165,10 +167,10 @@ def parts() -> str:
     """In words, what each part of LEC-Diff is worth in each city."""
     said = []
     for title, benchmark in measured_cities().items():
-        found = whole(benchmark, ablations=True)
-        changed = [model for name, model in found.items() if name != OURS]
-        if OURS in found and changed:
-            said.append(f"- {title}: {plain(findings.ablations(found[OURS], changed))}")
+        measured = whole(benchmark, ablations=True)
+        changed = [model for name, model in measured.items() if name != OURS]
+        if OURS in measured and changed:
+            said.append(f"- {title}: {plain(findings.ablations(measured[OURS], changed))}")
     return "\n".join(said)
 
 
@@ -213,13 +215,13 @@ def result_file(city: str, part: str) -> Path:
     return RESULTS / (f"{city}.json" if part == "test" else f"{city}-{part}.json")
 
 
-def sums(part: str, scores: Iterable[str], told: Iterable[str] = ()) -> str:
+def sums(part: str, scores: Iterable[str], brief: Iterable[str] = ()) -> str:
     """What peaks, totals and areas of samples are worth, by city: nCRPS, and in brackets what the 90 % interval holds."""
     scores, parts = list(scores), []
     for name, title in TITLES.items():
         file = result_file(name, part)
         rows = _rows_of_sums(file, scores) if file.is_file() else {}
-        rows = {key: cells for key, cells in rows.items() if not told or key[0] in told}
+        rows = {key: cells for key, cells in rows.items() if not brief or key[0] in brief}
         if rows:
             lines = [[f"{_bold(model)}{DEPENDENCES[order]}", *cells] for (model, order), cells in rows.items()]
             parts.append(table([title, *(SUMS[score] for score in scores)], lines))
@@ -261,23 +263,25 @@ def across(part: str, briefly: bool = False, least: int = 3) -> str:
         return f"{signed(said.change)}, {said.outcome} ({said.networks})"
 
     def held(score: str) -> str:
-        found = [mean_over_networks({city: values[place] for city, values in mine[score].items()}) for place in (1, 2)]
-        return " / ".join(share(value) for value in found)
+        values_of_both = [
+            mean_over_networks({city: values[place] for city, values in mine[score].items()}) for place in (1, 2)
+        ]
+        return " / ".join(share(value) for value in values_of_both)
 
     rows = [[f"**{label_of(ours)}**: in 50 % / in 90 %", *(held(score) for score in BRIEFLY)]]
     for (model, order), other in sorted(means.items(), key=lambda item: (item[0][0] not in RELATED, item[0])):
-        told = model in BRIEFLY_TOLD and (order == "own" or model in RELATED)
-        if len(other.get("step", {})) >= least and (told or not briefly):
+        shown = model in BRIEFLY_TOLD and (order == "own" or model in RELATED)
+        if len(other.get("step", {})) >= least and (shown or not briefly):
             rows.append([f"{label_of(model)}{DEPENDENCES[order]}", *(cell(other, score) for score in BRIEFLY)])
     return table(["", *(SUMS[score] for score in BRIEFLY)], rows)
 
 
 def _means_of_sums(file: Path) -> dict[tuple[str, str], Sums]:
     """By model and dependence, of each score the mean over seeds of nCRPS and coverage of 50 % and 90 %."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    by_row: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in json.loads(file.read_text("utf-8"))["results"]:
         if "step" in result and not (result["subset"] or result["hold_out_stations"] or result["history_hours"]):
-            found.setdefault((result["model"], result["dependence"]), []).append(result)
+            by_row.setdefault((result["model"], result["dependence"]), []).append(result)
     parts = ("ncrps", "coverage_50", "coverage_90")
     return {
         key: {
@@ -285,7 +289,7 @@ def _means_of_sums(file: Path) -> dict[tuple[str, str], Sums]:
             for score in SUMS
             if score in runs[0]
         }
-        for key, runs in found.items()
+        for key, runs in by_row.items()
     }
 
 
@@ -357,8 +361,8 @@ MEASURED: dict[str, Callable[[dict[str, Any]], tuple[str, str, str]]] = {
 
 def full(benchmark: Benchmark, conditions: Conditions) -> str:
     """Every model of a city with all its scores, the best first."""
-    found = models(benchmark.results, conditions)
-    ours = found.get(OURS)
+    measured = models(benchmark.results, conditions)
+    ours = measured.get(OURS)
     head = [
         "Model",
         "nCRPS",
@@ -373,12 +377,12 @@ def full(benchmark: Benchmark, conditions: Conditions) -> str:
     ]
     head += ["trained in", "a forecast in", "seeds", "LEC-Diff against it"]
     rows = []
-    for model in found.values():
+    for model in measured.values():
         scores = [f"{model.mean(name):.4g}" for name in ("mae", "rmse")]
         held = [share(model.mean(name)) for name in INTERVALS] + [share(model.widened(name)) for name in INTERVALS]
         costs = [number(model.mean("energy_score"), ".4f"), number(model.mean("parameters"), ",.0f")]
         costs += [number(model.mean("train_seconds"), ",.0f", " s"), number(model.mean("sample_seconds"), ",.2f", " s")]
-        name = named(model) + (" †" if older(found, model.name) else "")
+        name = named(model) + (" †" if older(measured, model.name) else "")
         rows.append([name, ncrps(model), *scores, *held, *costs, str(len(model.runs)), against(ours, model)])
     return table(head, rows)
 
@@ -407,10 +411,10 @@ def unseen() -> str:
     """Stations that training never saw, in each city."""
     rows = []
     for title, benchmark in measured_cities().items():
-        found = {label: models(benchmark.results, conditions) for label, conditions in UNSEEN.items()}
-        names = found["never seen"] or found["never seen, last 24 h only"]
+        by_condition = {label: models(benchmark.results, conditions) for label, conditions in UNSEEN.items()}
+        names = by_condition["never seen"] or by_condition["never seen, last 24 h only"]
         rows += [
-            [title, label_of(name), *(ncrps(by[name]) if name in by else "–" for by in found.values())]
+            [title, label_of(name), *(ncrps(by[name]) if name in by else "–" for by in by_condition.values())]
             for name in names
         ]
     return table(["City", "Model", *UNSEEN], rows)
@@ -421,8 +425,8 @@ def surroundings() -> str:
     benchmark = read_benchmark(RESULTS / "environment_effect.json")
     rows = []
     for label, conditions in HISTORIES.items():
-        found = models(benchmark.results, conditions)
-        rows += [[label, named(model), ncrps(model), against(found.get(OURS), model)] for model in found.values()]
+        measured = models(benchmark.results, conditions)
+        rows += [[label, named(model), ncrps(model), against(measured.get(OURS), model)] for model in measured.values()]
     return table(["Stations", "Model", "nCRPS", "LEC-Diff against it"], rows)
 
 
@@ -430,18 +434,22 @@ def samplers() -> str:
     """nCRPS against denoising steps, for each sampler and city."""
     study = read_sampler_study(RESULTS / "samplers.json")
     steps = sorted({run.steps for run in study.results})
-    found = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
+    by_steps = {(run.city, run.sampler, run.steps): run.ncrps for run in study.results}
     rows = [
-        [city, SAMPLER_LABELS[sampler], *(number(found.get((city, sampler, count), np.nan), ".4f") for count in steps)]
+        [
+            city,
+            SAMPLER_LABELS[sampler],
+            *(number(by_steps.get((city, sampler, count), np.nan), ".4f") for count in steps),
+        ]
         for city, sampler in dict.fromkeys((run.city, run.sampler) for run in study.results)
     ]
-    told = []
+    sentences = []
     for city in dict.fromkeys(run.city for run in study.results):
         default, most = study.default(city), study.most(city)
         if default and most:
-            told.append(f"{city}: {plain(findings.denoising(default, most))}")
+            sentences.append(f"{city}: {plain(findings.denoising(default, most))}")
     return "\n\n".join(
-        [table(["City", "Sampler", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)], rows), *told]
+        [table(["City", "Sampler", *(f"{count} step{'s' if count > 1 else ''}" for count in steps)], rows), *sentences]
     )
 
 
@@ -478,9 +486,9 @@ def embedding_choice() -> str:
     for training in document["trainings"]:
         scores.setdefault(training["model"], []).append(training["validation_crps"])
     rows = []
-    for model, found in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
-        spread = f" ± {np.std(found, ddof=1):.4f}" if len(found) > 1 else ""
-        rows.append([label_of(model), f"{np.mean(found):.4f}{spread}", f"{len(found)}"])
+    for model, errors in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
+        spread = f" ± {np.std(errors, ddof=1):.4f}" if len(errors) > 1 else ""
+        rows.append([label_of(model), f"{np.mean(errors):.4f}{spread}", f"{len(errors)}"])
     return table(["Embedding", "CRPS over traffic, validation", "Seeds"], rows)
 
 
@@ -488,7 +496,7 @@ def folds() -> str:
     """LEC-Diff beside the networks around its seasonal mean, on the validation folds: nCRPS and LEC-Diff's verdict."""
     files = {TITLES[name]: RESULTS / f"{name}-validation.json" for name in CITIES}
     cities = {title: whole(read_benchmark(file), ablations=False) for title, file in files.items() if file.is_file()}
-    names = dict.fromkeys(name for found in cities.values() for name in found)
+    names = dict.fromkeys(name for measured in cities.values() for name in measured)
     return side_by_side("Model", names, cities)
 
 

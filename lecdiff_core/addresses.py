@@ -175,10 +175,10 @@ class AllowedHosts:
         if not self.name(url):
             return []
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return []
-        numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        numbers = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
         free = self._is_named(host, port)
         return [one for one in numbers if free or ((number := _number(one)) is not None and self.address(number))]
 

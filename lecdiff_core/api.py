@@ -210,8 +210,8 @@ def surges(
     check_suffix(out, "surges", "--out")
     if not 0 < false_alarms_per_day <= FILED:
         raise UserError(f"--false-alarms-per-day must be above 0 and at most {FILED:g}, not {false_alarms_per_day:g}")
-    found = find_surges(city, model, since, device, report)
-    events = found.at_most(false_alarms_per_day)
+    detected = find_surges(city, model, since, device, report)
+    events = detected.at_most(false_alarms_per_day)
     if out.resolve() != (city.path / SURGES_FILE).resolve():
         write_table(events, out, "surges")
     return {
@@ -220,8 +220,8 @@ def surges(
         "above": int((events["direction"] == "above").sum()),
         "below": int((events["direction"] == "below").sum()),
         "false_alarms_per_day": false_alarms_per_day,
-        "searched_from": found.scores.index[0].isoformat(),
-        "searched_to": found.scores.index[-1].isoformat(),
-        "left_out": found.unjudged,
-        "notices": found.notices,
+        "searched_from": detected.scores.index[0].isoformat(),
+        "searched_to": detected.scores.index[-1].isoformat(),
+        "left_out": detected.unjudged,
+        "notices": detected.notices,
     }

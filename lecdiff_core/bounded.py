@@ -45,16 +45,16 @@ def parse_json(content: bytes | str) -> Any:
 
 def parse_toml(content: bytes) -> dict[str, Any]:
     """What a TOML text says."""
-    found: dict[str, Any] = _parse(tomllib.loads, content.decode("utf-8"))
-    return found
+    table: dict[str, Any] = _parse(tomllib.loads, content.decode("utf-8"))
+    return table
 
 
 def _parse(parse: Callable[[str], Any], text: str) -> Any:
     try:
-        found = parse(text)
+        parsed = parse(text)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-    waiting = [(found, 0)]
+    waiting = [(parsed, 0)]
     while waiting:
         value, depth = waiting.pop()
         if depth > DEEPEST:
@@ -63,7 +63,7 @@ def _parse(parse: Callable[[str], Any], text: str) -> Any:
             raise ValueError("a number in it has too many digits")
         if isinstance(value, dict | list):
             waiting += [(item, depth + 1) for item in (value.values() if isinstance(value, dict) else value)]
-    return found
+    return parsed
 
 
 def check_table(metadata: "pq.FileMetaData") -> None:

@@ -298,7 +298,7 @@ def surges(
     with _progress() as report:
         result = api.surges(opened, out, model, since, false_alarms_per_day, device, report)
     text = (
-        f"{result['events']} surges ({result['above']} above, {result['below']} below the forecast) at "
+        f"{result['events']} events ({result['above']} surges above, {result['below']} drops below the forecast) at "
         f"{false_alarms_per_day:g} false alarms a day written to {out}"
     )
     _print(result, ["; ".join([text, *result["notices"]])], as_json)
@@ -410,9 +410,9 @@ def search(
     from lecdiff_core.city.folder import City
     from lecdiff_core.environment.search.neighbours import search as find
 
-    found = find(City.open(city), text, top)
-    result = {"text": text, "stations": [{"station_id": name, "similarity": fit} for name, fit in found]}
-    _print(result, [f"{name}  {fit:.3f}" for name, fit in found], as_json)
+    matches = find(City.open(city), text, top)
+    result = {"text": text, "stations": [{"station_id": name, "similarity": fit} for name, fit in matches]}
+    _print(result, [f"{name}  {fit:.3f}" for name, fit in matches], as_json)
 
 
 @app.command()

@@ -247,9 +247,11 @@ class Forecaster:
             return np.arange(len(position))
         unknown = list(dict.fromkeys(name for name in stations if name not in position))
         if unknown:
-            told = f"the city has no station{'s' if len(unknown) > 1 else ''} {named([repr(name) for name in unknown])}"
+            trouble = (
+                f"the city has no station{'s' if len(unknown) > 1 else ''} {named([repr(name) for name in unknown])}"
+            )
             close = [repr(name) for name in closest(unknown[0], position)]
-            raise UserError(f"{told}; most like {unknown[0]!r}: {named(close)}" if close else told)
+            raise UserError(f"{trouble}; most like {unknown[0]!r}: {named(close)}" if close else trouble)
         if not len(stations):
             raise UserError("no station is asked for")
         return np.unique([position[name] for name in stations])
@@ -311,14 +313,14 @@ class Forecaster:
         rounds = -(-steps // self.model.horizon)
         circles = [self._needed(wanted, left) for left in range(rounds, -1, -1)]
         level = None if rounds == 1 and len(circles[0]) == len(self.panel.station_ids) else self._level(step)
-        told = f"forecasting {len(wanted):,} stations"
-        report(0, rounds, told)
+        activity = f"forecasting {len(wanted):,} stations"
+        report(0, rounds, activity)
         batch = replace(self._windows(circles[0]).batch(np.array([step]), with_future=False), level=level)
         paths = self._drawn(batch, samples, circles[0], circles[1], [f"{step}"], seed)[0]
         for done in range(1, rounds):
-            report(done, rounds, told)
+            report(done, rounds, activity)
             paths = self._continued(paths, circles[done], circles[done + 1], step, level, seed)
-        report(rounds, rounds, told)
+        report(rounds, rounds, activity)
         return paths[:, np.searchsorted(circles[-1], wanted), :steps]
 
     def _continued(

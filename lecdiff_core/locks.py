@@ -53,8 +53,8 @@ def working(folder: Path, step: str) -> Iterator[None]:
 
 def at_work(folder: Path, step: str) -> Holder | None:
     """Who does what a step would disturb now."""
-    found = (_holder(folder, name) for name in _locks(step))
-    return next((holder for holder in found if holder is not None and holder.process.alive()), None)
+    holders = (_holder(folder, name) for name in _locks(step))
+    return next((holder for holder in holders if holder is not None and holder.process.alive()), None)
 
 
 def _locks(step: str) -> tuple[str, ...]:

@@ -26,10 +26,10 @@ def is_current(made_from: Source, now: Source) -> bool | None:
 
     None where that is not known: nothing differs, but the product does not tell all of it.
     """
-    told = [name for name in now if name in made_from]
-    if any(made_from[name] != now[name] for name in told):
+    recorded = [name for name in now if name in made_from]
+    if any(made_from[name] != now[name] for name in recorded):
         return False
-    return True if len(told) == len(now) else None
+    return True if len(recorded) == len(now) else None
 
 
 def digest(content: bytes | np.ndarray | None) -> str | None:
@@ -50,10 +50,10 @@ def stamped(table: pa.Table, source: Source) -> pa.Table:
 def source_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """What a Parquet file's metadata tell of its making; empty where they tell nothing."""
     try:
-        found = parse_json((metadata or {})[METADATA_KEY])
+        source = parse_json((metadata or {})[METADATA_KEY])
     except (KeyError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return source if isinstance(source, dict) else {}
 
 
 def source_in(file: Path) -> dict[str, Any]:

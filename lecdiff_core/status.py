@@ -37,11 +37,11 @@ State = Literal["missing", "partial", "done", "outdated"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step on one city. `told`: what there is, in words. `needs`: what must come first; empty where it can start."""
+    """One step on one city. `sentence`: what there is, in words. `needs`: what must come first; empty where it can start."""
 
     name: str
     state: State
-    told: str
+    sentence: str
     needs: str = ""
 
 
@@ -68,7 +68,7 @@ def steps(city: City) -> dict[str, Step]:
     """Every step after the import, by its name, in the order in which they are done."""
     models = saved_models(city)
     chips = {station: chip for station in city.station_ids if (chip := city.chip(station)) is not None}
-    found = [
+    states = [
         _imagery(city, len(chips)),
         _describe(city, chips),
         _embed(city, len(chips)),
@@ -77,7 +77,7 @@ def steps(city: City) -> dict[str, Step]:
         _benchmark(city),
         _surges(city, models),
     ]
-    return {step.name: step for step in found}
+    return {step.name: step for step in states}
 
 
 # ---- surroundings
@@ -85,13 +85,13 @@ def steps(city: City) -> dict[str, Step]:
 
 def _imagery(city: City, chips: int) -> Step:
     count = len(city.station_ids)
-    told = (
+    sentence = (
         f"{chips:,} of {count:,} stations have a satellite image." if chips else "No station has a satellite image yet."
     )
     needs = "" if city.has_places else "known places of the stations"
     if outside := city.chips_outside():
-        told += f" {len(outside):,} are links that lead out of the city's folder, and do not count."
-    return Step("imagery", "done" if chips == count else "partial" if chips else "missing", told, needs)
+        sentence += f" {len(outside):,} are links that lead out of the city's folder, and do not count."
+    return Step("imagery", "done" if chips == count else "partial" if chips else "missing", sentence, needs)
 
 
 def _describe(city: City, chips: dict[str, Path]) -> Step:
@@ -106,10 +106,10 @@ def _describe(city: City, chips: dict[str, Path]) -> Step:
     digests = {station: hashlib.sha256(chips[station].read_bytes()).hexdigest() for station in described}
     stale = [name for name, those in described.items() if all(one.image_sha256 != digests[name] for one in those)]
     writers = named(sorted({one.model for those in described.values() for one in those}))
-    told = f"{len(described):,} of {len(chips):,} images are described, by {writers}."
+    sentence = f"{len(described):,} of {len(chips):,} images are described, by {writers}."
     if stale:
-        return Step("describe", "outdated", f"{told} {len(stale):,} of an older image.", needs)
-    return Step("describe", "done" if len(described) == len(chips) else "partial", told, needs)
+        return Step("describe", "outdated", f"{sentence} {len(stale):,} of an older image.", needs)
+    return Step("describe", "done" if len(described) == len(chips) else "partial", sentence, needs)
 
 
 def _embed(city: City, chips: int) -> Step:
@@ -121,14 +121,14 @@ def _embed(city: City, chips: int) -> Step:
     if table is None:
         return Step("embed", "missing", "No station has been embedded yet.", needs)
     count = sum(map(bool, table.image_sha256))
-    told = f"{count:,} of {len(city.station_ids):,} stations are embedded."
+    sentence = f"{count:,} of {len(city.station_ids):,} stations are embedded."
     try:
         waiting = stations_to_embed(city, table)
     except UserError:
-        waiting = []  # told by the descriptions' own step
+        waiting = []  # said by the descriptions' own step
     if waiting:
-        return Step("embed", "outdated", f"{told} {len(waiting):,} have a new image or description since.", needs)
-    return Step("embed", "done", told, needs)
+        return Step("embed", "outdated", f"{sentence} {len(waiting):,} have a new image or description since.", needs)
+    return Step("embed", "done", sentence, needs)
 
 
 # ---- models
@@ -142,13 +142,13 @@ def saved_models(city: City) -> list[SavedModel]:
     from lecdiff_core.models.checkpoint import read_config
 
     encoder = _encoder(city)
-    found = []
+    models = []
     for name in names:
         folder = city.model_folder(name)
         try:
             config = read_config(folder)
         except UserError as error:
-            found.append(SavedModel(name, str(error), usable=False))
+            models.append(SavedModel(name, str(error), usable=False))
             continue
         metrics = _json(folder / METRICS_FILE)
         scores = metrics.get("validation_crps") or []
@@ -163,8 +163,8 @@ def saved_models(city: City) -> list[SavedModel]:
             seed=config.seed,
         )
         made_for = (config.interval, config.unit, config.encoder or encoder)
-        found.append(_fitted(model, city, made_for, set(config.station_ids), config.data_hash, encoder))
-    return found
+        models.append(_fitted(model, city, made_for, set(config.station_ids), config.data_hash, encoder))
+    return models
 
 
 def _fitted(
@@ -222,12 +222,12 @@ def _forecast(city: City, models: list[SavedModel]) -> Step:
         return Step("forecast", "missing", "The next 24 hours have not been forecast yet.", needs)
     current = {name: _forecast_is_current(city, name, file) for name, file in there.items()}
     named_first = [name for name, known in current.items() if known] or list(there)
-    told = f"The 24 hours after the data, forecast by {named([label_of(name) for name in named_first])}."
+    sentence = f"The 24 hours after the data, forecast by {named([label_of(name) for name in named_first])}."
     if any(current.values()):
-        return Step("forecast", "done", told, needs)
+        return Step("forecast", "done", sentence, needs)
     if None in current.values():
-        return Step("forecast", "done", f"{told} It is not known from which data.", needs)
-    return Step("forecast", "outdated", told, needs)
+        return Step("forecast", "done", f"{sentence} It is not known from which data.", needs)
+    return Step("forecast", "outdated", sentence, needs)
 
 
 def _forecast_is_current(city: City, model: str, file: Path) -> bool | None:
@@ -238,7 +238,7 @@ def _forecast_is_current(city: City, model: str, file: Path) -> bool | None:
 
 def _benchmark(city: City) -> Step:
     needs = history.lacking("benchmark", history.days_of(city))
-    told, outdated = [], False
+    sentences, outdated = [], False
     for part in PARTS:
         results = _results(benchmark_file(city.path, part))
         if not results:
@@ -246,11 +246,11 @@ def _benchmark(city: City) -> Step:
         current = [_measured_now(result, part, city) for result in results]
         measured = list(dict.fromkeys(label_of(str(result.get("model"))) for result in results))
         unknown = " It is not known from which data." if None in current else ""
-        told.append(f"On the {part} part: {named(measured, 6)}.{unknown}")
+        sentences.append(f"On the {part} part: {named(measured, 6)}.{unknown}")
         outdated |= False in current
-    if not told:
+    if not sentences:
         return Step("benchmark", "missing", "No model has been measured on this city yet.", needs)
-    return Step("benchmark", "outdated" if outdated else "done", " ".join(told), needs)
+    return Step("benchmark", "outdated" if outdated else "done", " ".join(sentences), needs)
 
 
 def _results(file: Path) -> list[dict[str, Any]]:
@@ -281,10 +281,10 @@ def _surges(city: City, models: list[SavedModel]) -> Step:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = read_json(file)
+        parsed = read_json(file)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def sources(city: Path) -> list[Path]:

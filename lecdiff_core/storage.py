@@ -68,8 +68,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in DISK_TROUBLE:
             raise
-        kept = "; the file that was there is unchanged" if path.is_file() else ""
-        raise UserError(f"cannot write {path}: {DISK_TROUBLE[error.errno]}{kept}") from error
+        unchanged = "; the file that was there is unchanged" if path.is_file() else ""
+        raise UserError(f"cannot write {path}: {DISK_TROUBLE[error.errno]}{unchanged}") from error
     finally:
         with suppress(OSError):
             unfinished.unlink()
@@ -147,8 +147,8 @@ def changing(folder: Path) -> Iterator[Change]:
             ) from error
         if error.errno not in DISK_TROUBLE:
             raise
-        kept = "; the files that were there are unchanged" if there else ""
-        raise UserError(f"cannot write {_meant(error, staging)}: {DISK_TROUBLE[error.errno]}{kept}") from error
+        unchanged = "; the files that were there are unchanged" if there else ""
+        raise UserError(f"cannot write {_meant(error, staging)}: {DISK_TROUBLE[error.errno]}{unchanged}") from error
 
 
 @contextmanager
@@ -213,13 +213,13 @@ def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) ->
                     _put_in_place(folder)
             before = _identities(folder, names)
             try:
-                found = read()
+                content = read()
             except Exception:
                 if _at_rest(folder, names, before):
                     raise
             else:
                 if _at_rest(folder, names, before):
-                    return found
+                    return content
         time.sleep(turn * TURN_SECONDS)
     raise UserError(f"{folder}: its files keep changing while they are read; try again when they are no longer written")
 
@@ -248,14 +248,14 @@ def _at_rest(folder: Path, names: Sequence[str], before: list[tuple[int, int, in
 
 def _identities(folder: Path, names: Sequence[str]) -> list[tuple[int, int, int] | None]:
     """What tells each file from another one put in its place; None for one that is not there."""
-    found: list[tuple[int, int, int] | None] = []
+    identities: list[tuple[int, int, int] | None] = []
     for name in names:
         try:
             state = (folder / name).stat()
-            found.append((state.st_ino, state.st_size, state.st_mtime_ns))
+            identities.append((state.st_ino, state.st_size, state.st_mtime_ns))
         except OSError:
-            found.append(None)
-    return found
+            identities.append(None)
+    return identities
 
 
 @contextmanager

@@ -46,8 +46,8 @@ class _Rows(StringIO):
 def check_suffix(path: Path, what: str, option: str = "") -> None:
     """Raise UserError where a table cannot be written to a file of this name. option: where the name was given."""
     if path.suffix not in SUFFIXES:
-        told = f"{option} {path}" if option else f"cannot write {what} to {path.name}"
-        raise UserError(f"{told}: the name must end in {' or '.join(SUFFIXES)}")
+        what_is_wrong = f"{option} {path}" if option else f"cannot write {what} to {path.name}"
+        raise UserError(f"{what_is_wrong}: the name must end in {' or '.join(SUFFIXES)}")
 
 
 def write_table(table: pd.DataFrame, path: Path, what: str, source: Source | None = None) -> None:

@@ -279,8 +279,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         with torch.no_grad():
-            for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(current, 1 - self.recipe.averaging)
+            for averaged, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                averaged.lerp_(current, 1 - self.recipe.averaging)
         return loss.item()
 
     def _optimizer(self) -> torch.optim.Optimizer:

@@ -95,9 +95,9 @@ class Web:
                 try:
                     if not response.has_redirect_location:
                         return self._body(response, largest)
-                    told = asked.join(response.headers["Location"])
-                    _check_same_origin(asked, told)
-                    asked = told
+                    redirected = asked.join(response.headers["Location"])
+                    _check_same_origin(asked, redirected)
+                    asked = redirected
                 finally:
                     response.close()
         except httpx.TimeoutException:
@@ -119,10 +119,10 @@ class Web:
         place = (url.host, url.port)
         with self._lock:
             if place not in self._behind:
-                found = self._allowed.addresses(str(url))
-                if not found:
+                reachable = self._allowed.addresses(str(url))
+                if not reachable:
                     raise WebError(refused(str(url)))
-                self._behind[place] = found[0]
+                self._behind[place] = reachable[0]
         return self._client.build_request(
             "GET",
             url.copy_with(host=self._behind[place]),
@@ -159,6 +159,6 @@ def redacted(url: str) -> str:
     return parts._replace(query=query, fragment="").geturl()
 
 
-def _check_same_origin(asked: httpx.URL, told: httpx.URL) -> None:
-    if (asked.scheme, asked.host, asked.port) != (told.scheme, told.host, told.port):
-        raise WebError(f"the server redirects to another place ({told.scheme}://{told.host})")
+def _check_same_origin(asked: httpx.URL, redirected: httpx.URL) -> None:
+    if (asked.scheme, asked.host, asked.port) != (redirected.scheme, redirected.host, redirected.port):
+        raise WebError(f"the server redirects to another place ({redirected.scheme}://{redirected.host})")

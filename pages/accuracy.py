@@ -92,35 +92,35 @@ def read(what: str, reading: Callable[[], T]) -> T | None:
 
 def sources(city: City) -> dict[str, Benchmark]:
     """Every city with results, the open one first, by a name for people."""
-    found = {}
+    by_city = {}
     own = read("The results of this city", lambda: measured.of_city(city))
     if own and own.results:
-        found[city.meta.name] = own
+        by_city[city.meta.name] = own
     for name in CITIES:
         benchmark = read(f"The shipped results of {name}", partial(measured.shipped, name))
         if benchmark and benchmark.results and benchmark is not own:
-            found.setdefault(benchmark.city, benchmark)
-    return found
+            by_city.setdefault(benchmark.city, benchmark)
+    return by_city
 
 
-def choose(city: City, found: dict[str, Benchmark]) -> Benchmark | None:
+def choose(city: City, by_city: dict[str, Benchmark]) -> Benchmark | None:
     """The results that are shown; says what the open city lacks."""
-    if city.meta.name not in found:
+    if city.meta.name not in by_city:
         missing.offer(
             "No model has been measured on this city yet; below are the cities measured before. To measure this one:",
             "benchmark",
             city,
         )
-    if not found:
+    if not by_city:
         st.info("There are no results to show.", icon=":material/query_stats:")
         return None
-    names = list(found)
+    names = list(by_city)
     chosen = names[0]
     if len(names) > 1:
         chosen = st.segmented_control(
             "Measured on", names, default=names[0], required=True, key=f"measured-{session.place().key}"
         )
-    return found[chosen]
+    return by_city[chosen]
 
 
 # ---- one city
@@ -248,13 +248,13 @@ def show_calibration(model: Model) -> None:
 
 def show_sums(benchmark: Benchmark) -> None:
     """Whether peaks, totals and areas, which need samples that belong together, are forecast as well as steps."""
-    found = joint_scores.columns(benchmark)
-    if OURS not in {model.name for model in found.values()}:
+    columns = joint_scores.columns(benchmark)
+    if OURS not in {model.name for model in columns.values()}:
         return
     st.html(
         blocks.part("Do sums and peaks hold?")
-        + blocks.paragraph(findings.together(found))
-        + joint_scores.table(found)
+        + blocks.paragraph(findings.together(columns))
+        + joint_scores.table(columns)
         + blocks.paragraph(
             Markup("Error, and what share of the observations the 90 % interval held; ")
             + blocks.missed("so")
@@ -302,26 +302,26 @@ def show_unseen(benchmark: Benchmark, seen: Model) -> None:
         "stations never seen": Conditions(hold_out_stations=HELD_OUT),
         "never seen, only a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
     }
-    found = {name: results.models(benchmark.results, setting) for name, setting in settings.items()}
-    there = [name for name in settings if seen.name in found[name]]
+    by_setting = {name: results.models(benchmark.results, setting) for name, setting in settings.items()}
+    there = [name for name in settings if seen.name in by_setting[name]]
     if len(there) < 2:
         return
-    order = [seen.name, *(name for name in found[there[-1]] if name != seen.name and name not in ABLATIONS)][
+    order = [seen.name, *(name for name in by_setting[there[-1]] if name != seen.name and name not in ABLATIONS)][
         :SHOWN_HOURS
     ]
-    bars = {label_of(name): [found[condition].get(name) for condition in there] for name in order}
-    told = findings.unseen(
+    bars = {label_of(name): [by_setting[condition].get(name) for condition in there] for name in order}
+    sentence = findings.unseen(
         seen,
         [
-            (words, found[name][seen.name])
+            (words, by_setting[name][seen.name])
             for name, words in (
                 ("stations never seen", "for stations that training never saw"),
                 ("never seen, only a day of history", "where only a day of their history is known"),
             )
-            if seen.name in found[name]
+            if seen.name in by_setting[name]
         ],
     )
-    figure("Stations never seen in training", accuracy_charts.conditions(there, bars), told, "unseen")
+    figure("Stations never seen in training", accuracy_charts.conditions(there, bars), sentence, "unseen")
 
 
 def show_slow(benchmark: Benchmark) -> None:
@@ -376,29 +376,29 @@ def show_surroundings(effect: Benchmark) -> None:
         "never seen": Conditions(hold_out_stations=HELD_OUT),
         "never seen, only a day of history": Conditions(hold_out_stations=HELD_OUT, history_hours=SHORT_HISTORY),
     }
-    found = {name: results.models(effect.results, setting) for name, setting in settings.items()}
-    there = [name for name, models in found.items() if models]
+    by_setting = {name: results.models(effect.results, setting) for name, setting in settings.items()}
+    there = [name for name, models in by_setting.items() if models]
     words = {
         OURS: "the station's surroundings",
         WITH_OTHERS_SURROUNDINGS: "another station's",
         WITHOUT_SURROUNDINGS: "none",
     }
-    bars = {words[name]: [found[condition].get(name) for condition in there] for name in names}
+    bars = {words[name]: [by_setting[condition].get(name) for condition in there] for name in names}
     sentence = _worth_of_surroundings(
-        {condition: found[condition] for condition in dict.fromkeys((there[0], there[-1]))}
+        {condition: by_setting[condition] for condition in dict.fromkeys((there[0], there[-1]))}
     )
     figure(f"What surroundings add in {effect.city}", accuracy_charts.conditions(there, bars), sentence, "surroundings")
 
 
-def _worth_of_surroundings(found: dict[str, dict[str, Model]]) -> str:
+def _worth_of_surroundings(by_setting: dict[str, dict[str, Model]]) -> str:
     """What knowing them is worth under each condition."""
-    told = []
-    for condition, models in found.items():
+    sentences = []
+    for condition, models in by_setting.items():
         others = [models[name] for name in (WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS) if name in models]
         if OURS in models and others:
             spoken = f"For stations {condition}" if condition.startswith("never") else f"With {condition}"
-            told.append(findings.surroundings(models[OURS], others, spoken))
-    return " ".join(told) or "Knowing the surroundings was not measured against not knowing them."
+            sentences.append(findings.surroundings(models[OURS], others, spoken))
+    return " ".join(sentences) or "Knowing the surroundings was not measured against not knowing them."
 
 
 def show_denoising(study: SamplerStudy) -> None:
@@ -427,8 +427,8 @@ def show_latency(study: LatencyStudy) -> None:
     largest = max(ours, key=lambda run: (run.device.startswith("CPU"), run.stations))
     others = {run.model: run for run in study.networks if run.model != OURS and run.device == largest.device}
     beside = [(label_of(name), run.us_per_station_step / largest.us_per_station_step) for name, run in others.items()]
-    told = findings.latency(largest, study.samples, beside, study.singles)
-    figure("How long a forecast takes", accuracy_charts.latency(series), told, "latency")
+    sentence = findings.latency(largest, study.samples, beside, study.singles)
+    figure("How long a forecast takes", accuracy_charts.latency(series), sentence, "latency")
 
 
 main()

@@ -33,7 +33,7 @@ MEANINGS = {
     "benchmark": "Trains models again and measures their forecasts on days they have not seen, all by the same rules.",
     "surges": "Times at which traffic left what the forecast, made before, held likely.",
 }
-TOLD_ELSEWHERE = ("satellite chips", "descriptions", "embeddings", "a trained model")  # by the steps
+SHOWN_BY_STEPS = ("satellite chips", "descriptions", "embeddings", "a trained model")  # by the steps
 
 
 def main() -> None:
@@ -82,8 +82,8 @@ def offer_copy(city: City) -> None:
     if city.path.resolve() != demo_city().resolve():
         st.info("This folder cannot be written into, so nothing can be made here.", icon=":material/lock:")
         return
-    told, button = st.columns([5, 2], vertical_alignment="center")
-    told.info("This is the shipped demo city, which stays as it is. Work on a copy of it.", icon=":material/lock:")
+    notice, button = st.columns([5, 2], vertical_alignment="center")
+    notice.info("This is the shipped demo city, which stays as it is. Work on a copy of it.", icon=":material/lock:")
     button.button(
         "Make an editable copy", icon=":material/content_copy:", width="stretch", key="copy_demo", on_click=copy_demo
     )
@@ -120,7 +120,7 @@ def show_holdings(city: City) -> None:
     st.html(tables.facts(facts))
     if unheard := held.quiet():
         st.html(blocks.paragraph("Worth knowing", "sub") + tables.items(unheard))
-    wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(TOLD_ELSEWHERE)]
+    wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(SHOWN_BY_STEPS)]
     if wishes:
         st.html(blocks.paragraph("Still missing", "sub") + tables.items(wishes))
     if cities.editable(city.path):
@@ -135,7 +135,7 @@ def show_holdings(city: City) -> None:
 
 def show_steps(city: City) -> None:
     """One line a step with what there is of it; opened, its choices and the button that starts it."""
-    found, models = folder_status.steps_and_models(city)
+    steps, models = folder_status.steps_and_models(city)
     st.html(
         blocks.part("Steps", 2)
         + blocks.paragraph(
@@ -145,15 +145,15 @@ def show_steps(city: City) -> None:
         )
     )
     editable = cities.editable(city.path)
-    at_work = {job.step for job in jobs.shown(city.path) if job.state == "running" and job.city == city.path.resolve()}
-    for name, step in found.items():
-        badge = ":blue-badge[:material/autorenew: Running]" if name in at_work else BADGES[step.state]
-        label = f"**{jobs.TITLES[name]}** {badge} {literal(step.told)}"
+    running = {job.step for job in jobs.shown(city.path) if job.state == "running" and job.city == city.path.resolve()}
+    for name, step in steps.items():
+        badge = ":blue-badge[:material/autorenew: Running]" if name in running else BADGES[step.state]
+        label = f"**{jobs.TITLES[name]}** {badge} {literal(step.sentence)}"
         with st.expander(label, key=f"step-{name}", expanded=_asked(name, False)):
             st.html(blocks.paragraph(MEANINGS[name]))
             if step.needs:
                 st.info(f"This needs {literal(step.needs)} first.", icon=":material/hourglass_empty:")
-            blocked = _blocked(step, editable, name in at_work)
+            blocked = _blocked(step, editable, name in running)
             SETTINGS[name](city, models, blocked)
 
 

@@ -120,23 +120,23 @@ def show_station(place: Place, city: City, station_id: str) -> None:
 def show_description(city: City, station_id: str) -> None:
     """What was said of the station's chip, or where to have it described."""
     try:
-        told = surroundings.descriptions(city).get(station_id)
+        described = surroundings.descriptions(city).get(station_id)
     except UserError as error:
         unreadable(error)
         return
-    if not told:
+    if not described:
         if city.has_places or city.chip(station_id):
             missing.offer("This station has no description yet. To have it described:", "describe", city)
         else:
             st.info(NO_PLACES, icon=":material/wrong_location:")
         return
-    chosen = told[0]
-    if len(told) > 1:
-        numbers = [one.n for one in told]
+    chosen = described[0]
+    if len(described) > 1:
+        numbers = [one.n for one in described]
         number = st.segmented_control(
             "Description", numbers, default=numbers[0], required=True, key=f"description-{station_id}"
         )
-        chosen = told[numbers.index(number)]
+        chosen = described[numbers.index(number)]
     st.html(description.whole(chosen))
     if not surroundings.is_of_this_chip(city, chosen):
         st.caption(":material/info: This was said of another image than the one shown. To renew it:")
@@ -148,7 +148,7 @@ def show_map(place: Place, city: City, links: Links | None) -> None:
     chosen = session.station()
     linked = links if city.has_places else None
     lines = _lines(city, chosen, linked) if chosen and linked else []
-    around = [chosen, *(name for found in linked for name in found["station_id"])] if chosen and linked else []
+    around = [chosen, *(name for link in linked for name in link["station_id"])] if chosen and linked else []
     station_map.draw(
         place, city, key="lookalikes-map", below=lines, whole=True, height=MAP_HEIGHT, around=around, share=MAP_SHARE
     )
@@ -163,8 +163,8 @@ def _lines(city: City, station_id: str, links: Links) -> list[pydeck.Layer]:
     points = dict(zip(city.station_ids, city.stations.geometry, strict=True))
     here = points[station_id]
     layers = []
-    for name, found, colour, width in (("near", links[1], NEAR, 5), ("alike", links[0], ALIKE, 2.5)):
-        ends = [points[other] for other in found["station_id"]]
+    for name, link, colour, width in (("near", links[1], NEAR, 5), ("alike", links[0], ALIKE, 2.5)):
+        ends = [points[other] for other in link["station_id"]]
         shapes = [{"type": "LineString", "coordinates": [[here.x, here.y], [end.x, end.y]]} for end in ends]
         features = [{"type": "Feature", "geometry": shape, "properties": {}} for shape in shapes]
         layers.append(
@@ -189,15 +189,15 @@ def show_links(place: Place, city: City, links: Links | None, trouble: str) -> N
         elif city.has_places or any(city.chip(station_id) for station_id in city.station_ids):
             missing.offer("Which stations look alike is not known yet. To find out:", "embed", city)
         return
-    for title, name, found in (
+    for title, name, link in (
         ("Looks most alike (likeness 1 = the same, 0 = nothing in common)", "alike", links[0]),
         ("Nearest on the ground, for comparison", "near", links[1]),
     ):
-        if found.empty:
+        if link.empty:
             continue
         st.html(blocks.paragraph(title, "sub"))
-        notes = [likeness_of(*row) for row in zip(found["similarity"], found["distance_m"], strict=True)]
-        chips(place, city, name, found["station_id"].tolist(), notes, surroundings.LOOKALIKES)
+        notes = [likeness_of(*row) for row in zip(link["similarity"], link["distance_m"], strict=True)]
+        chips(place, city, name, link["station_id"].tolist(), notes, surroundings.LOOKALIKES)
 
 
 def show_kinds(place: Place, city: City, kinds: Clusters, places: np.ndarray) -> None:
@@ -274,13 +274,13 @@ def search_by_words(place: Place, city: City) -> None:
         return
     try:
         with st.spinner("Searching"):
-            found = surroundings.find(city, words)
+            matches = surroundings.find(city, words)
     except UserError as error:
         st.warning(f"No search by words. {literal(error)}", icon=":material/error:")
         return
     st.html(blocks.paragraph(f"Images and descriptions that fit “{words}” best, the best first", "sub"))
-    notes = [f"fit {fit:.2f}" for _, fit in found]
-    chips(place, city, "found", [station_id for station_id, _ in found], notes, 4)
+    notes = [f"fit {fit:.2f}" for _, fit in matches]
+    chips(place, city, "found", [station_id for station_id, _ in matches], notes, 4)
 
 
 main()

@@ -123,7 +123,7 @@ def show_events(place: Place, city: City) -> None:
     events = choose_events(surges)
     if events.empty:
         st.info(
-            "No surge is this unusual. Accept more false alarms a day, or show both sides, to see weaker ones.",
+            "No event is this unusual. Accept more false alarms a day, or show both sides, to see weaker ones.",
             icon=":material/sentiment_satisfied:",
         )
         return
@@ -136,16 +136,16 @@ def show_events(place: Place, city: City) -> None:
     show_event(city, surges, events, event)
 
 
-def offer(city: City, told: str) -> None:
-    """What makes surges: first a model, then the search."""
+def offer(city: City, sentence: str) -> None:
+    """The step that finds events: a model first, then the search."""
     if not city.models():
-        missing.offer(f"{told} They need a trained model first.", "train", city)
+        missing.offer(f"{sentence} They need a trained model first.", "train", city)
     else:
-        missing.offer(told, "surges", city)
+        missing.offer(sentence, "surges", city)
 
 
 def introduce(surges: Surges) -> None:
-    """What a surge is, in two sentences."""
+    """What an event is, in two sentences."""
     first, last = surges.scores.index[0], surges.scores.index[-1]
     st.html(
         blocks.paragraph(
@@ -162,7 +162,7 @@ def choose_events(surges: Surges) -> pd.DataFrame:
     state = st.session_state
     wanted = surges.events[surges.events["event_id"] == state[EVENT]]
     if state[EVENT] and wanted.empty:
-        st.warning(f"There is no surge “{literal(state[EVENT])}” here any more.", icon=":material/link_off:")
+        st.warning(f"There is no event “{literal(state[EVENT])}” here any more.", icon=":material/link_off:")
         state[EVENT] = None
     elif len(wanted) and state.get(SHOWN) != state[EVENT]:
         needed = float(wanted["false_alarms_per_day"].iloc[0])
@@ -177,7 +177,7 @@ def choose_events(surges: Surges) -> pd.DataFrame:
         on_change=keep(ALARMS, "alarms_box"),
         format_func=lambda rate: f"{rate:g} a day" if rate >= 1 else f"1 in {1 / rate:g} days",
         help="How often ordinary traffic may be reported by mistake. It was set on days without any planned event, before the days "
-        "shown here. Fewer false alarms leave only the strongest surges.",
+        "shown here. Fewer false alarms leave only the strongest events.",
     )
     side_side.segmented_control(
         "Side", list(SIDES), format_func=SIDES.__getitem__, key="side_box", required=True,
@@ -231,7 +231,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
             "By chance": [surge_results.rarity(rate) for rate in events["false_alarms_per_day"]],
         }
     )
-    count = f"{len(events)} surge{'' if len(events) == 1 else 's'}"
+    count = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     st.html(blocks.part(f"{count}, the rarest first"))
     st.dataframe(
         shown,
@@ -252,7 +252,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
             "× width": st.column_config.NumberColumn(format="%.1f", help="The same, in widths of that interval"),
             "Hours": st.column_config.NumberColumn(format="%.1f", help="How long it lasted"),
             "Stations": st.column_config.NumberColumn(
-                help="Neighbours that surged at the same time, this one included"
+                help="Neighbours that left their forecasts at the same time, this one included"
             ),
             "By chance": st.column_config.TextColumn(
                 help="How often ordinary traffic of the whole city gives an event as strong"
@@ -263,7 +263,7 @@ def show_list(city: City, events: pd.DataFrame, event: pd.Series) -> None:
 
 def show_map(place: Place, city: City, event: pd.Series) -> None:
     """The event on the map; a click on one of its stations shows that station's forecast."""
-    with_it = " and who surged with it" if city.has_places else " among all stations"
+    with_it = " and who left the forecast with it" if city.has_places else " among all stations"
     st.html(blocks.part(f"{event['station_id']}{with_it}"))
     clicked = surge_charts.event_map(place, city, event, f"surge-map-{place.key}-{event['event_id']}")
     if clicked:
@@ -282,7 +282,7 @@ def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Serie
         where = f"together: {event['area']} stations around {event['station_id']}"
     st.html(
         blocks.part(f"{side} the forecast {where}, {formats.moment(event['start'])}", 2)
-        + blocks.paragraph(told(city, event))
+        + blocks.paragraph(event_sentence(city, event))
     )
     facts_side, chart_side = st.columns([5, 6], gap="medium")
     with facts_side:
@@ -292,14 +292,14 @@ def show_event(city: City, surges: Surges, events: pd.DataFrame, event: pd.Serie
     show_scores(city, surges, events, event)
 
 
-def told(city: City, event: pd.Series) -> str:
+def event_sentence(city: City, event: pd.Series) -> str:
     """One sentence of what happened."""
     unit, number = city.meta.unit, len(set(event["stations"])) - 1
     observed = f"At {event['peak_time']:%H:%M} {formats.amount(event['observed'], unit)} were observed"
     expected = f"where {formats.amount(event['low'], unit)} to {formats.amount(event['high'], unit)} were expected"
     both = event["above"] > 0 and event["below"] > 0
-    others = {0: "No neighbour surged with it.", 1: "One neighbour surged with it."}.get(
-        number, f"{number} neighbours surged with it."
+    others = {0: "No neighbour left its forecast with it.", 1: "One neighbour left its forecast with it."}.get(
+        number, f"{number} neighbours left their forecasts with it."
     )
     if not city.has_places:
         others = "It was judged by itself, as its neighbours are not known."
@@ -419,7 +419,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
         figure,
         key="surge-fan",
         config=forecast_charts.CONFIG,
-        alt=f"Forecast and observed load of {state[STATION]} around the surge",
+        alt=f"Forecast and observed load of {state[STATION]} around the event",
     )
 
 
@@ -428,10 +428,10 @@ def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Seri
     title, choice = st.columns([5, 3], vertical_alignment="center")
     title.html(blocks.part("Surge score of every station over time"))
     scope = choice.segmented_control(
-        "Shown", ["Around this surge", "All surging stations"], default="Around this surge", required=True,
+        "Shown", ["Around this event", "All stations with events"], default="Around this event", required=True,
         key="surge_scope", label_visibility="collapsed",
     )  # fmt: skip
-    if scope == "Around this surge":
+    if scope == "Around this event":
         names = surge_charts.rows_around(city, event, NEAR_ROWS)
         start, end = event["start"] - surge_charts.AROUND, event["end"] + surge_charts.AROUND
     else:
@@ -442,7 +442,7 @@ def show_scores(city: City, surges: Surges, events: pd.DataFrame, event: pd.Seri
         surge_charts.heat_map(surges, names, start, end, event),
         key="surge-scores",
         config=forecast_charts.CONFIG,
-        alt="Surge score of stations over time; frames mark the chosen surge",
+        alt="Surge score of stations over time; frames mark the chosen event",
     )
     expected = "the forecast and the neighbourhood" if city.has_places else "the forecast"
     st.html(

@@ -143,19 +143,19 @@ def busiest_time(city: City) -> pd.Timestamp:
 
 def refined(city: City) -> tuple[str, Description] | None:
     """A station of which a sentence was removed and others kept: the one whose rest agrees best with its image."""
-    found = [
-        (told[0].image_score or 0.0, station_id, told[0])
-        for station_id, told in surroundings.descriptions(city).items()
-        if {sentence.kept for sentence in told[0].sentences} == {True, False} and city.chip(station_id)
+    candidates = [
+        (described[0].image_score or 0.0, station_id, described[0])
+        for station_id, described in surroundings.descriptions(city).items()
+        if {sentence.kept for sentence in described[0].sentences} == {True, False} and city.chip(station_id)
     ]
-    best = max(found, key=lambda one: (one[0], one[1]), default=None)
+    best = max(candidates, key=lambda one: (one[0], one[1]), default=None)
     return None if best is None else (best[1], best[2])
 
 
 def strongest(city: City) -> pd.Series | None:
     """The surge above the forecast that chance would bring least often."""
-    kept = surge_results.stored_surges(city)
-    events = None if kept is None else kept.events[kept.events["direction"] == "above"]
+    stored = surge_results.stored_surges(city)
+    events = None if stored is None else stored.events[stored.events["direction"] == "above"]
     if events is None or events.empty:
         return None
     return events.sort_values(["false_alarms_per_day", "strength"], ascending=[True, False]).iloc[0]
@@ -168,8 +168,8 @@ def at_the_town(city: City) -> tuple[str | None, pd.Timestamp]:
 
 def at_the_described(city: City) -> tuple[str | None, pd.Timestamp]:
     """The station whose description lost a sentence."""
-    found = refined(city)
-    return (found[0] if found else city.station_ids[0]), busiest_time(city)
+    example = refined(city)
+    return (example[0] if example else city.station_ids[0]), busiest_time(city)
 
 
 def at_the_surge(city: City) -> tuple[str | None, pd.Timestamp]:
@@ -193,16 +193,16 @@ def show_town(place: Place, city: City) -> None:
 def show_description(place: Place, city: City) -> None:
     """The chip, and what was said of it with what was removed."""
     station_id = str(session.station())
-    told = surroundings.descriptions(city).get(station_id)
+    described = surroundings.descriptions(city).get(station_id)
     image, words = st.columns([5, 7], gap="medium")
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
     with words:
         st.html(blocks.heading(station_id))
-        if not told:
+        if not described:
             st.info("This station has no description.", icon=":material/hourglass_empty:")
             return
-        st.html(description.whole(told[0]))
+        st.html(description.whole(described[0]))
 
 
 def show_lookalikes(place: Place, city: City) -> None:
@@ -232,14 +232,14 @@ def show_forecast(place: Place, city: City) -> None:  # noqa: ARG001 (as every s
 def show_accuracy(place: Place, city: City) -> None:  # noqa: ARG001 (as every stop)
     """The committed comparison of models on this town."""
     measurements = measured.of_city(city)
-    found = models(measurements.results) if measurements else {}
-    if not found:
+    by_name = models(measurements.results) if measurements else {}
+    if not by_name:
         st.info("This city has not been measured.", icon=":material/query_stats:")
         return
-    whole = [model for name, model in found.items() if accuracy_charts.group(name) != "LEC-Diff with a part changed"]
-    st.html(blocks.heading("Error of every model") + blocks.paragraph(findings.standing(found)))
+    whole = [model for name, model in by_name.items() if accuracy_charts.group(name) != "LEC-Diff with a part changed"]
+    st.html(blocks.heading("Error of every model") + blocks.paragraph(findings.standing(by_name)))
     st.plotly_chart(
-        accuracy_charts.ranking(whole, found.get(OURS)),
+        accuracy_charts.ranking(whole, by_name.get(OURS)),
         key="tour-ranking",
         config=forecast_charts.CONFIG,
         alt="Models by error",
@@ -258,7 +258,7 @@ def show_surge(place: Place, city: City) -> None:
     st.html(
         blocks.heading(f"{event['station_id']}, {formats.moment(peak)}")
         + blocks.paragraph(
-            f"{observed} observed where {low} to {high} were expected. {others} other stations surged with it."
+            f"{observed} observed where {low} to {high} were expected. {others} other stations left their forecasts with it."
         )
     )
     arcs = station_map.arcs(city, event["station_id"], sorted(set(event["stations"]) - {event["station_id"]}))
@@ -327,7 +327,7 @@ STOPS = (
     Stop(
         "A surge caught",
         "Traffic leaves the bands that were forecast before, and its neighbours leave theirs at the same time: that is a surge. "
-        "Arcs lead to the stations that surged together.\n"
+        "Arcs lead to the stations that did so together.\n"
         "How many false alarms a day one is willing to hear sets how many surges are shown.",
         at_the_surge,
         show_surge,

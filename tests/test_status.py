@@ -63,25 +63,31 @@ def test_surroundings_from_nothing_to_done_to_outdated(little_city: City) -> Non
     assert {name for name, step in found.items() if step.needs} == {"describe", "embed", "surges"}
     digests = {station: draw(little_city, station, 10) for station in little_city.station_ids[:-1]}
     found = steps(little_city)
-    assert (found["imagery"].state, found["imagery"].told) == ("partial", "11 of 12 stations have a satellite image.")
+    assert (found["imagery"].state, found["imagery"].sentence) == (
+        "partial",
+        "11 of 12 stations have a satellite image.",
+    )
     assert found["describe"].needs == "" == found["embed"].needs
     last = little_city.station_ids[-1]
     digests[last] = draw(little_city, last, 10)
     tell(little_city, dict(list(digests.items())[:5]))
     found = steps(little_city)
     assert found["imagery"].state == "done"
-    assert (found["describe"].state, found["describe"].told) == ("partial", "5 of 12 images are described, by painter.")
+    assert (found["describe"].state, found["describe"].sentence) == (
+        "partial",
+        "5 of 12 images are described, by painter.",
+    )
     tell(little_city, digests)
     assert steps(little_city)["describe"].state == "done"
     draw(little_city, "S03", 200)
-    assert steps(little_city)["describe"].told.endswith("1 of an older image.")
+    assert steps(little_city)["describe"].sentence.endswith("1 of an older image.")
     assert steps(little_city)["describe"].state == "outdated"
     rows = np.eye(12, dtype=np.float32)
     write_environment(
         little_city, EnvironmentTable(little_city.station_ids, rows, rows, rows, "invented", tuple(digests.values()))
     )
     embedded = steps(little_city)["embed"]
-    assert embedded.state == "outdated" and "1 have a new image or description" in embedded.told
+    assert embedded.state == "outdated" and "1 have a new image or description" in embedded.sentence
     draw(little_city, "S03", 10)
     assert steps(little_city)["embed"].state == "done"
 
@@ -125,7 +131,7 @@ def test_what_was_made_is_current_until_what_it_was_made_from_changes(little_cit
     made_in(little_city)
     all_done = dict.fromkeys(("train", "forecast", "benchmark", "surges"), "done")
     assert states(little_city) == all_done
-    assert steps(little_city)["benchmark"].told == "On the test part: Climatology."
+    assert steps(little_city)["benchmark"].sentence == "On the test part: Climatology."
     for file in (little_city.path / SURGES_FILE, benchmark_file(little_city.path, "test")):
         assert file in before
     for day, file in enumerate(sorted(little_city.path.rglob("*"))):  # times of change say nothing, in whatever order
@@ -148,16 +154,16 @@ def test_files_from_before_their_sources_were_kept_are_of_unknown_data(little_ci
     for result in document["results"]:
         del result["data"]
     file.write_text(json.dumps(document))
-    assert steps(little_city)["benchmark"].told == "On the test part: Climatology."  # its key is that of these data
+    assert steps(little_city)["benchmark"].sentence == "On the test part: Climatology."  # its key is that of these data
     pd.read_parquet(out := forecast_file(little_city.path, "climatology")).to_parquet(out)
-    assert steps(little_city)["forecast"].told.endswith("It is not known from which data.")
+    assert steps(little_city)["forecast"].sentence.endswith("It is not known from which data.")
     changed = write_city(little_city.path, little_city.meta, little_city.stations, little_city.traffic * 2)
-    assert steps(changed)["benchmark"].told.endswith("It is not known from which data.")
+    assert steps(changed)["benchmark"].sentence.endswith("It is not known from which data.")
 
 
 def test_nothing_of_the_shipped_city_is_outdated() -> None:
     found = steps(City.open(demo_city()))
-    assert {name for name, step in found.items() if step.state == "outdated" or "not known" in step.told} == set()
+    assert {name for name, step in found.items() if step.state == "outdated" or "not known" in step.sentence} == set()
     assert {name for name, step in found.items() if step.state == "done"} >= {"describe", "embed", "train", "surges"}
 
 

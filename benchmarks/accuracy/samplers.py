@@ -92,13 +92,13 @@ def study(name: str, city: City, steps: list[int], device: torch.device) -> tupl
 
 def conclusion(runs: list[Run], sampler: str, steps: int) -> list[Run]:
     """For each city, how far the default lies above the most steps of its sampler."""
-    found = []
+    sentences = []
     for city in dict.fromkeys(run["city"] for run in runs):
         same = [run for run in runs if (run["city"], run["sampler"]) == (city, sampler)]
         default = next(run for run in same if run["steps"] == steps)
         most = max(same, key=lambda run: run["steps"])
         above = default["ncrps"] / most["ncrps"] - 1
-        found.append(
+        sentences.append(
             {
                 "city": city,
                 "evaluations": default["evaluations"],
@@ -109,7 +109,7 @@ def conclusion(runs: list[Run], sampler: str, steps: int) -> list[Run]:
                 "within_one_percent": bool(above <= ENOUGH),
             }
         )
-    return found
+    return sentences
 
 
 def main() -> None:
@@ -125,8 +125,8 @@ def main() -> None:
     runs: list[Run] = []
     for name in chosen.cities:
         with tempfile.TemporaryDirectory() as folder:
-            found, (sampler, default_steps) = study(name, CITIES[name](Path(folder) / name, data), steps, device)
-        runs += found
+            measured, (sampler, default_steps) = study(name, CITIES[name](Path(folder) / name, data), steps, device)
+        runs += measured
         document = {
             "what": "nCRPS against denoising steps, the same weights and noise, validation part",
             "part": "validation",

@@ -123,14 +123,14 @@ def planted_events(city: City, panel: Panel) -> list[Planted]:
     """The truth of a demo city."""
     row = {name: index for index, name in enumerate(panel.station_ids)}
     events = json.loads((city.path / TRUE_EVENTS_FILE).read_text("utf-8"))
-    found = []
+    planted = []
     for event in events:
         start, stop = (
             int(panel.clock.searchsorted(pd.Timestamp(event[end]).tz_convert(panel.timezone).tz_localize(None)))
             for end in ("start", "end")
         )
-        found.append(Planted(event["kind"], frozenset(row[name] for name in event["stations"]), start, stop))
-    return found
+        planted.append(Planted(event["kind"], frozenset(row[name] for name in event["stations"]), start, stop))
+    return planted
 
 
 def adaptive_climatology(city: City, panel: Panel, split: Split) -> Forecaster:
@@ -163,11 +163,11 @@ def measure(
     areas: Mapping[int, np.ndarray] | None,
 ) -> list[dict[str, Any]]:
     """Precision and recall of one detector at each rate of false alarms."""
-    begin, found = split.validation.start, searched(deviation, panel, split, areas, beside)
+    begin, detections = split.validation.start, searched(deviation, panel, split, areas, beside)
     days = len(split.test) / panel.steps_per_day
     return [
         {"detector": name, "compared": BESIDE if beside else PLAIN, "false_alarms_asked": rate}
-        | score(found, np.flatnonzero(found.a_day <= rate), begin, planted, days)
+        | score(detections, np.flatnonzero(detections.a_day <= rate), begin, planted, days)
         for rate in RATES
     ]
 
@@ -187,7 +187,7 @@ def found_districts(forecaster: Forecaster, evidence: Evidence, split: Split, pl
     again = Forecaster(forecaster.city, changed, forecaster.model, forecaster.config, forecaster.device)
     begin = split.validation.start
     seen = gather(again, begin, report=told)
-    found = {
+    searches = {
         name: searched(seen.deviation, changed, split, areas)
         for name, areas in (("together", seen.areas), ("by themselves", None))
     }
@@ -203,7 +203,7 @@ def found_districts(forecaster: Forecaster, evidence: Evidence, split: Split, pl
             )
             for rate in RATES
         }
-        for name, search in found.items()
+        for name, search in searches.items()
     }
     return {
         "planted": len(more),
@@ -247,9 +247,11 @@ def _close(one: Planted, other: Planted, panel: Panel) -> bool:
     return one.start - half < other.stop and other.start - half < one.stop and bool(one.stations & other.stations)
 
 
-def score(found: Detections, reported: np.ndarray, begin: int, planted: list[Planted], days: float) -> dict[str, Any]:
+def score(
+    detections: Detections, reported: np.ndarray, begin: int, planted: list[Planted], days: float
+) -> dict[str, Any]:
     """What the reported events are worth; `begin` is the step of the search's first column."""
-    touching = np.array([[touches(found, event, begin, one) for one in planted] for event in reported], dtype=bool)
+    touching = np.array([[touches(detections, event, begin, one) for one in planted] for event in reported], dtype=bool)
     touching = touching.reshape(len(reported), len(planted))
     matched = match(touching)
     hit = {planted[index].kind: 0 for index in range(len(planted))}
@@ -269,9 +271,9 @@ def score(found: Detections, reported: np.ndarray, begin: int, planted: list[Pla
     }
 
 
-def touches(found: Detections, event: int, begin: int, planted: Planted) -> bool:
+def touches(detections: Detections, event: int, begin: int, planted: Planted) -> bool:
     """Whether a reported event shares a station and a step with a planted one."""
-    runs = found.runs.take(np.flatnonzero(found.event == event))
+    runs = detections.runs.take(np.flatnonzero(detections.event == event))
     together = (runs.start + begin < planted.stop) & (runs.stop + begin > planted.start)
     return bool(np.isin(runs.station[together], list(planted.stations)).any())
 

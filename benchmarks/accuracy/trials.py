@@ -139,9 +139,9 @@ def main() -> None:
                 run = Run("lec-diff", seed, "validation", 0.0, False)
                 scores = measure(run, panel, torch.device("cpu"), fit=fit_of(trial))["own"]
                 said = (TRIALS.get(trial) or TRAININGS[trial])[0]
-                kept = {key: scores[key] for key in ("ncrps", "mae", "coverage_50", "coverage_90")}
-                results.append(name | {"what": said} | kept)
-                print(name, kept, flush=True)
+                summary = {key: scores[key] for key in ("ncrps", "mae", "coverage_50", "coverage_90")}
+                results.append(name | {"what": said} | summary)
+                print(name, summary, flush=True)
                 OUT.write_text(json.dumps({"machine": describe_machine(), "trials": results}, indent=1) + "\n")
 
 

@@ -80,9 +80,9 @@ def is_done(folder: Path, model: str, seed: int) -> bool:
     log = folder / f"{model}-{seed}.json"
     if not log.is_file():
         return False
-    found = json.loads(log.read_text("utf-8"))
+    logged = json.loads(log.read_text("utf-8"))
     about = json.loads((folder / "about.json").read_text("utf-8"))
-    return (found["data_hash"], found["recipe"]) == (about["data_hash"], MODELS[model][2])
+    return (logged["data_hash"], logged["recipe"]) == (about["data_hash"], MODELS[model][2])
 
 
 def main() -> None:

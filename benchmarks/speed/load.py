@@ -24,7 +24,7 @@ from lecdiff_core.city.folder import City
 PAUSE_SECONDS = 2.0
 
 
-def visitor(port: int, link: str, stations: list[str], seconds: float, told: list[dict]) -> None:
+def visitor(port: int, link: str, stations: list[str], seconds: float, outcomes: list[dict]) -> None:
     """One visitor's minute, its outcome appended to `told`."""
     visit = Visit(port, link)
     visit.open()
@@ -35,7 +35,7 @@ def visitor(port: int, link: str, stations: list[str], seconds: float, told: lis
         runs.append(visit.click(station_id))
         errors += runs[-1].errors
         last = station_id
-    told.append(
+    outcomes.append(
         {
             "clicks": len(runs),
             "errors": errors,
@@ -77,10 +77,11 @@ def main() -> None:
         first.click(city.station_ids[0])
         alone = process.memory_info().rss
         cpu, load = process.cpu_times(), os.getloadavg()[0]
-        told: list[dict] = []
+        outcomes: list[dict] = []
         clicks = [list(rng.permutation(city.station_ids)) * 10 for _ in range(options.visitors)]
         threads = [
-            threading.Thread(target=visitor, args=(port, link, stations, options.seconds, told)) for stations in clicks
+            threading.Thread(target=visitor, args=(port, link, stations, options.seconds, outcomes))
+            for stations in clicks
         ]
         for thread in threads:
             thread.start()
@@ -88,17 +89,17 @@ def main() -> None:
             thread.join()
         together, spent = process.memory_info().rss, process.cpu_times()
         last_wins = burst(port, link, clicks[0])
-    seconds = [value for one in told for value in one["chart_seconds"]]
+    seconds = [value for one in outcomes for value in one["chart_seconds"]]
     result = {
         "what": "sessions over websockets, each a click on another station every 2 s, or as soon as the last was answered",
         "city": city.meta.name,
         "stations": len(city.station_ids),
         "visitors": options.visitors,
-        "finished": len(told),
-        "clicks": sum(one["clicks"] for one in told),
-        "errors": sum(len(one["errors"]) for one in told),
-        "clicks_answered_after_the_next_was_due": sum(one["late"] for one in told),
-        "last_click_shown": all(one["last_click_shown"] for one in told) and len(told) == options.visitors,
+        "finished": len(outcomes),
+        "clicks": sum(one["clicks"] for one in outcomes),
+        "errors": sum(len(one["errors"]) for one in outcomes),
+        "clicks_answered_after_the_next_was_due": sum(one["late"] for one in outcomes),
+        "last_click_shown": all(one["last_click_shown"] for one in outcomes) and len(outcomes) == options.visitors,
         "last_of_three_clicks_at_once_shown": last_wins,
         "chart_median_ms": round(1000 * float(np.median(seconds))),
         "chart_p95_ms": round(1000 * float(np.quantile(seconds, 0.95))),

@@ -95,9 +95,9 @@ def in_browser(port: int, city: City) -> dict:
         browser = started.chromium.launch(headless=True, executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         begun = time.perf_counter()
-        with page.expect_response(lambda answer: "stations.json" in answer.url, timeout=300_000) as told:
+        with page.expect_response(lambda answer: "stations.json" in answer.url, timeout=300_000) as stations:
             page.goto(f"http://127.0.0.1:{port}/?city={city.path.name}")
-        told.value.finished()
+        stations.value.finished()
         arrived = time.perf_counter() - begun
         paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
         first = page.evaluate(paint)

@@ -46,7 +46,7 @@ class Visit:
             max_size=LARGEST_MESSAGE,
             open_timeout=PATIENCE_SECONDS,
         )
-        self.link, self.map_id, self.kept = link, "", dict[str, ForwardMsg]()
+        self.link, self.map_id, self.messages = link, "", dict[str, ForwardMsg]()
 
     def open(self) -> Run:
         """The first run of the page."""
@@ -113,9 +113,9 @@ class Visit:
     def _whole(self, message: ForwardMsg) -> ForwardMsg:
         """A message that the server only names, since it was sent before."""
         if message.WhichOneof("type") == "ref_hash":
-            return self.kept[message.ref_hash]
+            return self.messages[message.ref_hash]
         if message.metadata.cacheable:
-            self.kept[message.hash] = message
+            self.messages[message.hash] = message
         return message
 
 

@@ -36,9 +36,9 @@ class Graph:
         position = np.full(self.nodes, -1)
         position[stations] = np.arange(len(stations))
         source, target = position[self.edge_index.numpy()]
-        kept = (source >= 0) & (target >= 0)
-        edges = torch.as_tensor(np.stack([source[kept], target[kept]]))
-        return Graph(edges, self.edge_weight[torch.as_tensor(kept)], len(stations))
+        inside = (source >= 0) & (target >= 0)
+        edges = torch.as_tensor(np.stack([source[inside], target[inside]]))
+        return Graph(edges, self.edge_weight[torch.as_tensor(inside)], len(stations))
 
 
 def distance_graph(positions: np.ndarray, neighbours: int = 8) -> Graph:
@@ -57,8 +57,8 @@ def distance_graph(positions: np.ndarray, neighbours: int = 8) -> Graph:
     distances, _ = tree.query(positions, k=nearest)
     reach = np.asarray(distances).reshape(count, nearest)[:, -1]
     within = tree.query_ball_point(positions, reach * (1 + 1e-6) + 1e-6)
-    target = np.repeat(np.arange(count), [len(found) for found in within])
-    source = np.concatenate([np.asarray(found, dtype=int) for found in within])
+    target = np.repeat(np.arange(count), [len(near) for near in within])
+    source = np.concatenate([np.asarray(near, dtype=int) for near in within])
     pairs = np.unique(np.concatenate([np.stack([source, target]), np.stack([target, source])], axis=1), axis=1)
     length = max(float(np.median(reach)), 1.0)
     distance = np.linalg.norm(positions[pairs[0]] - positions[pairs[1]], axis=1)

@@ -23,7 +23,7 @@ def days_of(city: City) -> float:
 def lacking(step: str, days: float) -> str:
     """What a step needs that so many days are not, in words; empty where they suffice."""
     least = LEAST_DAYS[step]
-    return "" if days >= least else f"{least} days of traffic; there are {_told(days)}"
+    return "" if days >= least else f"{least} days of traffic; there are {_rounded_down(days)}"
 
 
 def require(step: str, city: City) -> None:
@@ -35,10 +35,10 @@ def require(step: str, city: City) -> None:
 def missing_history(city: City) -> list[str]:
     """A sentence for each step that the city has too short a history for."""
     days = days_of(city)
-    found = {step: lacking(step, days) for step in LEAST_DAYS}
-    return [f"history {MEANINGS[step]}: it needs {wanting}" for step, wanting in found.items() if wanting]
+    wants = {step: lacking(step, days) for step in LEAST_DAYS}
+    return [f"history {MEANINGS[step]}: it needs {wanting}" for step, wanting in wants.items() if wanting]
 
 
-def _told(days: float) -> str:
+def _rounded_down(days: float) -> str:
     """Days with one decimal, never rounded up to what they are not."""
     return f"{math.floor(10 * days) / 10:g}"

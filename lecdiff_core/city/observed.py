@@ -54,9 +54,9 @@ def gaps(values: np.ndarray, day: int) -> list[tuple[int, int]]:
 
 def silent_sentence(names: Sequence[str], since: Sequence[pd.Timestamp]) -> str:
     """That these stations report no more, and since when."""
-    told = [f"{name} since {time:%Y-%m-%d %H:%M}" for name, time in zip(names[:SHOWN], since[:SHOWN], strict=True)]
+    listed = [f"{name} since {time:%Y-%m-%d %H:%M}" for name, time in zip(names[:SHOWN], since[:SHOWN], strict=True)]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{_counted(names, 'is', 'are')} silent, though others report: {', '.join(told)}{more}"
+    return f"{_counted(names, 'is', 'are')} silent, though others report: {', '.join(listed)}{more}"
 
 
 def young_sentence(names: Sequence[str]) -> str:

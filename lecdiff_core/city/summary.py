@@ -71,15 +71,15 @@ class CitySummary(BaseModel):
 
     def quiet(self) -> list[str]:
         """Who and what is not heard, a sentence each."""
-        told = []
+        sentences = []
         if self.silent:
-            told.append(silent_sentence(list(self.silent), list(self.silent.values())))
+            sentences.append(silent_sentence(list(self.silent), list(self.silent.values())))
         if self.young:
-            told.append(young_sentence(self.young))
+            sentences.append(young_sentence(self.young))
         if self.gaps:
             spans = [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in self.gaps]
-            told.append(f"no station was observed for a day or more: {named(spans)}")
-        return told
+            sentences.append(f"no station was observed for a day or more: {named(spans)}")
+        return sentences
 
 
 def summarise(city: City) -> CitySummary:

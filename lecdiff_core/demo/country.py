@@ -98,7 +98,7 @@ class Country:
     @cached_property
     def roads(self) -> list[Array]:
         """Roads between the towns and into the fields, points every 25 m on the ground."""
-        plan, found = self.plan, []
+        plan, roads = self.plan, []
         for t, town in enumerate(plan.towns):
             far = (3.6 * town.radius) if town.village else 10_500.0 if plan.one_town else plan.spacing / 2
             for k, side in enumerate(town.spokes[:: 3 if town.village else 1]):
@@ -118,8 +118,8 @@ class Country:
                     inside = other.cell(where[end:])
                     met = (inside >= 0) & (other.cell_class[inside] >= 0)
                     end += int(np.argmax(met)) if met.any() else len(where) - end
-                found.append(line[start:end])
-        return [road for road in found if len(road) > 3]
+                roads.append(line[start:end])
+        return [road for road in roads if len(road) > 3]
 
     @cached_property
     def _road_tree(self) -> cKDTree:
@@ -188,9 +188,9 @@ class Country:
 
     def trees(self, x0: float, y0: float, x1: float, y1: float) -> list[Array]:
         """Trees of the woods in a window, `(n, 3)` each."""
-        found = [
+        trees = [
             self.wood_trees(i, j)
             for i in range(math.floor(x0 / TREE_BLOCK_M), math.floor(x1 / TREE_BLOCK_M) + 1)
             for j in range(math.floor(y0 / TREE_BLOCK_M), math.floor(y1 / TREE_BLOCK_M) + 1)
         ]
-        return [t for t in found if len(t)]
+        return [t for t in trees if len(t)]

@@ -68,8 +68,8 @@ def _draw(
     """Place, first step, rise and fall of the window (values 0 to 1), and what happens, in words."""
 
     def one_of(*names: str) -> int:
-        found = np.flatnonzero(np.isin(use, [CODE[name] for name in names]))
-        return int(rng.choice(found if len(found) else np.arange(len(use))))
+        candidates = np.flatnonzero(np.isin(use, [CODE[name] for name in names]))
+        return int(rng.choice(candidates if len(candidates) else np.arange(len(use))))
 
     days: tuple[int, ...]
     if kind == "match":
@@ -143,11 +143,11 @@ def _effect(
         return factors
     road = use[near] == CODE["motorway"]
     peak = rng.uniform(1.35, 2.2)
-    kept = rng.uniform(0.3, 0.55)
+    remaining = rng.uniform(0.3, 0.55)
     factors = {}
     for i, d, on_road in zip(near, distance, road, strict=True):
         fade = math.exp(-((d / 1000.0) ** 2))
-        factors[int(i)] = 1 + ((kept - 1) if on_road else (peak - 1) * (use[i] != CODE["forest"])) * fade * window
+        factors[int(i)] = 1 + ((remaining - 1) if on_road else (peak - 1) * (use[i] != CODE["forest"])) * fade * window
     return factors
 
 

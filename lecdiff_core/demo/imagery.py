@@ -18,7 +18,7 @@ BLOCK_ZOOM = 15  # the town is painted in squares of one tile of this zoom
 BLOCK = TILE * 2 ** (FINE_ZOOM - BLOCK_ZOOM)
 COARSE_ZOOM = 14  # the country around the town is painted at this zoom
 FIRST_ZOOM = 12
-BLOCKS_KEPT = 72
+MOST_BLOCKS = 72
 CHIP_METRES, CHIP_SIZE = 640.0, 256
 TILE_QUALITY, CHIP_QUALITY = 70, 88
 MARGIN_M = 330.0  # imagery beyond the outermost station: half a chip and a little more
@@ -32,19 +32,19 @@ class Aerial:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.painter = Painter(plan)
-        self.kept: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+        self.blocks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
         side = metres_per_pixel(BLOCK_ZOOM) * TILE
         self.reach = math.ceil((plan.half + MARGIN_M) / side)  # blocks from the middle to the edge
 
     def block(self, column: int, row: int) -> Pixels:
         """Block `(BLOCK, BLOCK, 3)`, counted east and south from (0°, 0°)."""
         key = (column, row)
-        if key not in self.kept:
-            self.kept[key] = self.painter.paint(column * BLOCK, row * BLOCK, BLOCK, BLOCK)
-            if len(self.kept) > BLOCKS_KEPT:
-                self.kept.popitem(last=False)
-        self.kept.move_to_end(key)
-        return self.kept[key]
+        if key not in self.blocks:
+            self.blocks[key] = self.painter.paint(column * BLOCK, row * BLOCK, BLOCK, BLOCK)
+            if len(self.blocks) > MOST_BLOCKS:
+                self.blocks.popitem(last=False)
+        self.blocks.move_to_end(key)
+        return self.blocks[key]
 
     def window(self, px: int, py: int, width: int, height: int) -> Pixels:
         """Any window of zoom-17 pixels, `(height, width, 3)`."""

@@ -308,22 +308,22 @@ class Painter:
         return roads
 
     def _streets(self, town: Town) -> list[tuple[Array, float, bool]]:
-        found = []
+        streets = []
         for cell in np.flatnonzero(town.cell_class >= 0).tolist():
             inner, outer, start, stop = town.cell_bounds(cell)
             steps = max(3, int((stop - start) * outer / 15))
             angle = np.linspace(start, stop, steps)
             ring = int(np.searchsorted(town.first_cell, cell, side="right") - 1)
             arc = self.ground.to_ground(town, np.column_stack([np.full(steps, outer), angle]))
-            found.append((arc, 12.0 if ring % 2 == 0 else 9.5, ring % 3 == 0))
+            streets.append((arc, 12.0 if ring % 2 == 0 else 9.5, ring % 3 == 0))
             for side in (start, stop) if inner else ():
                 spoke = bool(
                     np.isclose(np.abs((town.spokes - side + math.pi) % (2 * math.pi) - math.pi), 0, atol=1e-6).any()
                 )
                 rise = np.linspace(inner, outer, max(3, int((outer - inner) / 15)))
                 line = self.ground.to_ground(town, np.column_stack([rise, np.full(len(rise), side)]))
-                found.append((line, 13.5 if spoke else 9.0, spoke))
-        return found
+                streets.append((line, 13.5 if spoke else 9.0, spoke))
+        return streets
 
     def _roads(self, canvas: Canvas) -> None:
         asphalt = self.style.asphalt
@@ -440,7 +440,7 @@ class Painter:
             canvas.line(aside(long, platform), 6.2, (178, 174, 168))
 
     def _station_buildings(self) -> list[Building]:
-        found = []
+        buildings = []
         for stop in self.plan.rail_stops:
             for curve in self.plan.fields.curves:
                 near = self._around_stop(curve, stop, 90) if curve.kind == RAIL else np.empty((0, 2))
@@ -452,10 +452,10 @@ class Painter:
                 middle = near[len(near) // 2]
                 for at in (-15.0, 16.0):
                     spot = middle + at * across
-                    found.append(Building(rectangle_at(spot, 120, 7.5, angle), 6, SHED, (186, 186, 184)))
+                    buildings.append(Building(rectangle_at(spot, 120, 7.5, angle), 6, SHED, (186, 186, 184)))
                 spot = middle + 42 * across
-                found.append(Building(rectangle_at(spot, 84, 15, angle), 13, GABLE, self.style.roofs[0]))
-                found.append(Building(rectangle_at(spot, 20, 21, angle), 17, HIP, self.style.roofs[1]))
+                buildings.append(Building(rectangle_at(spot, 84, 15, angle), 13, GABLE, self.style.roofs[0]))
+                buildings.append(Building(rectangle_at(spot, 20, 21, angle), 17, HIP, self.style.roofs[1]))
                 for track, start in ((-10.6, -40), (7.0, 10)):
                     for k in range(6):
                         car = (
@@ -463,7 +463,7 @@ class Painter:
                             + track * across
                             + (start + 20.5 * k - 40) * np.array([math.cos(angle), math.sin(angle)])
                         )
-                        found.append(
+                        buildings.append(
                             Building(
                                 rectangle_at(car, 19.6, 3.0, angle),
                                 4,
@@ -471,7 +471,7 @@ class Painter:
                                 (188, 60, 54) if start > 0 else (202, 204, 206),
                             )
                         )
-        return found
+        return buildings
 
     def _cars(self, canvas: Canvas, groups: list[Array]) -> None:
         groups = [g for g in groups if len(g)]

@@ -116,6 +116,6 @@ class ConditionedDenoiser:
             inner = silu(inner, inplace=True).flatten(0, 1)
             hidden.addmm_(inner, layer.outer.weight.t()).add_(layer.outer.bias)
         hidden = silu(hidden, inplace=True)
-        kept, own = (1.0, -level) if denoiser.prediction == "noise" else (1 / variance, level * variance**-0.5)
-        clean = torch.addmm(noisy, hidden, denoiser.leave.weight.t(), beta=kept, alpha=own)
+        signal, own = (1.0, -level) if denoiser.prediction == "noise" else (1 / variance, level * variance**-0.5)
+        clean = torch.addmm(noisy, hidden, denoiser.leave.weight.t(), beta=signal, alpha=own)
         return clean.add_(denoiser.leave.bias, alpha=own).view_as(x)

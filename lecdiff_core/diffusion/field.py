@@ -184,8 +184,8 @@ def shares_of(networks: Sequence[Moments]) -> np.ndarray | None:
     if not systems:
         return None
     rows, targets = (np.concatenate(part) for part in zip(*systems, strict=True))
-    found, _ = nnls(rows, targets)
-    shares = found.reshape(LEVELS, -1)
+    solution, _ = nnls(rows, targets)
+    shares = solution.reshape(LEVELS, -1)
     shares /= max(shares.sum(), 1e-9)
     shares[-1, 0] = max(shares[-1, 0], LEAST_WHITE)
     return shares

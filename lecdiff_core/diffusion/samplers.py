@@ -30,10 +30,10 @@ def ancestral(denoise: Denoise, noise: Noise, levels: Tensor) -> Tensor:
     x = _start(noise, levels)
     for high, low in zip(levels[:-1], levels[1:], strict=True):
         data = denoise(x, high)
-        kept = (low / high) ** 2
-        x = data + kept * (x - data)
+        remaining = (low / high) ** 2
+        x = data + remaining * (x - data)
         if low > 0:
-            x = x + low * torch.sqrt(1 - kept) * noise()
+            x = x + low * torch.sqrt(1 - remaining) * noise()
     return x
 
 

@@ -18,8 +18,8 @@ def karras_levels(steps: int, smallest: float = 0.02, largest: float = 20.0, rho
 
 def linear_beta_levels(steps: int, first: float = 1e-4, last: float = 0.1) -> Tensor:
     """Levels of a DDPM chain with linear β, falling, and a final 0: (steps + 1,). β as in TimeGrad (Rasul et al. 2021)."""
-    kept = torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), dim=0)
-    levels = torch.sqrt((1 - kept) / kept).flip(0)
+    signal = torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), dim=0)
+    levels = torch.sqrt((1 - signal) / signal).flip(0)
     return torch.cat([levels, levels.new_zeros(1)]).float()
 
 

@@ -59,8 +59,8 @@ class Tails(nn.Module):
             return
         start = [float(np.log(picked.std())), 0.0, 0.0]
         inside = [float(np.clip(number, *bound)) for number, bound in zip(start, BOUNDS, strict=True)]
-        found = minimize(_unlikelihood, inside, (picked,), method="L-BFGS-B", bounds=BOUNDS)
-        self.shape.copy_(torch.as_tensor(found.x))
+        optimum = minimize(_unlikelihood, inside, (picked,), method="L-BFGS-B", bounds=BOUNDS)
+        self.shape.copy_(torch.as_tensor(optimum.x))
 
     def _numbers(self) -> tuple[float, float, float, float]:
         return _numbers(self.shape.double().cpu().numpy())

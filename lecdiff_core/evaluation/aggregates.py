@@ -107,11 +107,11 @@ class Asked:
 
     def values(self, observed: np.ndarray, paths: np.ndarray) -> dict[str, Pair]:
         """Every aggregate of a window by its name: observed (N, H), paths (N, H, S)."""
-        found = {"day_peak": day_peak(observed, paths), "day_total": day_total(observed, paths)}
-        found |= {name: area(observed, paths) for name, area in self.areas.items()}
-        if WIDEST in found:
-            found[f"{WIDEST}_peak"] = day_peak(*found[WIDEST])
-        return found | {"area_all": whole_network(observed, paths)}
+        values = {"day_peak": day_peak(observed, paths), "day_total": day_total(observed, paths)}
+        values |= {name: area(observed, paths) for name, area in self.areas.items()}
+        if WIDEST in values:
+            values[f"{WIDEST}_peak"] = day_peak(*values[WIDEST])
+        return values | {"area_all": whole_network(observed, paths)}
 
     def vectors(self, observed: np.ndarray, paths: np.ndarray) -> Pair:
         """A vector of each block's stations at each step: (B H, K) and (B H, K, S)."""

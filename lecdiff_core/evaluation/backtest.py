@@ -222,7 +222,7 @@ def measure(
     lend: gives what lends dependence to a model whose stations are drawn apart, one a split.
     """
     places = None if panel.cells is None else panel.positions[_measured(run, len(panel.station_ids))]
-    scores, calibrated = Scores(Asked.of(places), _told_apart(run, panel)), ValueScores()
+    scores, calibrated = Scores(Asked.of(places), _scored_one_by_one(run, panel)), ValueScores()
     train_seconds, sample_seconds, parameters = 0.0, [], 0
     _reset_peak(device)
     splits = _splits(run.part, panel)
@@ -253,16 +253,16 @@ def lenders(panel: Panel, part: str) -> list[Lender]:
     """What lends dependence in each split of a part, the same dependences in all of them."""
     splits = _splits(part, panel)
     past = PastWindows.of(panel, max(split.test.start for split in splits))
-    found = [Lender.before(past, split.test.start, panel.positions) for split in splits]
+    past_days = [Lender.before(past, split.test.start, panel.positions) for split in splits]
     every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
     able = [
         lender.able(origins_within(split.test, panel.steps_per_day, every))
-        for lender, split in zip(found, splits, strict=True)
+        for lender, split in zip(past_days, splits, strict=True)
     ]
-    return [replace(lender, names=frozenset.intersection(*able)) for lender in found]
+    return [replace(lender, names=frozenset.intersection(*able)) for lender in past_days]
 
 
-def _told_apart(run: Run, panel: Panel) -> tuple[str, ...]:
+def _scored_one_by_one(run: Run, panel: Panel) -> tuple[str, ...]:
     """Ids of the measured stations, whose scores are kept one by one: of the first seed, which is enough for a map."""
     if run.seed:
         return ()
@@ -301,26 +301,26 @@ class SharedTrainings:
     """
 
     pending: list[Run]
-    kept: dict[tuple[Any, ...], tuple[dict[str, Tensor], Fitted]] = field(default_factory=dict)
+    trainings: dict[tuple[Any, ...], tuple[dict[str, Tensor], Fitted]] = field(default_factory=dict)
 
     def fit(self, run: Run, panel: Panel, split: Split, device: torch.device, report: Report) -> Fitted:
         """The model as it is trained on a split, or has been."""
         name = (*_training(run), split.test.start)
-        if name in self.kept:
-            weights, trained = self.kept[name]
+        if name in self.trainings:
+            weights, trained = self.trainings[name]
             model = build(run.model, seen(run.model, panel).select(trained.stations), run.seed)
             model.load_state_dict(weights)
             return trained._replace(model=model.to(device).eval())
         trained = fitted(run, panel, split, device, report)
         if [_training(other) for other in self.pending].count(_training(run)) > 1:
-            self.kept[name] = copy.deepcopy(trained.model.state_dict()), trained
+            self.trainings[name] = copy.deepcopy(trained.model.state_dict()), trained
         return trained
 
     def done(self, run: Run) -> None:
         """A run has been measured."""
         self.pending = [other for other in self.pending if other != run]
         wanted = [_training(other) for other in self.pending]
-        self.kept = {name: kept for name, kept in self.kept.items() if name[:-1] in wanted}
+        self.trainings = {name: training for name, training in self.trainings.items() if name[:-1] in wanted}
 
 
 def _training(run: Run) -> tuple[Any, ...]:

@@ -196,9 +196,9 @@ class Calibration:
         for forecast in self.waiting:
             upto = min(now - forecast.origin, forecast.quantiles.shape[2])
             steps = slice(forecast.seen, max(upto, forecast.seen))
-            came = values[:, forecast.origin + steps.start : forecast.origin + steps.stop]
+            observed = values[:, forecast.origin + steps.start : forecast.origin + steps.stop]
             weights = np.exp((forecast.origin + np.arange(steps.start, steps.stop) - now) / memory)
-            self._count(came, forecast.quantiles[:, :, steps], weights)
+            self._count(observed, forecast.quantiles[:, :, steps], weights)
             forecast.seen = steps.stop
         self.waiting = [forecast for forecast in self.waiting if forecast.seen < forecast.quantiles.shape[2]]
 

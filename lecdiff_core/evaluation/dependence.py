@@ -184,5 +184,5 @@ class Lender:
         """Ranks (N, H, S) under each dependence that it lends."""
         lenders: dict[Dependence, PastWindows | GaussianField | None] = {"schaake": self.past, "gaussian": self.field}
         asked = {name: lender for name, lender in lenders.items() if name in self.names and lender is not None}
-        found = {name: lender.ranks(origin, samples, seed) for name, lender in asked.items()}
-        return {name: ranks for name, ranks in found.items() if ranks is not None}
+        ranks_by_name = {name: lender.ranks(origin, samples, seed) for name, lender in asked.items()}
+        return {name: ranks for name, ranks in ranks_by_name.items() if ranks is not None}

@@ -251,8 +251,8 @@ class Model:
 
     def scores(self, name: str) -> list[Score]:
         """One of SCORES, a seed each; empty where a seed lacks it."""
-        found = [score for run in self.runs if (score := getattr(run, name))]
-        return found if len(found) == len(self.runs) else []
+        scores = [score for run in self.runs if (score := getattr(run, name))]
+        return scores if len(scores) == len(self.runs) else []
 
     def ncrps(self, name: str) -> float:
         """nCRPS of one of SCORES, mean over seeds; NaN where a seed lacks it."""
@@ -387,15 +387,15 @@ def models(results: Iterable[Result], conditions: Conditions = WHOLE) -> dict[st
     for result in results:
         if conditions == (result.subset, result.hold_out_stations, result.history_hours, result.dependence):
             runs.setdefault(result.model, []).append(result)
-    found = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
-    by_name = {model.name: model for model in sorted(found, key=lambda model: model.mean("ncrps"))}
+    measured = [Model(name, tuple(sorted(of, key=lambda run: run.seed))) for name, of in runs.items()]
+    by_name = {model.name: model for model in sorted(measured, key=lambda model: model.mean("ncrps"))}
     libraries = {name for name, named in NAMES.items() if named.role == "library"}
     return {name: model for name, model in by_name.items() if not older(by_name, name) or name in libraries}
 
 
-def older(found: Mapping[str, Model], name: str) -> bool:
+def older(models: Mapping[str, Model], name: str) -> bool:
     """Whether LEC-Diff was measured by version 2 of the protocol and this model by version 1."""
-    return OURS in found and found[OURS].runs[0].step is not None and found[name].runs[0].step is None
+    return OURS in models and models[OURS].runs[0].step is not None and models[name].runs[0].step is None
 
 
 def verdict(mine: Model, other: Model, score: str = "step") -> Verdict:
@@ -438,9 +438,9 @@ def over_cities(changes: Mapping[str, float]) -> Standing:
     """
     from scipy.special import stdtrit
 
-    found = _by_network(changes)
-    count, change = len(found), float(np.mean(found))
-    error = float(np.std(found, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    by_network = _by_network(changes)
+    count, change = len(by_network), float(np.mean(by_network))
+    error = float(np.std(by_network, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
     sure = count >= LEAST_NETWORKS and abs(change) > stdtrit(count - 1, 0.975) * error
     if change < 0:
         return Standing("win" if sure else "ahead", change, error, count)
@@ -456,8 +456,8 @@ def _by_network(values: Mapping[str, float]) -> np.ndarray:
 
 def pooled(coverages: Iterable[Mapping[int, Covered]]) -> dict[int, Covered]:
     """Counts by hour, lead or decile added up over seeds and cities."""
-    found: dict[int, Covered] = {}
+    counted: dict[int, Covered] = {}
     for coverage in coverages:
         for number, counts in coverage.items():
-            found[number] = found[number] + counts if number in found else counts
-    return dict(sorted(found.items()))
+            counted[number] = counted[number] + counts if number in counted else counts
+    return dict(sorted(counted.items()))

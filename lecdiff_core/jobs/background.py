@@ -152,10 +152,10 @@ class Job:
     def result(self) -> dict[str, Any]:
         """What the command printed as JSON; empty where it has not."""
         try:
-            found = read_json(self.folder / RESULT_FILE)
+            result = read_json(self.folder / RESULT_FILE)
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return result if isinstance(result, dict) else {}
 
 
 # ---- what a folder tells

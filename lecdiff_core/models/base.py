@@ -87,14 +87,14 @@ def read(file: Path | None = None) -> Base:
             raise UserError(
                 f"{file}: base model of format {version}, this program reads format {FORMAT_VERSION}; {again}"
             )
-        found = Base.model_validate(raw)
+        base = Base.model_validate(raw)
     except (OSError, ValueError, ValidationError) as error:
         raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]}); {again}") from error
-    if found.recipe != LecDiff.recipe:
-        raise UserError(f"{file}: made for recipe {found.recipe}, this program has recipe {LecDiff.recipe}; {again}")
-    if any(len(row) != len(MEMORY_HOURS) for row in found.all.shares):
+    if base.recipe != LecDiff.recipe:
+        raise UserError(f"{file}: made for recipe {base.recipe}, this program has recipe {LecDiff.recipe}; {again}")
+    if any(len(row) != len(MEMORY_HOURS) for row in base.all.shares):
         raise UserError(f"{file}: its shares are not of {len(MEMORY_HOURS)} memories; {again}")
-    return found
+    return base
 
 
 def sha256() -> str:

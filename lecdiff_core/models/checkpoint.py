@@ -178,10 +178,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """What metrics.json of a saved model says; empty where it says nothing. Raises UserError without a model."""
     read_config(folder)
     try:
-        found = read_json(folder / METRICS_FILE)
+        metrics = read_json(folder / METRICS_FILE)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def forecast_source(name: str, config: CheckpointConfig, city: City, embeddings: np.ndarray | None) -> dict[str, Any]:

@@ -275,9 +275,9 @@ class ConditionalDiffusion(ForecastModel):
             return batch
         windows, stations, steps = batch.past.shape
         days = torch.tensor(SHORT_HISTORIES, device=batch.past.device)
-        kept = days[torch.randint(len(days), (windows, stations), device=batch.past.device)]
+        lengths = days[torch.randint(len(days), (windows, stations), device=batch.past.device)]
         short = torch.rand(windows, stations, device=batch.past.device) < share
-        first = torch.where(short, steps - kept * self.config.steps_per_day, 0)
+        first = torch.where(short, steps - lengths * self.config.steps_per_day, 0)
         hidden = torch.arange(steps, device=batch.past.device) < first[..., None]
         return replace(batch, past=batch.past.masked_fill(hidden, torch.nan))
 

@@ -101,9 +101,9 @@ class RowNoise:
         return uniform(self._bits(samples, width))
 
     def _bits(self, samples: int, width: int) -> Tensor:
-        found = bits(self.keys, self.drawn, samples, width)
+        drawn = bits(self.keys, self.drawn, samples, width)
         self.drawn += samples * pairs(width)
-        return found
+        return drawn
 
 
 class ForecastModel(nn.Module):

@@ -158,8 +158,8 @@ class Tmaf(ForecastModel):
         x = self._tokens(values[:, :-1], known[:, 1:ahead], first=1)
         shared = []
         for layer in self.layers:
-            x, kept = layer(x)
-            shared.append(kept)
+            x, memory = layer(x)
+            shared.append(memory)
         own: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
         before = values[:, -1].expand(len(draws), -1, -1)
         steps = []

@@ -157,8 +157,8 @@ class WaveNet(ForecastModel):
     def _paths(self, values: Tensor, local: Tensor, draws: Tensor) -> Tensor:
         """Paths (S, R, H) from inputs of the last day (R, P, 2), its local conditions and uniform numbers (S, R, 2 H)."""
         before = values.shape[1] - 1  # steps whose own value is known: all inputs but the last
-        kept, _ = self._through(self.enter(values[:, :-1]), local[:, :before])
-        memory = [[part[:, step] for step in range(before)] for part in kept]
+        history, _ = self._through(self.enter(values[:, :-1]), local[:, :before])
+        memory = [[part[:, step] for step in range(before)] for part in history]
         conditions = [project(local) for project in self.locals]
         entered = values[:, -1].expand(len(draws), -1, -1)
         steps = []

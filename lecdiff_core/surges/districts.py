@@ -96,11 +96,11 @@ def districts(
         for size, of in runs.items()
         for index, strength in _strong(of, (calm or runs)[size], least)
     ]
-    kept: list[District] = []
+    apart: list[District] = []
     for one in sorted(every, key=lambda district: -district.strength):
-        if not any(_meet(one, other) for other in kept):
-            kept.append(one)
-    return kept
+        if not any(_meet(one, other) for other in apart):
+            apart.append(one)
+    return apart
 
 
 def _strong(runs: Runs, calm: Runs, least: int) -> list[tuple[int, float]]:

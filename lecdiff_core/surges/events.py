@@ -116,13 +116,13 @@ def _beside_network(scores: np.ndarray, quiet: slice) -> np.ndarray:
     return scores - share * mean
 
 
-def _joined(alone: Detections, found: list[District], alarms: FalseAlarms) -> Detections:
+def _joined(alone: Detections, districts: list[District], alarms: FalseAlarms) -> Detections:
     """Events of stations and of districts as one list; `a_day` is then the smaller of what each alone would say."""
     runs, event = alone.runs, alone.event
     strength, a_day, area = list(alone.strength), list(alone.a_day), list(alone.area)
     more = []
-    rates = alarms.a_day(np.array([district.strength for district in found])) / DISTRICTS_SHARE
-    for district, rate in zip(found, rates, strict=True):
+    rates = alarms.a_day(np.array([district.strength for district in districts])) / DISTRICTS_SHARE
+    for district, rate in zip(districts, rates, strict=True):
         same = np.isin(runs.station, district.stations)
         same &= (runs.start < district.stop) & (runs.stop > district.start) & (runs.direction == district.direction)
         touched = np.unique(event[same])

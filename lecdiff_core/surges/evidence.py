@@ -66,7 +66,7 @@ def gather(forecaster: Forecaster, begin: int, source: Source | None = None, rep
     every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
     origins = np.arange(max(begin, panel.steps_per_day), panel.steps, every)
     members = areas_of(panel.positions)
-    sums, done = _kept_sums(forecaster.city, source)
+    sums, done = _stored_sums(forecaster.city, source)
     if sums is None:
         shape = (len(panel.station_ids), panel.steps - begin)
         names = ["deviation", "probability", "low", "middle", "high", "forecasts", "day_ahead", "days_ahead"]
@@ -168,7 +168,7 @@ def _keep_sums(city: City, source: Source, sums: dict[str, np.ndarray], done: in
         unfinished.write_bytes(save(sums, {"source": _digest(source), "done": str(done)}))
 
 
-def _kept_sums(city: City, source: Source | None) -> tuple[dict[str, np.ndarray] | None, int]:
+def _stored_sums(city: City, source: Source | None) -> tuple[dict[str, np.ndarray] | None, int]:
     """The state of a search that was stopped, if it is of this source."""
     if source is None or not _unfinished(city).is_file():
         return None, 0

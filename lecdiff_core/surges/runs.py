@@ -34,7 +34,7 @@ class Runs:
 def runs_of(scores: np.ndarray, part: slice, pause: int) -> Runs:
     """The runs of all stations within some columns; steps are columns of `scores`, `pause` of them within the bound end no run."""
     offset = part.start or 0
-    found = []
+    parts = []
     for direction in (1, -1):
         beyond = direction * np.nan_to_num(scores[:, part])
         station, step = np.nonzero(beyond > BOUND)
@@ -45,7 +45,7 @@ def runs_of(scores: np.ndarray, part: slice, pause: int) -> Runs:
         last = np.r_[first[1:], len(station)] - 1
         run = np.repeat(np.arange(len(first)), last - first + 1)
         order = np.lexsort((step, -height, run))
-        found.append(
+        parts.append(
             Runs(
                 station=station[first],
                 start=step[first] + offset,
@@ -55,7 +55,7 @@ def runs_of(scores: np.ndarray, part: slice, pause: int) -> Runs:
                 peak=step[order[first]] + offset,
             )
         )
-    if not found:
+    if not parts:
         nothing = np.zeros(0, int)
         return Runs(nothing, nothing, nothing, nothing, np.zeros(0), nothing)
-    return Runs(*(np.concatenate([getattr(runs, name) for runs in found]) for name in vars(found[0])))
+    return Runs(*(np.concatenate([getattr(runs, name) for runs in parts]) for name in vars(parts[0])))

@@ -56,9 +56,9 @@ def find_surges(
     """
     city = City.of(city)
     parts, first = _searched(city, model, since)
-    kept = read_surges(city)
-    if kept is not None and kept.source == _source(source_now(city, model), first):
-        return kept
+    stored = read_surges(city)
+    if stored is not None and stored.source == _source(source_now(city, model), first):
+        return stored
     with working(city.path, "surges"):
         return _search(city, model, parts, first, device, report)
 
@@ -70,11 +70,11 @@ def _search(city: City, model: str, parts: Parts, first: int, device: str, repor
     evidence = gather(forecaster, begin, source, report)
     quiet = slice(0, len(parts.calibration))
     searched = slice(first - begin, None)
-    found = detect(
+    detections = detect(
         evidence.deviation, quiet, searched, forecaster.graph, panel.steps_per_day, evidence.areas, panel.positions
     )
-    events = stored_events(event_table(found, evidence, panel), panel.timezone)
-    surges = Surges(events, score_table(found.scores, first - begin, evidence, panel), source)
+    events = stored_events(event_table(detections, evidence, panel), panel.timezone)
+    surges = Surges(events, score_table(detections.scores, first - begin, evidence, panel), source)
     write_surges(city, surges)
     discard_unfinished(city)
     return surges

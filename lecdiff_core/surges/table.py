@@ -76,12 +76,14 @@ class Surges:
         )
 
 
-def event_table(found: Detections, evidence: Evidence, panel: Panel) -> pd.DataFrame:
+def event_table(detections: Detections, evidence: Evidence, panel: Panel) -> pd.DataFrame:
     """One row an event, in order of time; the columns are those of `surges.parquet` (docs/surges.md)."""
     rows = [
-        _event_row(found.runs.take(np.flatnonzero(found.event == number)), found.tying, a_day, evidence, panel)
-        | {"area": int(found.area[number])}
-        for number, a_day in enumerate(found.a_day)
+        _event_row(
+            detections.runs.take(np.flatnonzero(detections.event == number)), detections.tying, a_day, evidence, panel
+        )
+        | {"area": int(detections.area[number])}
+        for number, a_day in enumerate(detections.a_day)
         if a_day <= FILED
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -200,8 +202,8 @@ def _read(folder: Path) -> Surges | None:
             raise KeyError("events and scores do not belong together")
         frame = _frame(events)
         frame = frame.assign(**{name: value for name, value in LATER.items() if name not in frame})[list(COLUMNS)]
-        told = {name for names in frame["stations"] for name in names} | set(frame["station_id"])
-        if not told <= set(scores.column_names):
+        named = {name for names in frame["stations"] for name in names} | set(frame["station_id"])
+        if not named <= set(scores.column_names):
             raise KeyError("events are of stations without scores")
         return Surges(frame, scores.to_pandas(), sources[0])
     except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file

@@ -92,7 +92,7 @@ def test_the_tour_by_keyboard(visit):
             page.get_by_role("button", name="Next").focus()
             page.keyboard.press("Enter")
     page.get_by_role("button", name="From the start").wait_for()
-    page.get_by_text("surged with it").wait_for()
+    page.get_by_text("left their forecasts with it").wait_for()
     page.locator(".legendtext", has_text="observed since").wait_for()
     visitor.shoot("tour-surge")
     page.get_by_role("link", name="All surges").wait_for()

@@ -75,7 +75,7 @@ def test_a_chip_that_leads_out_of_the_folder_is_none_with_a_notice(damaged: Path
     )
     city = City.open(damaged)
     assert city.chip("ST-04") is None and city.chip("ST-03") is not None
-    assert steps(city)["imagery"].told.endswith("1 are links that lead out of the city's folder, and do not count.")
+    assert steps(city)["imagery"].sentence.endswith("1 are links that lead out of the city's folder, and do not count.")
     for page in ("environment", "data"):
         app = opened(city="damaged", station="ST-04").switch_page(f"pages/{page}.py").run()
         assert not app.exception and not app.error

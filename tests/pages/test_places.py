@@ -53,7 +53,7 @@ def test_every_page_opens_and_shows_no_satellite_map(open_page, city, page, stat
     shown = text_of(app)
     assert "Esri" not in shown and "km" not in shown.split()
     if app.get("deck_gl_json_chart"):
-        assert places.TOLD[city] in shown
+        assert places.SENTENCES[city] in shown
 
 
 def test_the_grid_is_clicked_like_the_map(open_page):
@@ -65,7 +65,7 @@ def test_the_grid_is_clicked_like_the_map(open_page):
 
 def test_a_surge_without_places_is_judged_by_itself(open_page):
     shown = text_of(open_page("surges", "none"))
-    assert "its neighbours are not known" in shown and "who surged with it" not in shown
+    assert "its neighbours are not known" in shown and "who left the forecast with it" not in shown
 
 
 def test_images_are_not_offered_where_they_cannot_be_fetched(open_page):

@@ -57,7 +57,7 @@ def test_the_second_stop_shows_a_removed_sentence_and_the_forecast_is_of_the_sam
 def test_the_surge_starts_after_the_forecast_and_left_its_interval(open_tour):
     app = open_tour(stop="6")
     shown = text_of(app).replace("\N{NARROW NO-BREAK SPACE}", " ")
-    assert "were expected" in shown and "surged with it" in shown
+    assert "were expected" in shown and "left their forecasts with it" in shown
     assert link_of(app, "station") in shown
 
 

@@ -112,13 +112,13 @@ def _base(runs: Runs, begin: np.ndarray, count: np.ndarray, usual: int) -> np.nd
     With many readings it is their shortest distance, if all times fit it. With few, or times that do not fit, it may as well be the
     length that is usual in the network, if all times fit that.  begin, count: (N,) first time, from a midnight on, and readings.
     """
-    shortest, kept = np.full(len(begin), NONE), np.full(len(begin), NONE)
+    shortest, long_enough = np.full(len(begin), NONE), np.full(len(begin), NONE)
     np.minimum.at(shortest, runs.station, runs.distance)
     long = runs.count >= LEAST_RUN
-    np.minimum.at(kept, runs.station[long], runs.distance[long])
+    np.minimum.at(long_enough, runs.station[long], runs.distance[long])
     own = (count > LEAST_SPAN) & _fits(runs, begin, shortest)
     as_usual = _fits(runs, begin, np.full(len(begin), usual))
-    other = np.where(as_usual, np.minimum(kept, usual), kept)
+    other = np.where(as_usual, np.minimum(long_enough, usual), long_enough)
     return np.where(own, shortest, np.where(other == NONE, usual, other))
 
 
@@ -138,10 +138,10 @@ def _settled(runs: Runs, base: np.ndarray, distances: np.ndarray) -> np.ndarray:
 
 def _by_run(runs: Runs, station: np.ndarray, readings: int) -> np.ndarray:
     """(R,) the distance of the run that a reading begins or is within; else of the run before it, or else after it."""
-    found = np.zeros(readings, np.int64)
+    distances = np.zeros(readings, np.int64)
     number = np.arange(runs.count.sum()) - np.repeat(np.cumsum(runs.count) - runs.count, runs.count)
-    found[np.repeat(runs.first, runs.count) + number] = np.repeat(runs.distance, runs.count)
-    by_station = pd.Series(found).where(found > 0).groupby(station, sort=False)
+    distances[np.repeat(runs.first, runs.count) + number] = np.repeat(runs.distance, runs.count)
+    by_station = pd.Series(distances).where(distances > 0).groupby(station, sort=False)
     return by_station.ffill().fillna(by_station.bfill()).fillna(0).to_numpy(np.int64)
 
 
@@ -162,9 +162,9 @@ class Cadence:
 
 def cadences(lengths: Lengths, station: np.ndarray, time: np.ndarray, station_ids: list[str]) -> list[Cadence]:
     """What lengths there are, the shortest first."""
-    found = []
+    groups = []
     for kind, length in enumerate(lengths.kinds.tolist()):
         rows = lengths.rows(kind)
         names = [station_ids[index] for index in np.flatnonzero(np.bincount(station[rows])).tolist()]
-        found.append(Cadence(length, names, int(time[rows].min()), int(time[rows].max()) + length))
-    return found
+        groups.append(Cadence(length, names, int(time[rows].min()), int(time[rows].max()) + length))
+    return groups

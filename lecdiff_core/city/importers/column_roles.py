@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lecdiff_core.city.importers.columns import JOINED, ColumnRole, FoundColumns, candidates, find_columns
+from lecdiff_core.city.importers.columns import JOINED, ColumnMatch, ColumnRole, candidates, find_columns
 from lecdiff_core.city.importers.forms import Table
 from lecdiff_core.errors import UserError
 
@@ -100,17 +100,17 @@ def relaxed(roles_sought: Sequence[ColumnRole]) -> list[ColumnRole]:
     return [replace(sought, given=False) for sought in roles_sought]
 
 
-def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], shared: set[str]) -> list[FoundColumns]:
+def find_in_tables(tables: Sequence[Table], roles_sought: Sequence[ColumnRole], shared: set[str]) -> list[ColumnMatch]:
     """The columns of tables that are read as one: what is optional is in all of them or in none."""
-    found: list[FoundColumns] = []
+    matches: list[ColumnMatch] = []
     for table in tables:
         one = find_columns(table.columns, roles_sought, table.cells, shared, f"{TRAFFIC}:")
         if all(role in one.columns for role in DAY_AND_CLOCK):
             one.columns[JOINED] = (*one.columns.pop("date"), *one.columns.pop("time"))
-        if not found:
+        if not matches:
             roles_sought = [replace(w, optional=False) for w in roles_sought if not w.optional or w.role in one.columns]
-        found.append(one)
-    return found
+        matches.append(one)
+    return matches
 
 
 def names_stations(tables: Sequence[Table], sought: ColumnRole) -> bool:

@@ -50,7 +50,7 @@ class ColumnRole:
 
 
 @dataclass
-class FoundColumns:
+class ColumnMatch:
     """The columns of a table by role, and what is wrong with it."""
 
     columns: dict[str, Column] = field(default_factory=dict)
@@ -136,49 +136,49 @@ def find_columns(
     cells: Cells,
     shared: Iterable[str] = (),
     option: str = "",
-) -> FoundColumns:
+) -> ColumnMatch:
     """The columns of `header` by role.
 
     cells: gives the first cells of a column, to tell days from times of day.  shared: folded names of columns of the
     other file, of which one goes before others as the id.  option: what goes before a role in `--column`, such as "traffic:".
     """
-    found, lacking = FoundColumns(), list[tuple[ColumnRole, list[str]]]()
+    match, lacking = ColumnMatch(), list[tuple[ColumnRole, list[str]]]()
     for some in (
         [sought for sought in roles_sought if not sought.optional],
         [sought for sought in roles_sought if sought.optional],
     ):
         pending = []
         for sought in some:
-            exact = _exact([name for name in header if (name,) not in found.columns.values()], sought)
+            exact = _exact([name for name in header if (name,) not in match.columns.values()], sought)
             if exact and header.count(exact[0]) > 1:
-                found.problems.append(
+                match.problems.append(
                     f"there are {header.count(exact[0])} columns named {exact[0]!r}; rename all but one"
                 )
             if exact:
-                found.columns[sought.role] = (exact[0],)
+                match.columns[sought.role] = (exact[0],)
             elif sought.given:
                 lacking.append((sought, []))
             else:
                 pending.append(sought)
         for sought in pending:
-            used = {name for column in found.columns.values() for name in column}
+            used = {name for column in match.columns.values() for name in column}
             likely = _likely([name for name in header if name not in used], sought, cells, set(shared))
             if isinstance(likely, tuple):
-                found.columns[sought.role] = likely
+                match.columns[sought.role] = likely
             elif not sought.optional:
                 lacking.append((sought, likely))
-    found.columns = {sought.role: found.columns[sought.role] for sought in roles_sought if sought.role in found.columns}
-    found.problems += _problems_of(header, lacking, option)
-    return found
+    match.columns = {sought.role: match.columns[sought.role] for sought in roles_sought if sought.role in match.columns}
+    match.problems += _problems_of(header, lacking, option)
+    return match
 
 
 def _exact(header: Sequence[str], sought: ColumnRole) -> list[str]:
     """Columns of exactly one of the required_roles names, best first; else, of a user's name, those that differ in form alone."""
-    found = [name for name in sought.names if name in header]
-    if not found and sought.given:
+    matches = [name for name in sought.names if name in header]
+    if not matches and sought.given:
         plain = {_plain(name) for name in sought.names}
-        found = [name for name in header if _plain(name) in plain]
-    return found
+        matches = [name for name in header if _plain(name) in plain]
+    return matches
 
 
 def _plain(name: str) -> str:

@@ -83,12 +83,12 @@ class Table:
             return [self.keys[name]]
         at = self.header.index(name)
         if self.shape is not None:
-            found = [row[at].strip() for row in self.shape.sample if at < len(row)]
+            values = [row[at].strip() for row in self.shape.sample if at < len(row)]
         else:
             with pa.parquet.ParquetFile(self.path) as table:
                 batch = next(table.iter_batches(SAMPLE, columns=[name]), None)
-            found = [] if batch is None else [str(cell) for cell in batch.column(0).to_pylist() if cell is not None]
-        return [cell for cell in found if cell]
+            values = [] if batch is None else [str(cell) for cell in batch.column(0).to_pylist() if cell is not None]
+        return [cell for cell in values if cell]
 
 
 def open_tables(
@@ -101,11 +101,11 @@ def open_tables(
     """
     numbers, room = count(), Path(tempfile.mkdtemp(dir=room))
     opener = _Opener(room, lambda cells: recognised(cells, roles_sought), header, numbers.__next__)
-    found = []
+    tables = []
     for file in files_of(path):
         with read_troubles(file):
-            found += opener.open(file, str(file), _keys(file.parts[:-1]))
-    return found
+            tables += opener.open(file, str(file), _keys(file.parts[:-1]))
+    return tables
 
 
 class read_troubles:
@@ -135,9 +135,9 @@ def files_of(path: Path | str) -> list[Path]:
     path = Path(path)
     if path.is_file():
         return [path]
-    found = sorted(_below(path) if path.is_dir() else filter(_is_table, map(Path, glob(str(path)))))  # noqa: PTH207
-    if found:
-        return found
+    files = sorted(_below(path) if path.is_dir() else filter(_is_table, map(Path, glob(str(path)))))  # noqa: PTH207
+    if files:
+        return files
     if not path.is_dir():
         raise UserError(f"{path} cannot be read: there is no such file")
     deeper = sorted({str(file.parent.relative_to(path)) for file in path.rglob("*") if _is_table(file)})
@@ -224,11 +224,11 @@ class _Opener:
         unpack(file, label, ON_DISK, place)
         if not laid:
             raise UserError(f"{label} holds no {', '.join(sorted(TABLE_SUFFIXES - {'.zip'}))} file")
-        inner, found = replace(self, within=True), []
+        inner, tables = replace(self, within=True), []
         for name in sorted(laid):
             with read_troubles(f"{label}: {name}"):
-                found += inner.open(laid[name], f"{label}: {name}", {**keys, **_keys(PurePosixPath(name).parts[:-1])})
-        return found
+                tables += inner.open(laid[name], f"{label}: {name}", {**keys, **_keys(PurePosixPath(name).parts[:-1])})
+        return tables
 
     def _packed(self, file: Path, label: str, keys: Mapping[str, str]) -> list[Table]:
         start = next(gunzip(file, label, ON_DISK), b"")[:4]

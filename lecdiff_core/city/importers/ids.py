@@ -45,19 +45,19 @@ def reconciled(ids: Sequence[str], known: Sequence[str], source: str, other: str
     by_bare: dict[str, str] = {}
     for text in known:
         by_bare.setdefault(bare(text), text)
-    found = {text: by_bare[bare(text)] for text in strange if bare(text) in by_bare}
-    if not found:
+    matches = {text: by_bare[bare(text)] for text in strange if bare(text) in by_bare}
+    if not matches:
         return list(ids), None
     for texts, file in ((ids, source), (known, other)):
         clash = _clash(texts)
         if clash:
             raise UserError(
-                f"{source} names stations like {next(iter(found))}, {other} like {found[next(iter(found))]}, and {file} has "
+                f"{source} names stations like {next(iter(matches))}, {other} like {matches[next(iter(matches))]}, and {file} has "
                 f"{clash[0]} and {clash[1]}, which would become one; write the ids alike in both files"
             )
-    return [found.get(text, text) for text in ids], (
-        f"{len(found)} ids are written differently in the two files and were matched: "
-        f"{named([f'{mine} is {theirs}' for mine, theirs in found.items()], 3)}"
+    return [matches.get(text, text) for text in ids], (
+        f"{len(matches)} ids are written differently in the two files and were matched: "
+        f"{named([f'{mine} is {theirs}' for mine, theirs in matches.items()], 3)}"
     )
 
 

@@ -37,8 +37,8 @@ from lecdiff_core.city.importers.column_roles import (
 )
 from lecdiff_core.city.importers.columns import (
     Column,
+    ColumnMatch,
     ColumnRole,
-    FoundColumns,
     display,
     find_columns,
     fold,
@@ -207,8 +207,10 @@ class ImportReport(BaseModel):
         return [*text, *self.notices, *end]
 
     def _spread(self) -> str:
-        told = self.station_totals
-        least, median, most = (f"{amount:,.6g} {self.unit}".rstrip() for amount in (told.least, told.median, told.most))
+        totals = self.station_totals
+        least, median, most = (
+            f"{amount:,.6g} {self.unit}".rstrip() for amount in (totals.least, totals.median, totals.most)
+        )
         return f"from {least} to {most}, median {median}"
 
 
@@ -411,7 +413,7 @@ def _open(
     if source is not None:
         with wrong.collect("stations"):
             opened = open_stations(replace(source, roles_sought=relaxed(of_stations(asked))), room)
-    return _found(tables, opened, layout, asked, wrong)
+    return _matched_columns(tables, opened, layout, asked, wrong)
 
 
 def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **values: str) -> CityMeta:
@@ -419,14 +421,14 @@ def _meta(path: Path, name: str | None, holidays: Sequence[date] | None, **value
     old = read_meta(path) if (path / META_FILE).is_file() else None
     if old is not None and old.generator is not None:
         raise UserError(f"{path} is a demo city; import into another folder")
-    kept = (
+    before = (
         old.model_dump(include={"name", "holidays", "imagery", "attribution"}) if old else {"name": path.resolve().name}
     )
     given = {"name": name, "holidays": None if holidays is None else list(holidays)}
-    return make_meta(**kept | {key: value for key, value in given.items() if value is not None} | values)
+    return make_meta(**before | {key: value for key, value in given.items() if value is not None} | values)
 
 
-def _found(
+def _matched_columns(
     tables: list[Table], source: StationsSource | None, layout: str, asked: ColumnOptions, wrong: Problems
 ) -> Opened:
     """The columns of opened files by role; none where something is wrong with them."""
@@ -447,17 +449,17 @@ def _found(
         roles_sought = [
             replace(sought, optional=sought.optional or sought.role in ("lon", "lat")) for sought in roles_sought
         ]
-    found = find_in_tables(tables, roles_sought, source.ids() if source else set())
-    _collect_problems(found, tables, wrong)
-    columns = [one.columns for one in found] if not any(one.problems for one in found) else []
-    return Opened(tables, columns, by_file, source, _stations_columns(source, found, wrong))
+    matches = find_in_tables(tables, roles_sought, source.ids() if source else set())
+    _collect_problems(matches, tables, wrong)
+    columns = [one.columns for one in matches] if not any(one.problems for one in matches) else []
+    return Opened(tables, columns, by_file, source, _stations_columns(source, matches, wrong))
 
 
-def _stations_columns(source: StationsSource | None, found: list[FoundColumns], wrong: Problems) -> Columns:
+def _stations_columns(source: StationsSource | None, matches: list[ColumnMatch], wrong: Problems) -> Columns:
     """The columns of the stations, whose id is called as in the traffic where it can be; none where something is wrong."""
     if source is None:
         return {}
-    of_traffic_id = found[0].columns.get("station_id", ()) if found else ()
+    of_traffic_id = matches[0].columns.get("station_id", ()) if matches else ()
     own = find_columns(
         source.header, source.required_roles(), source.cells, {fold(name) for name in of_traffic_id}, "stations:"
     )
@@ -467,8 +469,8 @@ def _stations_columns(source: StationsSource | None, found: list[FoundColumns], 
     return {} if own.problems else own.columns
 
 
-def _collect_problems(found: list[FoundColumns], tables: list[Table], wrong: Problems) -> None:
-    for table, one in zip(tables, found, strict=True):
+def _collect_problems(matches: list[ColumnMatch], tables: list[Table], wrong: Problems) -> None:
+    for table, one in zip(tables, matches, strict=True):
         for problem in one.problems:
             with wrong.collect("traffic", problem):
                 raise UserError(f"{table}: {problem}")
@@ -484,15 +486,15 @@ def _of_headings(opened: Opened, unit: str, layout: str) -> list[str]:
         )
     column = opened.columns[0].get("bytes" if layout == "sessions" else "traffic", ())
     heading = display(column)
-    found = unit_in(heading) if heading else None
-    if found and is_rate(found):
+    stated = unit_in(heading) if heading else None
+    if stated and is_rate(stated):
         notices.append(
-            f"{opened.tables[0]}: column {heading!r} is a rate, {found}, and its values are summed into intervals like amounts; "
+            f"{opened.tables[0]}: column {heading!r} is a rate, {stated}, and its values are summed into intervals like amounts; "
             "give amounts instead, such as MB"
         )
-    elif found and found.casefold() != unit.casefold():
+    elif stated and stated.casefold() != unit.casefold():
         said = f"--unit says {unit}" if unit else "no --unit was given"
-        notices.append(f"{opened.tables[0]}: the heading {heading!r} says {found}, {said}")
+        notices.append(f"{opened.tables[0]}: the heading {heading!r} says {stated}, {said}")
     return notices
 
 
@@ -514,9 +516,9 @@ def _renamed(readings: Readings, stations: "geopandas.GeoDataFrame", crs: str, f
     """Readings of places under the ids of the stations that stand there."""
     from scipy.spatial import cKDTree
 
-    found, _ = _stations_of(readings, crs, "true", file)
+    places, _ = _stations_of(readings, crs, "true", file)
     tree = cKDTree(stations.get_coordinates().to_numpy())
-    near = tree.query_ball_point(found.get_coordinates().to_numpy(), SAME_PLACE)
+    near = tree.query_ball_point(places.get_coordinates().to_numpy(), SAME_PLACE)
     ids = stations["station_id"].to_numpy()
     shared = next((which for which in near if len(which) > 1), None)
     if shared is not None:
@@ -565,8 +567,8 @@ def _matched(
         raise UserError(f"{file}: {'; '.join(problems)}; complete the files, or leave these out with --on-unknown drop")
     rank = np.where(used, np.cumsum(used) - 1, -1)
     code = np.where(target >= 0, rank[target], -1).astype(np.int32)[readings.station]
-    kept = replace(readings, station=code, station_ids=list(ids[used])).keep(code >= 0)
-    return stations[used].reset_index(drop=True), kept, (silent_stations, strangers, len(code) - len(kept.station))
+    known = replace(readings, station=code, station_ids=list(ids[used])).keep(code >= 0)
+    return stations[used].reset_index(drop=True), known, (silent_stations, strangers, len(code) - len(known.station))
 
 
 def _without_emptied(

@@ -140,8 +140,8 @@ def _refuse_strays(readings: Readings) -> None:
 
 def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> Resampled:
     readings, lengths, duplicates = _with_lengths(readings, grid, on_duplicate)
-    found = cadence.cadences(lengths, readings.station, readings.time, readings.station_ids)
-    _refuse_lengths(readings, lengths, found, grid)
+    groups = cadence.cadences(lengths, readings.station, readings.time, readings.station_ids)
+    _refuse_lengths(readings, lengths, groups, grid)
     grid, covers = _on_grid(readings, lengths, grid)
     cell = grid.slots(readings.time) * len(readings.station_ids) + readings.station
     size = grid.steps * len(readings.station_ids)
@@ -150,7 +150,7 @@ def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> 
     whole = covered >= np.repeat(np.diff(grid.edges), len(readings.station_ids))
     traffic[~whole] = np.nan
     incomplete = int(np.count_nonzero((covered > 0) & ~whole))
-    source = " or ".join(one.interval for one in found)
+    source = " or ".join(one.interval for one in groups)
     if not whole.any():
         raise UserError(
             f"no interval of {_text(grid.step)} has all its readings of {source}; choose a shorter --interval"
@@ -159,7 +159,7 @@ def _sum_counters(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> 
     by_station = (covered.reshape(grid.steps, -1) > 0).any(axis=0) & ~whole.reshape(grid.steps, -1).any(axis=0)
     emptied = [readings.station_ids[index] for index in np.flatnonzero(by_station)]
     table = _trimmed(grid.table(traffic, readings.station_ids))
-    return Resampled(table, found, duplicates, incomplete, [notice] if incomplete else [], emptied)
+    return Resampled(table, groups, duplicates, incomplete, [notice] if incomplete else [], emptied)
 
 
 def _with_lengths(readings: Readings, grid: Grid, on_duplicate: OnDuplicate) -> tuple[Readings, Lengths, int]:
@@ -214,16 +214,16 @@ def _added(values: np.ndarray, key: np.ndarray) -> np.ndarray:
     return np.bincount(code, weights=values)[code]
 
 
-def _refuse_lengths(readings: Readings, lengths: Lengths, found: list[Cadence], grid: Grid) -> None:
+def _refuse_lengths(readings: Readings, lengths: Lengths, groups: list[Cadence], grid: Grid) -> None:
     """Raise UserError where readings are longer than an interval, or do not divide it."""
-    wrong = [one for one in found if grid.step % one.length]
+    wrong = [one for one in groups if grid.step % one.length]
     if not wrong:
         return
     worst = wrong[-1]
-    place = readings.where(int(np.arange(len(readings.time))[lengths.rows(found.index(worst))][0]))
+    place = readings.where(int(np.arange(len(readings.time))[lengths.rows(groups.index(worst))][0]))
     everyone = len(worst.stations) == len(readings.station_ids)
     whose = "readings" if everyone else f"readings of {len(worst.stations)} stations ({named(worst.stations)})"
-    common = lcm(*(one.length for one in found))
+    common = lcm(*(one.length for one in groups))
     advice = f"use --interval {_text(common)}" if DAY % common == 0 else "no interval up to 24h fits all readings"
     if worst.length > grid.step:
         problem = f"longer than the interval of {_text(grid.step)}"

@@ -46,20 +46,22 @@ def shape_of(text: str, name: str, fits: Fits, header: Sequence[str] | None = No
     header line. Raises UserError where there is no table.
     """
     lines = text.splitlines(keepends=True)[:LINES_JUDGED]
-    told = SEPARATOR.match(lines[0].strip('"\r\n ')) if lines else None
-    before = 1 if told else 0
+    separator = SEPARATOR.match(lines[0].strip('"\r\n ')) if lines else None
+    before = 1 if separator else 0
     if not any(line.strip() for line in lines[before:]):
         raise UserError(f"{name} is empty; it needs a header and rows")
-    marks = [told[1]] if told else DELIMITERS
+    marks = [separator[1]] if separator else DELIMITERS
     read = {mark: _rows(lines[before:], mark, before) for mark in marks}
     if header is not None:
         mark = max(marks, key=lambda mark: _likeness(read[mark]))
         return Shape(mark, before, tuple(header), tuple(tuple(row.cells) for row in read[mark]))
     mark = max(marks, key=lambda mark: (fits(_header(read[mark], fits).cells), _likeness(read[mark])))
-    found = _header(read[mark], fits)
-    rows = [row for row in read[mark] if row.ends > found.ends]
-    names = [cell.strip().removeprefix("#").strip() if not at else cell.strip() for at, cell in enumerate(found.cells)]
-    return Shape(mark, found.ends, _as_wide_as(names, rows), tuple(tuple(row.cells) for row in rows))
+    heading = _header(read[mark], fits)
+    rows = [row for row in read[mark] if row.ends > heading.ends]
+    names = [
+        cell.strip().removeprefix("#").strip() if not at else cell.strip() for at, cell in enumerate(heading.cells)
+    ]
+    return Shape(mark, heading.ends, _as_wide_as(names, rows), tuple(tuple(row.cells) for row in rows))
 
 
 def _rows(lines: list[str], mark: str, before: int) -> list[_Row]:

@@ -18,11 +18,11 @@ def read_sheets(file: Path, name: str, fits: Fits) -> list[tuple[str, pa.Table]]
 
     Raises UserError: damaged, locked, without a table, or with several that fit alike.
     """
-    found = [(sheet, *table) for sheet, rows in _sheets(file, name) if (table := _table(rows, fits)) is not None]
-    if not found:
+    candidates = [(sheet, *table) for sheet, rows in _sheets(file, name) if (table := _table(rows, fits)) is not None]
+    if not candidates:
         raise UserError(f"{name} has no sheet with a table; it needs a header and rows")
-    best = max(fitting for _, fitting, _ in found)
-    chosen = [(sheet, table) for sheet, fitting, table in found if fitting == best]
+    best = max(fitting for _, fitting, _ in candidates)
+    chosen = [(sheet, table) for sheet, fitting, table in candidates if fitting == best]
     if any(table.column_names != chosen[0][1].column_names for _, table in chosen):
         sheets = ", ".join(repr(sheet) for sheet, _ in chosen)
         raise UserError(f"{name} has several sheets with a table: {sheets}; keep one of them, or save it as CSV")

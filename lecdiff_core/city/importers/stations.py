@@ -267,8 +267,8 @@ def _amounts(source: StationsSource, table: Table, columns: Columns, roles: Sequ
 def _rows(table: Table, columns: Columns) -> tuple[Batch, pd.DataFrame]:
     """All rows: the columns of the roles, and a frame of those that play none, under their own names."""
     used = {name for column in columns.values() for name in column}
-    kept = [name for name in table.columns if name and name not in {*used, *columns, "geometry", "station_id"}]
-    others: dict[str, Column] = {f"other {name}": (name,) for name in kept if table.columns.count(name) == 1}
+    extra = [name for name in table.columns if name and name not in {*used, *columns, "geometry", "station_id"}]
+    others: dict[str, Column] = {f"other {name}": (name,) for name in extra if table.columns.count(name) == 1}
     batches = list(read_batches(table, {**columns, **others}))
     if not batches:
         raise UserError(f"{table}: there are no stations; a city needs at least one")

@@ -116,15 +116,15 @@ class Times:
             return values, False, []
         typed = values[used] != NONE
         absolute = np.full(len(used), self.zoned)
-        found = timestamps.read([self.texts[code] for code in used[~typed].tolist()], self.date_format)
-        values[used[~typed]], absolute[~typed] = found.values, found.absolute
+        parsed = timestamps.read([self.texts[code] for code in used[~typed].tolist()], self.date_format)
+        values[used[~typed]], absolute[~typed] = parsed.values, parsed.absolute
         outside = typed & ((values[used] < timestamps.EARLIEST) | (values[used] > timestamps.latest()))
         wrong = outside | (values[used] == NONE)
         if wrong.any():
             row = int(np.argmax(np.isin(codes, used[wrong])))
             at = int(np.searchsorted(used, codes[row]))
             text, value = self.texts[codes[row]], int(values[codes[row]])
-            why = timestamps.implausible(text, value) if typed[at] else found.problem(int((~typed[:at]).sum()))
+            why = timestamps.implausible(text, value) if typed[at] else parsed.problem(int((~typed[:at]).sum()))
             or_empty = ", or leave the cell empty where the time is not known" if self.may_be_empty else ""
             raise UserError(f"{self._row(row)}: {why}{or_empty}")
         if absolute.any() and not absolute.all():
@@ -132,7 +132,7 @@ class Times:
                 np.argmax(np.isin(codes, used[absolute != absolute[np.searchsorted(used, codes[codes >= 0][0])]]))
             )
             raise UserError(f"{self._row(row)}: some times have an offset from UTC and some not; give all or none")
-        return values, bool(absolute[0]), [f"{self.file}, column {self.column}: {notice}" for notice in found.notices]
+        return values, bool(absolute[0]), [f"{self.file}, column {self.column}: {notice}" for notice in parsed.notices]
 
     def _localised(
         self, wall: np.ndarray, rows: np.ndarray, group: np.ndarray | None, timezone: str, not_before: np.ndarray | None

@@ -135,10 +135,10 @@ def _by_format(column: pl.Series, date_format: str, stamps: Stamps) -> None:
     check_format(date_format)
     offset = "%z" in date_format
     try:
-        found = pd.to_datetime(pd.Series(column.to_list(), dtype=str), format=date_format, errors="coerce", utc=offset)
+        parsed = pd.to_datetime(pd.Series(column.to_list(), dtype=str), format=date_format, errors="coerce", utc=offset)
     except ValueError as error:
         raise UserError(f"--date-format {date_format}: it cannot be used: {error}") from error
-    times = found.dt.tz_localize(None) if offset else found
+    times = parsed.dt.tz_localize(None) if offset else parsed
     stamps.values = times.to_numpy().astype("datetime64[us]").astype(np.int64)
     stamps.absolute[:] = offset
     other = np.flatnonzero(stamps.values == NONE)
@@ -288,15 +288,15 @@ def _readings(texts: pl.Series) -> dict[str, np.ndarray]:
     whole = texts.cast(pl.Int64, strict=False)
     rounded = np.where(np.abs(real) < 9e18, real, -1)
     integer = whole.fill_null(pl.Series(rounded.astype(np.int64))).to_numpy()
-    found = {name: _scaled(real, whole, scale) for name, scale in EPOCHS.items()}
+    readings = {name: _scaled(real, whole, scale) for name, scale in EPOCHS.items()}
     for digits, name in CALENDARS.items():
         fits = (
             (integer >= 10 ** (digits - 1))
             & (integer < 10**digits)
             & (whole.is_not_null().to_numpy() | (real % 1 == 0))
         )
-        found[name] = np.where(fits, _from_digits(np.where(fits, integer, 10 ** (digits - 1)), digits), NONE)
-    return found
+        readings[name] = np.where(fits, _from_digits(np.where(fits, integer, 10 ** (digits - 1)), digits), NONE)
+    return readings
 
 
 def _scaled(real: np.ndarray, whole: pl.Series, scale: float) -> np.ndarray:

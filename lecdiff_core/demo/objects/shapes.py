@@ -141,7 +141,7 @@ def frontages(
     rings = [
         np.asarray(part.exterior.coords) for part in shapely.get_parts(shapely.orient_polygons(block.simplify(2.5)))
     ]
-    found: list[Array] = []
+    plots: list[Array] = []
     for a, b in (edge for ring in rings for edge in zip(ring[:-1], ring[1:], strict=True)):
         length = float(np.hypot(*(b - a)))
         if length < width[0] + 2:
@@ -154,11 +154,11 @@ def frontages(
             d = rng.uniform(*depth)
             s = setback + rng.uniform(0, 0.35) * setback
             front, side, back = a + along * at + inward * s, along * w, inward * d
-            found.append(np.array([front, front + side, front + side + back, front + back]))
+            plots.append(np.array([front, front + side, front + side + back, front + back]))
             at += w + rng.uniform(*gap)
-    if not found:
+    if not plots:
         return []
-    shapes = shapely.polygons(np.array(found))
+    shapes = shapely.polygons(np.array(plots))
     inside = shapely.covers(block.buffer(0.6), shapes)
     tree = shapely.STRtree(shapes)
     shrunk = shapely.buffer(shapes, -0.35, join_style="mitre")
@@ -169,10 +169,10 @@ def frontages(
             clash.setdefault(i, []).append(j)
             clash.setdefault(j, []).append(i)
     keep: set[int] = set()
-    for i in range(len(found)):
+    for i in range(len(plots)):
         if inside[i] and not any(j in keep for j in clash.get(i, ())):
             keep.add(i)
-    return [found[i] for i in sorted(keep)]
+    return [plots[i] for i in sorted(keep)]
 
 
 def scatter(shape: BaseGeometry, rng: np.random.Generator, per_hectare: float, radius: tuple[float, float]) -> Array:

@@ -57,15 +57,15 @@ def parse(capabilities: bytes, base: str) -> list[Release]:
         root = ElementTree.fromstring(capabilities)  # noqa: S314 (declares no entities, see above)
     except ElementTree.ParseError:
         raise WebError("the list of releases is not XML") from None
-    found = [release for layer in root.iter(LAYER) if (release := _release(layer, base))]
-    if not found:
+    releases = [release for layer in root.iter(LAYER) if (release := _release(layer, base))]
+    if not releases:
         raise WebError("the list of releases is empty")
-    return sorted(found, key=lambda release: release.published)
+    return sorted(releases, key=lambda release: release.published)
 
 
-def nearest(found: list[Release], wanted: date) -> Release:
+def nearest(releases: list[Release], wanted: date) -> Release:
     """The release published nearest to a day."""
-    return min(found, key=lambda release: abs(release.published - wanted))
+    return min(releases, key=lambda release: abs(release.published - wanted))
 
 
 def _release(layer: ElementTree.Element, base: str) -> Release | None:

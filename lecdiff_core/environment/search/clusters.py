@@ -73,10 +73,10 @@ def clusters(city: City, k: int | None = None) -> Clusters:
             f"{k} clusters are not possible; give a number from 1 to {len(pictured)}, the stations with a chip"
         )
     count = k or _best_count(image)
-    found = KMeans(count, n_init=10, random_state=SEED).fit_predict(image)
-    order = np.argsort(-np.bincount(found, minlength=count), kind="stable")
+    members = KMeans(count, n_init=10, random_state=SEED).fit_predict(image)
+    order = np.argsort(-np.bincount(members, minlength=count), kind="stable")
     labels = np.full(len(city.station_ids), NO_CLUSTER)
-    labels[pictured] = np.argsort(order)[found]
+    labels[pictured] = np.argsort(order)[members]
     described = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
     texts = [" ".join(one.kept_text for one in described.get(station, [])) for station in city.station_ids]
     return Clusters(labels, cluster_names(texts, labels, count))
@@ -152,13 +152,13 @@ def _best_count(image: np.ndarray) -> int:
 
 def _terms(text: str) -> set[str]:
     """Its telling words, and pairs of them that stand side by side."""
-    found: set[str] = set()
+    terms: set[str] = set()
     for clause in re.split(r"[.,;:()]", text.lower()):
         words = _WORD.findall(clause)
         telling = [word not in _EMPTY_WORDS and len(word) > 2 for word in words]
-        found |= {word for word, tells in zip(words, telling, strict=True) if tells}
-        found |= {f"{a} {b}" for a, b, x, y in zip(words, words[1:], telling, telling[1:], strict=False) if x and y}
-    return found
+        terms |= {word for word, tells in zip(words, telling, strict=True) if tells}
+        terms |= {f"{a} {b}" for a, b, x, y in zip(words, words[1:], telling, telling[1:], strict=False) if x and y}
+    return terms
 
 
 def _telling(inside: list[set[str]], outside: list[set[str]], most: int = 2) -> list[str]:

@@ -53,9 +53,9 @@ def nearest(embeddings: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarr
     least = np.partition(similarity, len(similarity) - k)[len(similarity) - k]
     above = np.flatnonzero(similarity > least)
     equal = np.flatnonzero(similarity == least)[: k - len(above)]
-    found = np.concatenate([above, equal])
-    found = found[np.lexsort((found, -similarity[found]))]
-    return found, similarity[found]
+    rows = np.concatenate([above, equal])
+    rows = rows[np.lexsort((rows, -similarity[rows]))]
+    return rows, similarity[rows]
 
 
 def search(city: City, text: str, top: int = 10) -> list[tuple[str, float]]:
@@ -93,9 +93,9 @@ def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
     row = _row(index.table, station_id)
     if not index.table.image_sha256[row]:
         raise UserError(f"station {station_id!r} has no chip, so its surroundings are not known; fetch imagery first")
-    found, similarity = nearest(index.image, index.table.image[row], k + 1)
-    others = index.pictured[found] != row
-    stations = [index.table.station_ids[other] for other in index.pictured[found][others][: max(k, 0)]]
+    rows, similarity = nearest(index.image, index.table.image[row], k + 1)
+    others = index.pictured[rows] != row
+    stations = [index.table.station_ids[other] for other in index.pictured[rows][others][: max(k, 0)]]
     return _frame(city, station_id, stations, similarity[others][: max(k, 0)])
 
 
@@ -140,9 +140,9 @@ def _index(city: City) -> _Index:
     if not file.is_file():
         raise UserError(f"{city.path} has no embeddings; make them with `lecdiff embed`")
     version = _version(file)
-    kept = _INDICES.get(file)
-    if kept and kept[0] == version:
-        return kept[1]
+    cached = _INDICES.get(file)
+    if cached and cached[0] == version:
+        return cached[1]
     table = read_environment(city)
     assert table is not None
     pictured = np.flatnonzero([bool(digest) for digest in table.image_sha256])
@@ -158,9 +158,9 @@ def _wording(city: City, table: EnvironmentTable) -> Wording:
     file = city.path.resolve() / DESCRIPTIONS_FILE
     version = _version(file) if file.is_file() else None
     key = (version, table.image_sha256)
-    kept = _WORDINGS.get(file)
-    if kept and kept[0] == key:
-        return kept[1]
+    cached = _WORDINGS.get(file)
+    if cached and cached[0] == key:
+        return cached[1]
     described = current_descriptions(read_descriptions(file))
     texts = [
         " ".join(one.kept_text for one in described.get(station, []) if one.image_sha256 == chip)

@@ -18,7 +18,7 @@ class Wording:
             for word in set(words(text)):
                 rows.setdefault(word, []).append(row)
         self.count = len(texts)
-        self.rows = {word: np.array(found) for word, found in rows.items()}
+        self.rows = {word: np.array(positions) for word, positions in rows.items()}
 
     def match(self, query: str) -> np.ndarray:
         """(N,) float32 from 0 to 1: the share of the query's words that each text has, words weighed by their rarity.
@@ -35,6 +35,6 @@ class Wording:
 
 def words(text: str) -> Iterable[str]:
     """The words of a text that say something, in lower case and without a plural's s."""
-    for found in _WORD.finditer(text.lower()):
-        if found[0] not in _NOTHING:
-            yield found[0] if found[0].endswith("ss") else found[0].removesuffix("s")
+    for match in _WORD.finditer(text.lower()):
+        if match[0] not in _NOTHING:
+            yield match[0] if match[0].endswith("ss") else match[0].removesuffix("s")

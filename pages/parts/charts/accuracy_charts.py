@@ -53,7 +53,7 @@ def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:
                         "color": shade,
                         "line": {"width": 2},
                     },
-                    "customdata": [_told(model, ours) for model in those],
+                    "customdata": [_hover_text(model, ours) for model in those],
                     "hovertemplate": "%{customdata}<extra></extra>",
                 }
             )
@@ -72,7 +72,7 @@ def ranking(models: Sequence[Model], ours: Model | None) -> go.Figure:
     return go.Figure(traces, layout)
 
 
-def _told(model: Model, ours: Model | None) -> str:
+def _hover_text(model: Model, ours: Model | None) -> str:
     spread = model.spread("ncrps")
     figures = f"{100 * model.mean('ncrps'):.2f} %" + (f" ± {100 * spread:.2f}" if spread is not None else "")
     seeds = f"{len(model.runs)} seed{'s' if len(model.runs) > 1 else ''}"
@@ -166,14 +166,14 @@ def by_hour(models: Sequence[Model]) -> go.Figure:
     """Error by hour of day, a line a model; the first is drawn strongest."""
     traces = []
     for number, model in enumerate(models):
-        found = model.by_hour
+        errors = model.by_hour
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines+markers" if number == 0 else "lines",
                 "name": escaped(model.label),
-                "x": list(found),
-                "y": [100 * error for error in found.values()],
+                "x": list(errors),
+                "y": [100 * error for error in errors.values()],
                 "line": {
                     "color": _line_colour(number),
                     "width": 2.6 if number == 0 else 1.6,

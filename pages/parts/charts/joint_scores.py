@@ -29,25 +29,27 @@ COLUMNS = {  # title, model, dependence, and what it is
 
 def columns(benchmark: Benchmark) -> dict[str, Model]:
     """The models of the table by their titles, those that were measured in sums and peaks."""
-    found = {
+    candidates = {
         title: models(benchmark.results, Conditions(dependence=dependence)).get(name)
         for title, (name, dependence, _) in COLUMNS.items()
     }
-    return {title: model for title, model in found.items() if model is not None and model.scores("day_peak")}
+    return {title: model for title, model in candidates.items() if model is not None and model.scores("day_peak")}
 
 
-def table(found: Mapping[str, Model]) -> Markup:
+def table(columns: Mapping[str, Model]) -> Markup:
     """Error of each kind of value and what its 90 % interval holds; the lowest error of a row in bold."""
     lines = []
     for name, words in ROWS.items():
-        having = {title: model for title, model in found.items() if model.scores(name)}
+        having = {title: model for title, model in columns.items() if model.scores(name)}
         if not having:
             continue
         errors = [round(model.ncrps(name), 4) for model in having.values()]
         best = min(errors) if min(errors) < max(errors) else None
-        lines.append([words, *(_cell(model, name, best) if title in having else "–" for title, model in found.items())])
-    hints = ["", *(COLUMNS[title][2] for title in found)]
-    return blocks.table(["", *found], lines, "lec-numbers lec-held", hints)
+        lines.append(
+            [words, *(_cell(model, name, best) if title in having else "–" for title, model in columns.items())]
+        )
+    hints = ["", *(COLUMNS[title][2] for title in columns)]
+    return blocks.table(["", *columns], lines, "lec-numbers lec-held", hints)
 
 
 def _cell(model: Model, name: str, best: float | None) -> Markup:

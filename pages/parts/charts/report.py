@@ -8,7 +8,7 @@ from lecdiff_core import __version__
 from lecdiff_core.city.folder import City
 from pages.parts.charts import drawing
 from pages.parts.data import forecasts
-from pages.parts.data.forecasts import Fan, Kept
+from pages.parts.data.forecasts import Fan, PastCoverage
 from pages.parts.look import formats, markup
 from pages.parts.map import basemap
 
@@ -24,7 +24,7 @@ def page(
     facts: dict[str, str],
     sentences: list[str],
     said: str,
-    kept: Kept | None,
+    held: PastCoverage | None,
 ) -> str:
     """The report as HTML. `facts` and `sentences`: what the panel says; `said`: of the station's surroundings."""
     model = forecasts.model_of(city)
@@ -42,7 +42,7 @@ def page(
         sentences=sentences,
         chart=chart,
         rows=_numbers(city, fan),
-        trust=kept_sentence(kept) if kept and kept.count else "",
+        trust=coverage_sentence(held) if held and held.count else "",
         model=model,
         samples=forecasts.SAMPLES,
         version=__version__,
@@ -70,10 +70,10 @@ def _numbers(city: City, fan: Fan) -> list[list[str]]:
     return [row(step) for step in range(0, len(fan.timestamps), max(1, len(fan.timestamps) // ROWS))]
 
 
-def kept_sentence(kept: Kept) -> str:
+def coverage_sentence(held: PastCoverage) -> str:
     """How often past intervals of the station held what was observed, in words."""
     return (
-        f"Over the {kept.days} days before, forecasts made a day ahead held {formats.share(kept.inside_50)} of its values in "
-        f"their 50{formats.THIN}% interval and {formats.share(kept.inside_90)} in their 90{formats.THIN}% interval "
-        f"({kept.count:,} values)."
+        f"Over the {held.days} days before, forecasts made a day ahead held {formats.share(held.inside_50)} of its values in "
+        f"their 50{formats.THIN}% interval and {formats.share(held.inside_90)} in their 90{formats.THIN}% interval "
+        f"({held.count:,} values)."
     )

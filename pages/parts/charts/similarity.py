@@ -33,7 +33,7 @@ def chart(city: City, kinds: Clusters, places: np.ndarray, chosen: str | None, b
         "y": places[seen, 1],
         "mode": "markers",
         "customdata": [city.station_ids[row] for row in seen],
-        "text": [_told(city, kinds, row, mean[row]) for row in seen],
+        "text": [_hover_text(city, kinds, row, mean[row]) for row in seen],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {"color": fill, "size": 10 if len(seen) <= MANY else 5, "line": {"color": ink, "width": 0.5}},
         "selected": {"marker": {"opacity": 1}},
@@ -55,7 +55,7 @@ def chart(city: City, kinds: Clusters, places: np.ndarray, chosen: str | None, b
     return go.Figure([points, *_ring(city, places, chosen, ink)], layout)
 
 
-def _told(city: City, kinds: Clusters, row: int, mean: float) -> str:
+def _hover_text(city: City, kinds: Clusters, row: int, mean: float) -> str:
     name = kinds.names[kinds.labels[row]] if kinds.labels[row] >= 0 else ""
     return f"<b>{escaped(city.station_ids[row])}</b><br>{escaped(name)}<br>mean {formats.amount(mean, city.meta.unit)}"
 

@@ -92,7 +92,7 @@ def heat_map(
 
 
 def _diverging(ground: str) -> list[tuple[float, str]]:
-    """A scale whose middle fifth is the ground, so that only what surges stands out."""
+    """A scale whose middle fifth is the ground, so that only what left its forecast stands out."""
     return [(0, OUTER[0]), (0.2, INNER[0]), (0.4, ground), (0.6, ground), (0.8, INNER[1]), (1, OUTER[1])]
 
 
@@ -152,7 +152,7 @@ def event_map(place: Place, city: City, event: pd.Series, key: str) -> str | Non
         on_select="rerun",
         selection_mode="single-object",
         key=key,
-        alt=f"{'Map' if city.has_places else 'Grid'} of the {len(sides)} stations of the surge at {event['station_id']}",
+        alt=f"{'Map' if city.has_places else 'Grid'} of the {len(sides)} stations of the event at {event['station_id']}",
     )
     chosen = picked["selection"]["objects"].get(STATIONS) if picked else None
     return str(chosen[0]["station_id"]) if chosen else None

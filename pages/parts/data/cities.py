@@ -60,14 +60,14 @@ def find(key: str) -> Path:
 
 @st.cache_resource(ttl=10, show_spinner=False)
 def _scan(folders: tuple[Path, ...], deep: Path) -> list[Place]:
-    found: dict[str, Place] = {}
+    by_key: dict[str, Place] = {}
     for root in folders:
         depths = DEPTHS if root == deep else DEPTHS[:1]
         for file in sorted(file for depth in depths for file in root.glob(f"{depth}/{META_FILE}")):
             inside = file.parent.relative_to(root)
-            if inside.as_posix() not in found and not any(part.startswith(".") for part in inside.parts):
-                found[inside.as_posix()] = _place(inside.as_posix(), file.parent)
-    return list(found.values())
+            if inside.as_posix() not in by_key and not any(part.startswith(".") for part in inside.parts):
+                by_key[inside.as_posix()] = _place(inside.as_posix(), file.parent)
+    return list(by_key.values())
 
 
 def _place(key: str, folder: Path) -> Place:
@@ -86,8 +86,8 @@ def places() -> list[Place]:
     """Every city that can be chosen: first the one that LECDIFF_CITY names, by default the demo city."""
     shipped = assets_folder().resolve() / "demo"
     first = Path(os.environ.get(FIRST_VARIABLE) or shipped).resolve()
-    found = _scan(tuple(roots()), own_root())
-    return sorted(found, key=lambda place: (place.path != first, place.name.lower(), place.key))
+    listed = _scan(tuple(roots()), own_root())
+    return sorted(listed, key=lambda place: (place.path != first, place.name.lower(), place.key))
 
 
 def refresh() -> None:

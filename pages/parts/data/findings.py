@@ -16,7 +16,7 @@ from lecdiff_core.models.names import (
 from pages.parts.look.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
-UNTOLD = 5e-4  # relative change that rounds to nothing
+NEGLIGIBLE = 5e-4  # relative change that rounds to nothing
 ENOUGH = 0.01  # relative excess up to which fewer denoising steps are enough
 OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
 
@@ -69,13 +69,13 @@ def joined(parts: Sequence[str]) -> str:
 
 def ablations(ours: Model, changed: Sequence[Model]) -> str:
     """What each part of LEC-Diff is worth here."""
-    found: dict[str, list[str]] = {"win": [], "tie": [], "loss": []}
+    by_outcome: dict[str, list[str]] = {"win": [], "tie": [], "loss": []}
     for model in changed:
         said = verdict(ours, model)
         much = "" if said.outcome == "tie" else f" ({percent(1 / (1 + said.change) - 1)})"
-        found[said.outcome].append(f"{_changed(model)}{much}")
+        by_outcome[said.outcome].append(f"{_changed(model)}{much}")
     openings = {"win": "The error rises", "loss": "The error falls", "tie": "It is a tie"}
-    return " ".join(f"{openings[outcome]} {joined(parts)}." for outcome, parts in found.items() if parts)
+    return " ".join(f"{openings[outcome]} {joined(parts)}." for outcome, parts in by_outcome.items() if parts)
 
 
 def _changed(model: Model) -> str:
@@ -88,7 +88,7 @@ def calibration(model: Model) -> str:
     half, most = model.mean("coverage_50"), model.mean("coverage_90")
     said = (
         f"Of what was observed, {share(half)} fell inside the 50\N{NARROW NO-BREAK SPACE}% interval and {share(most)} inside the "
-        f"90\N{NARROW NO-BREAK SPACE}% interval: {_kept(half - 0.5, most - 0.9)}."
+        f"90\N{NARROW NO-BREAK SPACE}% interval: {_calibration(half - 0.5, most - 0.9)}."
     )
     widened = model.widened("coverage_50"), model.widened("coverage_90")
     if None not in widened:
@@ -96,7 +96,7 @@ def calibration(model: Model) -> str:
     return said
 
 
-def _kept(half: float, most: float) -> str:
+def _calibration(half: float, most: float) -> str:
     if max(abs(half), abs(most)) <= TOLERANCE:
         return "the intervals keep their promise"
     off = [
@@ -112,8 +112,8 @@ def together(columns: Mapping[str, Model]) -> str:
     names = [name for name in SCORES if name != "step"]
 
     def held(model: Model) -> str:
-        found = [model.coverage(name) for name in names if model.scores(name)]
-        low, high = share(min(found)), share(max(found))
+        shares = [model.coverage(name) for name in names if model.scores(name)]
+        low, high = share(min(shares)), share(max(shares))
         return low if low == high else f"{low} to {high}"
 
     ours, *others = columns.values()
@@ -164,7 +164,7 @@ def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
     for condition, model in others:
         change = model.mean("ncrps") / seen.mean("ncrps") - 1
         worse = "higher" if change > 0 else "lower"
-        much = "about the same" if abs(change) < UNTOLD else f"{percent(change)} {worse}"
+        much = "about the same" if abs(change) < NEGLIGIBLE else f"{percent(change)} {worse}"
         parts.append(f"{much} {condition}")
     return f"Compared with all stations in training, LEC-Diff's error is {joined(parts)}."
 
@@ -177,7 +177,7 @@ def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     for other in others:
         said = verdict(true, other)
         much = f"{percent(said.change)} {'below' if said.change < 0 else 'above'}"
-        much = "no different from" if abs(said.change) < UNTOLD else f"{much} that of"
+        much = "no different from" if abs(said.change) < NEGLIGIBLE else f"{much} that of"
         parts.append(f"{much} {against.get(other.name, other.label)} ({meaning[said.outcome]})")
     return f"{condition}, the error with knowing the surroundings is {joined(parts)}."
 
@@ -185,7 +185,7 @@ def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
 def denoising(default: SamplerRun, most: SamplerRun) -> str:
     """Whether the default number of steps is enough."""
     above = default.ncrps / most.ncrps - 1
-    beside = "the same as" if abs(above) < UNTOLD else f"{percent(above)} {'above' if above > 0 else 'below'}"
+    beside = "the same as" if abs(above) < NEGLIGIBLE else f"{percent(above)} {'above' if above > 0 else 'below'}"
     sampler = SAMPLER_LABELS.get(default.sampler, default.sampler)
     return (
         f"{default.evaluations} evaluations of the network ({sampler}, {default.steps} steps) give an error {beside} that "

@@ -119,7 +119,7 @@ def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
+class PastCoverage:
     """How often past intervals of a station held the observations: shares of `count` values, from `days` forecasts of one day."""
 
     days: int
@@ -140,19 +140,19 @@ def past_fans(city: City, model: str, station_id: str, origin: pd.Timestamp) -> 
             return
 
 
-def kept(city: City, station_id: str, fans: list[Fan], origin: pd.Timestamp) -> Kept:
+def past_coverage(city: City, station_id: str, fans: list[Fan], origin: pd.Timestamp) -> PastCoverage:
     """How often the intervals of `fans` held what was observed before `origin`."""
     inside: list[np.ndarray] = []
     for one in fans:
         times = one.timestamps[one.timestamps < origin]
-        came = city.traffic[station_id].reindex(times).to_numpy()
-        seen, steps = np.isfinite(came), len(times)
+        observed = city.traffic[station_id].reindex(times).to_numpy()
+        seen, steps = np.isfinite(observed), len(times)
         held = [
-            (low[:steps] <= came) & (came <= high[:steps])
+            (low[:steps] <= observed) & (observed <= high[:steps])
             for low, high in ((one.low_50, one.high_50), (one.low_90, one.high_90))
         ]
         inside.append(np.stack(held)[:, seen])
     all_of_them = np.concatenate(inside, axis=1) if inside else np.zeros((2, 0))
     count = all_of_them.shape[1]
     half, most = all_of_them.mean(1) if count else (np.nan, np.nan)
-    return Kept(len(fans), count, float(half), float(most))
+    return PastCoverage(len(fans), count, float(half), float(most))

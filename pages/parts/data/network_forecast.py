@@ -126,7 +126,7 @@ def _joined(blocks: list[tuple[np.ndarray, NetworkForecast]], count: int) -> Net
     """The outlooks of blocks of rows as one of `count` stations."""
 
     def whole(name: str) -> np.ndarray:
-        parts = [(block, getattr(found, name)) for block, found in blocks]
+        parts = [(block, getattr(block_forecast, name)) for block, block_forecast in blocks]
         values = np.full((count, *parts[0][1].shape[1:]), np.nan, np.float32)
         for block, part in parts:
             values[block] = part
@@ -134,13 +134,14 @@ def _joined(blocks: list[tuple[np.ndarray, NetworkForecast]], count: int) -> Net
 
     arrays: dict[str, Any] = {name: whole(name) for name in ("median", "low", "high", "exceeding", "exceeding_once")}
     tables = {
-        rule: pd.concat([found.congestion[rule] for _, found in blocks]).sort_values(
+        rule: pd.concat([block_forecast.congestion[rule] for _, block_forecast in blocks]).sort_values(
             ["probability", "steps"], ascending=False, ignore_index=True
         )
         for rule in traffic_levels.CAPACITY_RULES
     }
     counts = {
-        rule: np.sum([found.at_once[rule] for _, found in blocks], axis=0) for rule in traffic_levels.CAPACITY_RULES
+        rule: np.sum([block_forecast.at_once[rule] for _, block_forecast in blocks], axis=0)
+        for rule in traffic_levels.CAPACITY_RULES
     }
     return NetworkForecast(blocks[0][1].timestamps, **arrays, congestion=tables, at_once=counts)
 

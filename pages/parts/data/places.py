@@ -10,7 +10,7 @@ from lecdiff_core.city.folder import City
 SPACING = 0.001  # degrees between two stations of the grid; they only say how large it is drawn
 WIDER = 1.5  # columns of the grid for each of its rows
 COLUMNS_OF_WHOLE_DOTS = 28  # of the grid on a map of usual width
-TOLD = {
+SENTENCES = {
     "nominal": "Places are nominal: who is next to whom is real, positions and distances are not.",
     "none": "Nothing is known of places: stations stand in the order of their list, row by row.",
 }
@@ -42,6 +42,6 @@ def bounds(city: City, stations: Sequence[str] | None = None) -> tuple[float, fl
     return west, south, east, north
 
 
-def told(city: City) -> str:
+def sentence(city: City) -> str:
     """What must be said of places that are not real; empty where they are."""
-    return TOLD.get(city.meta.coordinates, "")
+    return SENTENCES.get(city.meta.coordinates, "")

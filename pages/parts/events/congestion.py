@@ -27,8 +27,8 @@ def show(city: City) -> None:
     model, origin = forecasts.model_of(city), session.origin()
     given = bool(np.isfinite(given_capacities(city)).any())
     rules = [rule for rule in traffic_levels.CAPACITY_RULES if rule != traffic_levels.GIVEN or given]
-    told_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")
-    told_side.html(
+    text_side, rule_side = st.columns([7, 4], gap="medium", vertical_alignment="center")
+    text_side.html(
         blocks.paragraph(
             Markup("How likely each station exceeds its capacity in the 24 hours from ")
             + blocks.bold(formats.moment(origin))

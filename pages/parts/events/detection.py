@@ -125,7 +125,7 @@ def show_districts(measured: dict) -> None:
 
 
 def show_inside(measured: dict) -> None:
-    """How often what surged lay inside the intervals."""
+    """How often values during planted events lay inside the intervals."""
     ours = measured["inside_intervals"][OURS]
     rows = [
         (name, f"{row['count']:,}", formats.share(row["inside_50"]), formats.share(row["inside_90"]))

@@ -39,8 +39,8 @@ ON_THE_PAGE = {
 COLUMN = re.compile(r"--column (?:traffic:|stations:)?(\w+)=('[^']*'|[^\s;,]+)")
 
 
-def on_the_page(told: str) -> str:
+def on_the_page(text: str) -> str:
     """A sentence of a step with the names of boxes for options of the command line."""
     for option, name in ON_THE_PAGE.items():
-        told = told.replace(option, name)
-    return COLUMN.sub(lambda option: f"the box “{ROLES.get(option[1], option[1])}”", told)
+        text = text.replace(option, name)
+    return COLUMN.sub(lambda option: f"the box “{ROLES.get(option[1], option[1])}”", text)

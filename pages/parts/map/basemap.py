@@ -156,7 +156,7 @@ def chip_address(place: Place, station_id: str) -> str:
 
 def attribution(city: City) -> Markup:
     """Whose imagery is shown, as HTML, with the link that Esri asks for, and what must be said of places that are not real."""
-    return _attribution(" ".join(part for part in (places.told(city), credit(city)) if part), _shows_esri(city))
+    return _attribution(" ".join(part for part in (places.sentence(city), credit(city)) if part), _shows_esri(city))
 
 
 def esri_attribution() -> Markup:

@@ -76,8 +76,8 @@ def enter(place: Place, city: City, views: Mapping[str, View]) -> None:
     state[ORIGIN] = _time_of(link.get(address.TIME.name), city)
     state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(address.BY.name), views), ALL_AHEAD, False
     others = st.query_params.get_all(address.WITH.name) if link and state[CHOSEN] else []
-    found = [state[CHOSEN], *(_station_of(other, city) for other in others)]
-    state[COMPARED] = list(dict.fromkeys(one for one in found if one))[:MOST_COMPARED] if others else None
+    wanted = [state[CHOSEN], *(_station_of(other, city) for other in others)]
+    state[COMPARED] = list(dict.fromkeys(one for one in wanted if one))[:MOST_COMPARED] if others else None
     if state[CHOSEN]:
         focus_on(city, state[CHOSEN])
     state[OPENED] = place.key  # last: a run that is cut off before this begins again

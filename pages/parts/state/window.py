@@ -24,9 +24,13 @@ def ask() -> None:
 
 def size() -> tuple[int, int] | None:
     """Width and height in pixels; None until the browser has told them, or where it told something else."""
-    told = st.session_state.get(KEY, {}).get("size")
-    if isinstance(told, list) and len(told) == 2 and all(isinstance(one, int) and 0 < one < 20_000 for one in told):
-        return told[0], told[1]
+    reported = st.session_state.get(KEY, {}).get("size")
+    if (
+        isinstance(reported, list)
+        and len(reported) == 2
+        and all(isinstance(one, int) and 0 < one < 20_000 for one in reported)
+    ):
+        return reported[0], reported[1]
     return None
 
 

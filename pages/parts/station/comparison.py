@@ -42,8 +42,8 @@ def show(city: City, station_ids: list[str], origin: pd.Timestamp) -> None:
     figure = forecast_charts.compared_chart(city, station_ids, origin, fans, how == OVERLAID)
     names = ", ".join(station_ids)
     st.plotly_chart(figure, key="compared", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of {names}")
-    for station_id, told in trouble.items():
-        st.warning(f"No forecast of {literal(station_id)}: {literal(told)}", icon=":material/error:")
+    for station_id, reason in trouble.items():
+        st.warning(f"No forecast of {literal(station_id)}: {literal(reason)}", icon=":material/error:")
     if fans:
         st.html(_table(city, fans))
         exports.buttons(city, fans, origin)

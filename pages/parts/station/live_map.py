@@ -78,9 +78,9 @@ def progress(city: City, work: Work) -> None:
 
 def forecast_notices(city: City, origin: pd.Timestamp) -> None:
     """Who is left out of the forecast of all stations, and whose rests on little."""
-    found = views.forecast_of(city, origin).result
-    if found and found.notices:
-        st.caption("  \n".join(f":material/info: {sentence(notice)}" for notice in found.notices))
+    forecast = views.forecast_of(city, origin).result
+    if forecast and forecast.notices:
+        st.caption("  \n".join(f":material/info: {sentence(notice)}" for notice in forecast.notices))
 
 
 def _what_to_show(city: City, waiting: bool) -> tuple[View, str, str]:
@@ -132,9 +132,9 @@ def _step(city: City) -> None:
 
 def _times(city: City) -> pd.DatetimeIndex:
     """Starts of the intervals ahead."""
-    found = views.forecast_of(city, session.origin()).result if session.view().is_forecast else None
-    if found is not None:
-        return found.timestamps
+    forecast = views.forecast_of(city, session.origin()).result if session.view().is_forecast else None
+    if forecast is not None:
+        return forecast.timestamps
     return city.timeline.starting(session.origin(), city.steps_per_day)
 
 

@@ -15,7 +15,7 @@ from lecdiff_core.models.names import BASE
 from pages.parts.charts import exports, forecast_charts, report
 from pages.parts.data import cities, forecasts, surroundings, traffic_levels
 from pages.parts.data.cities import Place
-from pages.parts.data.forecasts import Fan, Kept
+from pages.parts.data.forecasts import Fan, PastCoverage
 from pages.parts.look import colours, formats, tables
 from pages.parts.look.markup import blocks, stations
 from pages.parts.map import basemap
@@ -103,14 +103,14 @@ def heading(city: City, station_id: str) -> None:
 def _said(city: City, station_id: str) -> str:
     """The first sentence of what was said of the station's chip, and the way to all of it. Returns all that was kept."""
     try:
-        told = surroundings.descriptions(city).get(station_id)
+        described = surroundings.descriptions(city).get(station_id)
     except UserError:
         return ""  # the Environment page tells it
-    first = description.first_sentence(told[0]) if told else ""
+    first = description.first_sentence(described[0]) if described else ""
     words, more = st.columns([7, 2], gap="small", vertical_alignment="center")
     words.html(blocks.paragraph(first or "No description of its surroundings yet.", "said"))
     more.page_link("pages/environment.py", label="Surroundings", icon=":material/image_search:")
-    return told[0].kept_text if told else ""
+    return described[0].kept_text if described else ""
 
 
 def chip(place: Place, city: City, station_id: str, look: str = "lec-chip") -> Markup:
@@ -164,8 +164,8 @@ def forecast(
         st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
         return None
     words, trust = st.columns([7, 5], gap="medium")
-    told = [_expected(city, fan), _came_true(city, station_id, fan), forecasts.seen_before(city, model, origin)]
-    sentences = [sentence for sentence in told if sentence]
+    candidates = [_expected(city, fan), _came_true(city, station_id, fan), forecasts.seen_before(city, model, origin)]
+    sentences = [sentence for sentence in candidates if sentence]
     with words:
         st.html(
             blocks.paragraph(" ".join(sentences))
@@ -183,8 +183,10 @@ def forecast(
         missing.offer("This city has no model of its own yet. To train one:", "train", city)
 
     def made_report() -> str:
-        kept = forecasts.kept(city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin)
-        return report.page(city, station_id, origin, fan, facts or {}, sentences, said, kept)
+        held = forecasts.past_coverage(
+            city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin
+        )
+        return report.page(city, station_id, origin, fan, facts or {}, sentences, said, held)
 
     exports.buttons(city, {station_id: fan}, origin, made_report if facts else None)
     return lambda: _trust(slot, city, model, station_id, origin)
@@ -196,21 +198,21 @@ def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin
     slot.html(_gauges(None))
     for fan in forecasts.past_fans(city, model, station_id, origin):
         fans.append(fan)
-        slot.html(_gauges(forecasts.kept(city, station_id, fans, origin)))
+        slot.html(_gauges(forecasts.past_coverage(city, station_id, fans, origin)))
     if not fans:
         slot.empty()
 
 
-def _gauges(kept: Kept | None) -> str:
+def _gauges(held: PastCoverage | None) -> str:
     """Share of past values inside each interval as a bar, with a mark where it should end."""
-    if kept is None or not kept.count:
+    if held is None or not held.count:
         return blocks.paragraph("Checking its forecasts of the days before …", "sub")
     rows = [
         (f"{mark}{formats.THIN}% interval", formats.share(share), f"{100 * share:.0f}", mark)
-        for mark, share in ((50, kept.inside_50), (90, kept.inside_90))
+        for mark, share in ((50, held.inside_50), (90, held.inside_90))
     ]
-    days = f"{kept.days} days" if kept.days > 1 else "day"
-    return stations.gauges(report.kept_sentence(kept), days, rows)
+    days = f"{held.days} days" if held.days > 1 else "day"
+    return stations.gauges(report.coverage_sentence(held), days, rows)
 
 
 def _expected(city: City, fan: Fan) -> str:
@@ -242,12 +244,12 @@ def _came_true(city: City, station_id: str, fan: Fan) -> str:
 
 def _alike(city: City, station_id: str) -> None:
     """The stations that stand in like surroundings, which the arcs on the map lead to."""
-    found = surroundings.alike_or_none(city, station_id)
-    if found is None or found.empty:
+    alike = surroundings.alike_or_none(city, station_id)
+    if alike is None or alike.empty:
         return
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="alike"):
         st.html(blocks.label("Looks alike", colours.ALIKE), width="content")
-        for other, similarity in zip(found["station_id"], found["similarity"], strict=True):
+        for other, similarity in zip(alike["station_id"], alike["similarity"], strict=True):
             label = f"{formats.literal(other)} · {similarity:.2f}"
             st.button(
                 label,

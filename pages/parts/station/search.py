@@ -73,8 +73,8 @@ def _finder(city: City, box: str, value: str, placeholder: str, choose: Callable
         words = ""
 
     def typed(text: str) -> None:
-        found = matches(city, text)
-        decided = found[:1] if len(found) == 1 or _is(city, found[:1], text) else []
+        hits = matches(city, text)
+        decided = hits[:1] if len(hits) == 1 or _is(city, hits[:1], text) else []
         st.session_state[SEARCHED] = ("" if decided else text.strip(), _chosen())
         if decided or not text.strip():
             choose(decided[0] if decided else None)
@@ -95,16 +95,16 @@ def _chosen() -> tuple[str | None, list[str]]:
     return session.station(), session.compared()
 
 
-def _is(city: City, found: list[str], text: str) -> bool:
+def _is(city: City, hits: list[str], text: str) -> bool:
     """Whether the first station found is the one whose id was typed, and not one that only contains it."""
     wanted = text.strip().casefold()
-    return any(wanted in (one.casefold(), _written(city)(one).casefold()) for one in found)
+    return any(wanted in (one.casefold(), _written(city)(one).casefold()) for one in hits)
 
 
 def _offer(city: City, words: str, choose: Callable[[str | None], None]) -> None:
     """The best matches, to be clicked."""
-    found, key = matches(city, words), f"found-{words}"
-    if not found:
+    hits, key = matches(city, words), f"found-{words}"
+    if not hits:
         st.html(blocks.paragraph(f"No station is called “{words}”.", "sub"))
         return
 
@@ -114,14 +114,14 @@ def _offer(city: City, words: str, choose: Callable[[str | None], None]) -> None
 
     st.pills(
         "Stations found",
-        found[:MOST_FOUND],
+        hits[:MOST_FOUND],
         format_func=_written(city),
         key=key,
         on_change=clicked,
         label_visibility="collapsed",
     )
-    if len(found) > MOST_FOUND:
-        more = len(found) - MOST_FOUND
+    if len(hits) > MOST_FOUND:
+        more = len(hits) - MOST_FOUND
         st.html(blocks.paragraph(f"and {more:,} more; type more of the id or name", "sub"))
 
 

@@ -48,8 +48,8 @@ def _save(city: City, name: str, unit: str, days: str) -> None:
     try:
         if not name.strip():
             raise UserError("a city needs a name")
-        told = {"name": name.strip(), "unit": unit.strip(), "holidays": dates(days)}
-        write_meta(city.path, make_meta(**city.meta.model_dump() | told))
+        changes = {"name": name.strip(), "unit": unit.strip(), "holidays": dates(days)}
+        write_meta(city.path, make_meta(**city.meta.model_dump() | changes))
     except UserError as error:
         st.error(literal(f"Nothing was saved: {error}."), icon=":material/error:")
         return
@@ -59,10 +59,10 @@ def _save(city: City, name: str, unit: str, days: str) -> None:
 
 def dates(text: str) -> list[date]:
     """The dates in a text, each once and in order. Raises UserError for a word that is none."""
-    found = set()
+    days = set()
     for word in filter(None, re.split(r"[\s,;]+", text)):
         try:
-            found.add(date.fromisoformat(word))
+            days.add(date.fromisoformat(word))
         except ValueError as error:
             raise UserError(f"“{word}” is not a date; write it like 2025-12-25") from error
-    return sorted(found)
+    return sorted(days)

@@ -40,10 +40,10 @@ class Side:
 
     kind: str
     uploaded: list[UploadedFile]
-    kept: list[Path]
+    stored: list[Path]
 
     def __bool__(self) -> bool:
-        return bool(self.uploaded or self.kept)
+        return bool(self.uploaded or self.stored)
 
 
 def chosen() -> Job | None:
@@ -97,8 +97,8 @@ def recall(job: Job, city: Path) -> None:
 def side(kind: str, uploaded: list[UploadedFile], draft: Job | None) -> Side:
     """The files of a kind that the form works on; new ones take the place of those kept."""
     folder = draft.folder / INPUT / kind if draft else None
-    kept = sorted(file for file in folder.rglob("*") if file.is_file()) if folder else []
-    return Side(kind, uploaded, [] if uploaded else kept)
+    stored = sorted(file for file in folder.rglob("*") if file.is_file()) if folder else []
+    return Side(kind, uploaded, [] if uploaded else stored)
 
 
 def remove(draft: Job, kind: str) -> None:
@@ -139,12 +139,12 @@ def follow(laid: Path, draft: Job | None) -> None:
 def give_back(laid: Path, draft: Job | None, sides: Sequence[Side]) -> None:
     """Undo `carry` for a job that could not be started."""
     for one in sides:
-        if draft is not None and one.kept:
+        if draft is not None and one.stored:
             shutil.move(laid / INPUT / one.kind, draft.folder / INPUT / one.kind)
     background.discard(laid)
 
 
 def _move(draft: Job | None, laid: Path, sides: Sequence[Side]) -> None:
     for one in sides:
-        if draft is not None and one.kept:
+        if draft is not None and one.stored:
             shutil.move(draft.folder / INPUT / one.kind, laid / INPUT / one.kind)

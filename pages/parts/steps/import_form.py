@@ -93,7 +93,7 @@ def form(city: City) -> None:
     layout: str = st.selectbox(
         "Layout of the traffic", list(LAYOUT_NAMES), format_func=LAYOUT_NAMES.__getitem__, key=drafts.key("layout")
     )
-    several = len(traffic.uploaded or traffic.kept) > 1
+    several = len(traffic.uploaded or traffic.stored) > 1
     columns = {**_columns_of_traffic(layout, of_traffic, several), **_columns_of_stations(of_places)}
     options = [f"--layout={layout}", *_meaning(), *_more()]
     placeless = NO_PLACES in options
@@ -121,9 +121,9 @@ def _files(draft: Job | None) -> tuple[Side, Sample | None, Side, Sample | None]
     left, right = st.columns(2, gap="medium")
     emptied = st.session_state.setdefault(EMPTIED, 0)
     with left:
-        kept = _kept("Traffic", TRAFFIC, draft)
+        uploaded_before = _show_stored("Traffic", TRAFFIC, draft)
         given = st.file_uploader(
-            "Take other files instead" if kept else "Traffic",
+            "Take other files instead" if uploaded_before else "Traffic",
             type=list(uploads.TRAFFIC),
             accept_multiple_files=True,
             key=f"import_traffic-{emptied}",
@@ -133,9 +133,9 @@ def _files(draft: Job | None) -> tuple[Side, Sample | None, Side, Sample | None]
         traffic = drafts.side(TRAFFIC, list(given), draft)
         of_traffic = _look(traffic)
     with right:
-        kept = _kept("Places", STATIONS, draft)
+        uploaded_before = _show_stored("Places", STATIONS, draft)
         placed = st.file_uploader(
-            "Take another file instead" if kept else "Places of the stations",
+            "Take another file instead" if uploaded_before else "Places of the stations",
             type=list(uploads.STATIONS),
             key=f"import_stations-{emptied}",
             max_upload_size=uploads.LARGEST_MB,
@@ -145,15 +145,15 @@ def _files(draft: Job | None) -> tuple[Side, Sample | None, Side, Sample | None]
         return traffic, of_traffic, places, _look(places)
 
 
-def _kept(title: str, kind: str, draft: Job | None) -> bool:
+def _show_stored(title: str, kind: str, draft: Job | None) -> bool:
     """Name the files that need not be uploaded again, beside a button that lets them go; whether there are such."""
-    files = drafts.side(kind, [], draft).kept
+    files = drafts.side(kind, [], draft).stored
     if draft is None or not files:
         return False
-    told, button = st.columns([7, 3], gap="small", vertical_alignment="center")
+    summary, button = st.columns([7, 3], gap="small", vertical_alignment="center")
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     size = formats.amount(sum(file.stat().st_size for file in files), "B")
-    told.markdown(f"{title}: **{literal(formats.shortened(files[0].name, 24))}**{more}, {literal(size)}")
+    summary.markdown(f"{title}: **{literal(formats.shortened(files[0].name, 24))}**{more}, {literal(size)}")
     button.button(
         "Remove",
         key=f"import_remove-{kind}",
@@ -171,17 +171,17 @@ def _look(side: Side) -> Sample | None:
         return None
     try:
         if side.uploaded:
-            found = _sample(side.uploaded, tuple(one.file_id for one in side.uploaded), drafts.ALLOWED[side.kind])
+            sample = _sample(side.uploaded, tuple(one.file_id for one in side.uploaded), drafts.ALLOWED[side.kind])
         else:
-            found = _kept_sample(side.kept[0])
+            sample = _stored_sample(side.stored[0])
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return None
-    st.caption(f"First rows of {literal(found.name)}")
-    rows = [dict(zip(map(str, range(len(found.columns))), row, strict=False)) for row in found.rows]
-    names = {str(number): formats.shortened(name, 30) for number, name in enumerate(found.columns)}
+    st.caption(f"First rows of {literal(sample.name)}")
+    rows = [dict(zip(map(str, range(len(sample.columns))), row, strict=False)) for row in sample.rows]
+    names = {str(number): formats.shortened(name, 30) for number, name in enumerate(sample.columns)}
     st.dataframe(rows, hide_index=True, height="content", column_config=names)
-    return found
+    return sample
 
 
 @st.cache_data(max_entries=16, show_spinner="Looking into the files")
@@ -191,36 +191,36 @@ def _sample(_given: list, files: tuple[str, ...], allowed: tuple[str, ...]) -> S
 
 
 @read_once(lambda file: [file], entries=16, spinner="Looking into the files")
-def _kept_sample(file: Path) -> Sample:
+def _stored_sample(file: Path) -> Sample:
     return uploads.sample(file)
 
 
 # ---- which column is what
 
 
-def _columns_of_traffic(layout: str, found: Sample | None, several: bool) -> Columns:
+def _columns_of_traffic(layout: str, sample: Sample | None, several: bool) -> Columns:
     """Which column plays which role; those of a layout with fixed names are not asked for."""
-    if found is None or layout in ("telecom-italia", "c2tm"):
+    if sample is None or layout in ("telecom-italia", "c2tm"):
         return {}
-    likely = {role: display(column) for role, column in likely_columns(found.columns, found.rows, layout).items()}
+    likely = {role: display(column) for role, column in likely_columns(sample.columns, sample.rows, layout).items()}
     optional = sessions.OPTIONAL if layout == "sessions" else ()
-    choices = {role: [*([ABSENT] if role in optional else []), *found.columns] for role in LAYOUTS[layout].COLUMNS}
-    if likely.get("timestamp") not in (*found.columns, None):
+    choices = {role: [*([ABSENT] if role in optional else []), *sample.columns] for role in LAYOUTS[layout].COLUMNS}
+    if likely.get("timestamp") not in (*sample.columns, None):
         choices["timestamp"].append(likely["timestamp"])
     if layout == "long" and several and "station_id" not in likely:
         choices["station_id"].append(OF_FILE)
         likely["station_id"] = OF_FILE
-    return _chosen("Columns of the traffic", "traffic:", choices, likely, found.columns)
+    return _chosen("Columns of the traffic", "traffic:", choices, likely, sample.columns)
 
 
-def _columns_of_stations(found: Sample | None) -> Columns:
-    if found is None:
+def _columns_of_stations(sample: Sample | None) -> Columns:
+    if sample is None:
         return {}
-    likely = {role: display(column) for role, column in likely_columns(found.columns, found.rows, None).items()}
-    located = found.name.endswith(("json",))
+    likely = {role: display(column) for role, column in likely_columns(sample.columns, sample.rows, None).items()}
+    located = sample.name.endswith(("json",))
     roles = [role for role in PLACES if not located or role not in ("lon", "lat")]
-    choices = {role: [*([ABSENT] if role in OPTIONAL_OF_STATIONS else []), *found.columns] for role in roles}
-    return _chosen("Columns of the places", "stations:", choices, likely, found.columns)
+    choices = {role: [*([ABSENT] if role in OPTIONAL_OF_STATIONS else []), *sample.columns] for role in roles}
+    return _chosen("Columns of the places", "stations:", choices, likely, sample.columns)
 
 
 def _chosen(

@@ -138,10 +138,10 @@ def _map(report: ImportReport, key: str) -> None:
         key=f"places-{key}",
         alt=f"Map of {len(lon)} stations",
     )
-    told = [f"{_where(report.extent)}."] if report.extent else []
-    told += [f"{len(lon):,} of {report.stations:,} stations are drawn."] if len(lon) < report.stations else []
-    told += [places.TOLD[report.coordinates]] if report.coordinates in places.TOLD else []
-    words = blocks.paragraph(" ".join(told), "sub") if told else Markup()
+    sentences = [f"{_where(report.extent)}."] if report.extent else []
+    sentences += [f"{len(lon):,} of {report.stations:,} stations are drawn."] if len(lon) < report.stations else []
+    sentences += [places.SENTENCES[report.coordinates]] if report.coordinates in places.SENTENCES else []
+    words = blocks.paragraph(" ".join(sentences), "sub") if sentences else Markup()
     credit = basemap.esri_attribution() if template else Markup()
     if words or credit:
         st.html(words + credit)

@@ -70,8 +70,8 @@ def _try(act: Callable[[], Job | None]) -> Job | None:
 
 def trouble() -> None:
     """Say, once, why a job could not be started, stopped or resumed."""
-    if told := st.session_state.pop(TROUBLE, None):
-        st.warning(literal(told), icon=":material/block:")
+    if sentence := st.session_state.pop(TROUBLE, None):
+        st.warning(literal(sentence), icon=":material/block:")
 
 
 def panel(city: Path) -> None:
@@ -108,15 +108,15 @@ def _snapshot(jobs: list[Job]) -> list[tuple[str, str]]:
 
 
 def _show(job: Job, city: Path) -> None:
-    badge, told = STATES[_state(job)]
+    badge, sentence = STATES[_state(job)]
     elsewhere = "" if job.city == city.resolve() else f" · {literal(job.city.name)}"
     st.markdown(f"**{LOOK if job.is_look else TITLES[job.step]}**{elsewhere} {badge}")
     if job.state == "running":
         progress(job)
     elif job.state == "failed":
         st.error(literal(problem(job)), icon=":material/error:")
-    if told:
-        st.html(blocks.paragraph(told, "sub"))
+    if sentence:
+        st.html(blocks.paragraph(sentence, "sub"))
     if (job.state == "done" and not job.is_look) or job.made_nothing:
         st.html(result(job) or "<p></p>")
     _buttons(job, city)
@@ -138,15 +138,15 @@ def problem(job: Job) -> str:
 
 def progress(job: Job) -> None:
     """A bar with what the job does and the time left."""
-    told = job.progress
-    if told is None:
+    reported = job.progress
+    if reported is None:
         st.progress(0.0, "Getting ready")
         return
-    parts = [f"{told.share:.0%}", literal(told.message)]
-    if told.seconds_left is not None:
-        gone = (datetime.now(UTC) - told.at).total_seconds()
-        parts.append(f"about {length(told.seconds_left - gone)} left")
-    st.progress(told.share, " · ".join(parts))
+    parts = [f"{reported.share:.0%}", literal(reported.message)]
+    if reported.seconds_left is not None:
+        gone = (datetime.now(UTC) - reported.at).total_seconds()
+        parts.append(f"about {length(reported.seconds_left - gone)} left")
+    st.progress(reported.share, " · ".join(parts))
 
 
 def length(seconds: float) -> str:
@@ -162,10 +162,10 @@ def _buttons(job: Job, city: Path) -> None:
         if job.state == "running":
             _button("Cancel", ":material/stop_circle:", job, background.cancel)
             return
-        kept = drafts.can_go_on(job, city)
-        if job.state != "done" and not (kept and job.state == "failed"):
+        resumable = drafts.can_go_on(job, city)
+        if job.state != "done" and not (resumable and job.state == "failed"):
             _button("Resume", ":material/play_arrow:", job, background.resume)
-        if kept and st.button(
+        if resumable and st.button(
             "Correct and retry" if job.state == "failed" else "Go on in the form",
             icon=":material/edit:",
             key=f"correct-{job.id}",
@@ -201,55 +201,55 @@ def result(job: Job) -> str:
     if job.step == "import":
         report = import_report.report_of(job)
         return import_report.brief(report) if report else ""
-    told = job.result()
+    reported = job.result()
     try:
-        return tables.items(RESULTS[job.step](told)) if told else ""
+        return tables.items(RESULTS[job.step](reported)) if reported else ""
     except (KeyError, TypeError, ValueError):  # a result of another version of the program
         return ""
 
 
-def _imagery(told: dict) -> list[str]:
-    counts = f"{len(told['made'])} images made, {len(told['kept'])} kept, {len(told['own'])} your own"
-    return [counts, *_failures(told["failed"]), *told["notes"]]
+def _imagery(result: dict) -> list[str]:
+    counts = f"{len(result['made'])} images made, {len(result['kept'])} kept, {len(result['own'])} your own"
+    return [counts, *_failures(result["failed"]), *result["notes"]]
 
 
-def _describe(told: dict) -> list[str]:
-    spent = "" if not told["cost"] else f", {told['cost']:.2f} USD"
-    shared = f", {told['shared']} of them shared with a station of the same image" if told.get("shared") else ""
-    lines = [f"{told['made']} descriptions made{shared}, {told['kept']} kept, by {told['model']}{spent}"]
-    if told["stopped"]:
-        lines.append(f"stopped: {told['stopped']}; {len(told['undone'])} stations were not asked about")
-    return [*lines, *_failures(told["failed"])]
+def _describe(result: dict) -> list[str]:
+    spent = "" if not result["cost"] else f", {result['cost']:.2f} USD"
+    shared = f", {result['shared']} of them shared with a station of the same image" if result.get("shared") else ""
+    lines = [f"{result['made']} descriptions made{shared}, {result['kept']} kept, by {result['model']}{spent}"]
+    if result["stopped"]:
+        lines.append(f"stopped: {result['stopped']}; {len(result['undone'])} stations were not asked about")
+    return [*lines, *_failures(result["failed"])]
 
 
-def _embed(told: dict) -> list[str]:
-    lines = [f"{len(told['made'])} stations embedded, {len(told['kept'])} kept"]
-    if told["without_chip"]:
-        lines.append(f"{len(told['without_chip'])} have no satellite image")
-    return [*lines, *_failures(told["unreadable"])]
+def _embed(result: dict) -> list[str]:
+    lines = [f"{len(result['made'])} stations embedded, {len(result['kept'])} kept"]
+    if result["without_chip"]:
+        lines.append(f"{len(result['without_chip'])} have no satellite image")
+    return [*lines, *_failures(result["unreadable"])]
 
 
-def _train(told: dict) -> list[str]:
-    scores = told.get("validation_crps") or []
+def _train(result: dict) -> list[str]:
+    scores = result.get("validation_crps") or []
     best = f", best validation CRPS {min(scores):.4f} of the traffic" if scores else ""
-    return [f"{told['epochs']} epochs{best}, on {told['device']}"]
+    return [f"{result['epochs']} epochs{best}, on {result['device']}"]
 
 
-def _forecast(told: dict) -> list[str]:
-    return [f"{told['stations']:,} stations × {told['steps']} steps from {told['start']}", *told["notices"]]
+def _forecast(result: dict) -> list[str]:
+    return [f"{result['stations']:,} stations × {result['steps']} steps from {result['start']}", *result["notices"]]
 
 
-def _benchmark(told: dict) -> list[str]:
+def _benchmark(result: dict) -> list[str]:
     return [
         f"{row['model']}, seed {row['seed']}: nCRPS {row['ncrps']:.4f}, {row['coverage_90']:.0%} inside the 90 % interval"
-        for row in told["results"]
-    ] + told.get("notices", [])
+        for row in result["results"]
+    ] + result.get("notices", [])
 
 
-def _surges(told: dict) -> list[str]:
-    rate = f"{told['false_alarms_per_day']:g} false alarms a day"
-    counts = f"{told['events']} surges at {rate}: {told['above']} above the forecast, {told['below']} below"
-    return [counts, *told.get("notices", [])]
+def _surges(result: dict) -> list[str]:
+    rate = f"{result['false_alarms_per_day']:g} false alarms a day"
+    counts = f"{result['events']} events at {rate}: {result['above']} surges above the forecast, {result['below']} drops below it"
+    return [counts, *result.get("notices", [])]
 
 
 def _failures(failed: dict[str, str]) -> list[str]:

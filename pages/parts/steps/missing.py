@@ -14,9 +14,9 @@ AT_ONCE = {"embed": "Embed now", "train": "Train LEC-Diff now", "surges": "Look 
 OFTEN = 2.0  # seconds between two looks at a running job
 
 
-def offer(told: str, step: str, city: City) -> None:
+def offer(sentence: str, step: str, city: City) -> None:
     """Say what is missing; start the job that makes it, or lead to where it is started; while it runs, how far it is."""
-    st.info(told, icon=":material/hourglass_empty:")
+    st.info(sentence, icon=":material/hourglass_empty:")
     jobs.trouble()
     if background.running(city.path, step):
         st.fragment(_watch, run_every=OFTEN)(city, step)
@@ -27,7 +27,7 @@ def offer(told: str, step: str, city: City) -> None:
         st.caption(f":material/history: The last attempt has ended. {why}")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if last is None and step in AT_ONCE and _can_start(city, step):
-            _start_button(told, step, city)
+            _start_button(sentence, step, city)
         link(step)
 
 
@@ -41,13 +41,13 @@ def link(step: str) -> None:
     )
 
 
-def _start_button(told: str, step: str, city: City) -> None:
+def _start_button(sentence: str, step: str, city: City) -> None:
     options = settings.surge_words(forecasts.model_of(city)) if step == "surges" else []
 
     def clicked() -> None:
         jobs.start(city.path, step, options)
 
-    st.button(AT_ONCE[step], icon=":material/play_arrow:", key=f"offer-{step}-{told}", on_click=clicked)
+    st.button(AT_ONCE[step], icon=":material/play_arrow:", key=f"offer-{step}-{sentence}", on_click=clicked)
 
 
 def _can_start(city: City, step: str) -> bool:

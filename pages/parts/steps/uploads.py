@@ -99,9 +99,9 @@ def _unpack(name: str, content: memoryview, folder: Path, allowed: Sequence[str]
 
     def place(inside: str) -> Path:
         *folders, own = PurePosixPath(inside).parts
-        kept = [part for part in folders if KEY_VALUE.fullmatch(part)]
-        flat = "_".join([*(part for part in folders if part not in kept), own])
-        target = folder.joinpath(*kept)
+        partitions = [part for part in folders if KEY_VALUE.fullmatch(part)]
+        flat = "_".join([*(part for part in folders if part not in partitions), own])
+        target = folder.joinpath(*partitions)
         target.mkdir(parents=True, exist_ok=True)
         return _new(target, safe_name(flat, allowed))
 
@@ -179,9 +179,11 @@ def _features(file: Path) -> Sample:
     """What the first features of a GeoJSON file say of themselves."""
     features = json.loads(file.read_bytes()).get("features")
     first = features[:SHOWN_ROWS] if isinstance(features, list) else []
-    told = [one.get("properties") for one in first if isinstance(one, dict)]
-    found: list[dict] = [one for one in told if isinstance(one, dict)]
-    columns = list(dict.fromkeys(str(name) for properties in found for name in properties))
+    candidates = [one.get("properties") for one in first if isinstance(one, dict)]
+    properties_of_each: list[dict] = [one for one in candidates if isinstance(one, dict)]
+    columns = list(dict.fromkeys(str(name) for properties in properties_of_each for name in properties))
     if not columns:
         raise UserError(f"{file.name} has no features with properties, so no station has an id")
-    return Sample(file.name, columns, [[shortened(one.get(name, "")) for name in columns] for one in found])
+    return Sample(
+        file.name, columns, [[shortened(one.get(name, "")) for name in columns] for one in properties_of_each]
+    )
