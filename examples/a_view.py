@@ -2,7 +2,8 @@
 
     python examples/a_view.py
 
-Import this file before the pages are drawn (for example at the end of app.py) and the view is in the box "Colour by".
+In a package of your own, name a function that registers it as an entry point of the group `lecdiff.views`, and the view is in the
+box "Colour by" of every app beside which the package is installed.
 """
 
 import numpy as np

@@ -65,7 +65,7 @@ def train(
     from lecdiff_core.devices import choose_device, device_label
     from lecdiff_core.environment.embedding.table import read_panel
     from lecdiff_core.models.catalogue import build, entry, seen
-    from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
+    from lecdiff_core.models.checkpoint import config_for, save_model
     from lecdiff_core.training import RECIPES, dates_of
     from lecdiff_core.training import train as fit
 
@@ -89,19 +89,8 @@ def train(
     with working(city.path, "train"):
         folder.mkdir(parents=True, exist_ok=True)
         log = fit(untrained, panel, split, RECIPES[chosen.recipe], seed, where, checkpoint, report)
-        config = CheckpointConfig(
-            format_version=FORMAT_VERSION,
-            model=name,
-            recipe=untrained.recipe,
-            settings=untrained.settings(),
-            interval=city.meta.interval,
-            unit=city.meta.unit,
-            station_ids=list(city.station_ids),
-            encoder=None if panel.environment is None else encoder,
-            data_hash=city.data_hash,
-            seed=seed,
-            weights_sha256="",
-        )
+        trained_on = None if panel.environment is None else encoder
+        config = config_for(city, name, untrained.recipe, untrained.settings(), trained_on, seed)
         parameters = sum(parameter.numel() for parameter in untrained.parameters())
         metrics = log | {"parameters": parameters, "device": device_label(where)} | dates_of(split, panel)
         save_model(folder, untrained.cpu(), config, metrics)

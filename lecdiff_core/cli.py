@@ -99,7 +99,10 @@ def import_(
     traffic: Annotated[str, typer.Option(help="File, folder of files, or pattern in quotes.", show_default=False)],
     stations: Annotated[Path | None, typer.Option(help="CSV, Parquet, GeoParquet or GeoJSON of stations.")] = None,
     layout: Annotated[
-        Literal["long", "wide", "sessions", "telecom-italia", "c2tm"], typer.Option(help="How the traffic is laid out.")
+        str,
+        typer.Option(
+            help="How the traffic is laid out: long, wide, sessions, telecom-italia, c2tm, or an installed one."
+        ),
     ] = "long",
     column: Annotated[
         list[str] | None,

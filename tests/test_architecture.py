@@ -20,7 +20,7 @@ FLOORS = (
     ("forecast", "evaluation", "tables"),
     ("models.names",),
     ("storage", "locks", "jsonl", "web", "images"),
-    ("devices", "assets", "processes", "provenance", "addresses", "retries"),
+    ("devices", "assets", "processes", "provenance", "addresses", "retries", "extensions"),
     ("bounded", "errors", "progress"),
 )
 APPLICATION = {"streamlit", "pydeck", "plotly", "pages", "app"}

@@ -82,25 +82,13 @@ def save(city: Any, model: str) -> None:
     """Put an untrained model into the city folder, as if it had been trained."""
     from lecdiff_core.city.panel import Panel
     from lecdiff_core.models.catalogue import build
-    from lecdiff_core.models.checkpoint import FORMAT_VERSION, CheckpointConfig, save_model
+    from lecdiff_core.models.checkpoint import config_for, save_model
 
     untrained = build(model, Panel.of(city), seed=0)
     field = getattr(untrained, "field", None)
     if field is not None:
         field.set_shares(np.ones_like(field.shares))  # noise of every level is drawn
-    config = CheckpointConfig(
-        format_version=FORMAT_VERSION,
-        model=model,
-        recipe=untrained.recipe,
-        settings=untrained.settings(),
-        interval=city.meta.interval,
-        unit=city.meta.unit,
-        station_ids=list(city.station_ids),
-        encoder=None,
-        data_hash=city.data_hash,
-        seed=0,
-        weights_sha256="",
-    )
+    config = config_for(city, model, untrained.recipe, untrained.settings())
     save_model(city.model_folder(model), untrained, config, {})
 
 

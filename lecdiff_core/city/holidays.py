@@ -8,6 +8,13 @@ from lecdiff_core.errors import UserError
 YEARS_AHEAD = 2  # beyond the data, as forecasts reach ahead
 
 
+def countries() -> list[str]:
+    """ISO codes of the countries whose holidays are known."""
+    import holidays
+
+    return sorted(holidays.list_supported_countries())
+
+
 def check_country(code: str) -> tuple[str, str | None]:
     """Country and subdivision of a code such as "IT" or "DE-BY". Raises UserError with the nearest codes where there is none."""
     import holidays

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lecdiff_core.extensions import add_installed
+
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[], Tensor]
 Sampler = Callable[[Denoise, Noise, Tensor], Tensor]
@@ -105,3 +107,6 @@ SAMPLERS: dict[str, Sampler] = {
 def register(name: str, sampler: Sampler) -> None:
     """Add a sampler, which `LecDiffConfig.sampler` then names; one of the same name takes its place."""
     SAMPLERS[name] = sampler
+
+
+add_installed("samplers")

@@ -13,6 +13,7 @@ from lecdiff_core.city.history import LEAST_DAYS
 from lecdiff_core.city.panel import Panel
 from lecdiff_core.environment.embedding.table import FORECASTER_INPUT, read_environment
 from lecdiff_core.errors import UserError
+from lecdiff_core.extensions import add_installed
 from lecdiff_core.models import base
 from lecdiff_core.models.autoregressive import AutoregressiveDiffusion, paper_config, timegrad_config
 from lecdiff_core.models.conditional import ConditionalDiffusion, LecDiffConfig
@@ -249,3 +250,6 @@ def build(name: str, panel: Panel, seed: int, base_without: str | None = None) -
 def seen(name: str, panel: Panel) -> Panel:
     """What a model gets to see of a city's panel."""
     return entry(name).view(panel)
+
+
+add_installed("models")

@@ -53,6 +53,31 @@ class CheckpointConfig(BaseModel):
     weights_sha256: str
 
 
+def config_for(
+    city: City,
+    name: str,
+    recipe: int,
+    settings: dict[str, Any],
+    encoder: str | None = None,
+    seed: int = 0,
+    weights_sha256: str = "",
+) -> CheckpointConfig:
+    """What config.json says of a model made for this city; the hash of its weights is put in when it is saved."""
+    return CheckpointConfig(
+        format_version=FORMAT_VERSION,
+        model=name,
+        recipe=recipe,
+        settings=settings,
+        interval=city.meta.interval,
+        unit=city.meta.unit,
+        station_ids=list(city.station_ids),
+        encoder=encoder,
+        data_hash=city.data_hash,
+        seed=seed,
+        weights_sha256=weights_sha256,
+    )
+
+
 def save_model(folder: Path, model: ForecastModel, config: CheckpointConfig, metrics: dict[str, Any]) -> None:
     """Write a model's three files as one change."""
     weights = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
@@ -75,19 +100,8 @@ def load_base(city: City) -> tuple[ForecastModel, CheckpointConfig]:
 
 def base_config(city: City) -> CheckpointConfig:
     """What config.json would say of the base model, were it made for this city."""
-    return CheckpointConfig(
-        format_version=FORMAT_VERSION,
-        model=BASE,
-        recipe=ConditionalDiffusion.recipe,
-        settings=asdict(LecDiffConfig(city.steps_per_day)),
-        interval=city.meta.interval,
-        unit=city.meta.unit,
-        station_ids=list(city.station_ids),
-        encoder=None,
-        data_hash=city.data_hash,
-        seed=0,
-        weights_sha256=base.sha256(),
-    )
+    settings = asdict(LecDiffConfig(city.steps_per_day))
+    return config_for(city, BASE, ConditionalDiffusion.recipe, settings, weights_sha256=base.sha256())
 
 
 def _load(folder: Path) -> tuple[ForecastModel, CheckpointConfig]:

@@ -343,12 +343,14 @@ def test_a_look_at_traffic_without_places_shows_no_map_and_other_choices_are_tak
     press(app, "import_look", "failed", root / "nowhere")
     assert "“Texts for a missing value”" in problems(app)
     app.multiselect(key="import_na").set_value(["-999"])
-    app.selectbox(key="import_decimal").select(".").run()
+    app.selectbox(key="import_decimal").select(".")
+    app.selectbox(key="import_country").select("IT").run()
     job = press(app, "import_look", "done", root / "nowhere")
-    assert {"--na=-999", "--decimal=."} <= set(job.order.options)
+    assert {"--na=-999", "--decimal=.", "--country=IT"} <= set(job.order.options)
     assert "there is no map" in text_of(app) and not app.get("deck_gl_json_chart")
     other = open_page()
     other.button(key=f"correct-{job.id}").click().run()
+    assert other.selectbox(key="import_country").value == "IT"
     assert other.multiselect(key="import_na").value == ["-999"] and "What would be imported" in text_of(other)
     assert not any("have changed" in warning.value for warning in other.warning)
 

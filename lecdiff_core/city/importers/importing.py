@@ -67,6 +67,7 @@ from lecdiff_core.city.importers.timestamps import check_format
 from lecdiff_core.city.layout import META_FILE
 from lecdiff_core.city.timeline import in_zone
 from lecdiff_core.errors import UserError
+from lecdiff_core.extensions import add_installed
 from lecdiff_core.progress import Report, silent
 from lecdiff_core.storage import refuse_unwritable
 
@@ -662,3 +663,6 @@ def _points(city: City) -> list[tuple[str, float, float]]:
         return []
     chosen = city.stations.iloc[:: -(-len(city.stations) // MOST_POINTS)]
     return [(row.station_id, round(row.geometry.x, 6), round(row.geometry.y, 6)) for row in chosen.itertuples()]
+
+
+add_installed("layouts")

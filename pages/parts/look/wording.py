@@ -33,6 +33,7 @@ ON_THE_PAGE = {
     "--on-unknown drop": "“Leave them out”",
     "--on-duplicate sum or last": "“Add them up” or “Keep the last”",
     "--crs": "Coordinates",
+    "--country": "“Public holidays of”",
     "--layout": "Layout",
     "--device": "Compute on",
 }

@@ -29,7 +29,7 @@ TURN = "import_turn"  # of the form: a new one is open, whatever the one before 
 # The options of `lecdiff import` that the form chooses; --na can be there more than once.
 OPTIONS = (
     *("layout", "interval", "timezone", "unit", "coordinates", "crs", "on-duplicate", "on-unknown"),
-    *("date-format", "decimal", "name"),
+    *("date-format", "decimal", "country", "name"),
 )
 MISSING = "na"
 

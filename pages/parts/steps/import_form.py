@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.holidays import countries
 from lecdiff_core.city.importers import sessions
 from lecdiff_core.city.importers.column_roles import OPTIONAL_OF_STATIONS, PLACES
 from lecdiff_core.city.importers.columns import display
@@ -306,7 +307,7 @@ def _more() -> list[str]:
             key=drafts.key("on-unknown"),
             help="Stations without traffic, and traffic without a station.",
         )
-        fourth, fifth, sixth = st.columns(3, gap="small")
+        fourth, fifth, sixth, seventh = st.columns(4, gap="small")
         dates = fourth.selectbox(
             "How times are written",
             list(DATES),
@@ -331,7 +332,16 @@ def _more() -> list[str]:
             placeholder="such as -999",
             help="Beside empty cells, NA, NaN, null and their like.",
         )
+        country = seventh.selectbox(
+            "Public holidays of",
+            ["", *countries()],
+            format_func=lambda code: code or "No country",
+            key=drafts.key("country"),
+            accept_new_options=True,
+            help="Models treat these days like Sundays. A part of a country can be typed, such as DE-BY.",
+        )
     words = {"crs": system, "on-duplicate": duplicate, "on-unknown": unknown, "date-format": dates, "decimal": decimal}
+    words |= {"country": country}
     return [*(f"--{name}={value}" for name, value in words.items() if value), *(f"--na={text}" for text in missing)]
 
 

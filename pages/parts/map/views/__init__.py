@@ -3,6 +3,7 @@
 A view is a class in a file of its own (base.py says what it gives); `VIEWS` lists them in the order of the box.
 """
 
+from lecdiff_core.extensions import add_installed
 from pages.parts.map.views.base import Painted, View
 from pages.parts.map.views.error import MeasuredError
 from pages.parts.map.views.forecast import Median, Risk, Width, forecast_of
@@ -51,3 +52,4 @@ def chosen() -> View:
 
 for _view in (LOAD, FORECAST, WIDTH, RISK, SURGE, ERROR, KIND):
     register(_view)
+add_installed("views")
