@@ -344,7 +344,10 @@ def imagery(
 def describe(
     city: CityFolder,
     provider: Annotated[
-        Literal["openai", "offline"], typer.Option(help="An OpenAI-compatible endpoint, or measured image evidence.")
+        Literal["openai", "offline", "table"],
+        typer.Option(
+            help="An OpenAI-compatible endpoint, measured image evidence, or a table of what is counted there."
+        ),
     ] = "openai",
     model: Annotated[str | None, typer.Option(help="Name of the language model.")] = None,
     per_station: Annotated[int, typer.Option(min=1, max=20, help="Descriptions a station.")] = 1,
@@ -352,6 +355,9 @@ def describe(
         str, typer.Option(help="short, standard, infrastructure, or a file of your own.")
     ] = "standard",
     budget: Annotated[float | None, typer.Option(min=0, help="Dollars it may cost at most.")] = None,
+    table: Annotated[
+        Path | None, typer.Option("--from", metavar="TABLE", help="For --provider table: else the one the city keeps.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Have every chip of CITY described by a language model, and the descriptions refined."""
@@ -361,7 +367,9 @@ def describe(
     from lecdiff_core.environment.descriptions.describe import describe_city
 
     with _progress() as report:
-        result = describe_city(City.open(city), provider, model, per_station, instruction, budget=budget, report=report)
+        result = describe_city(
+            City.open(city), provider, model, per_station, instruction, budget=budget, report=report, table=table
+        )
     spent = "" if result.cost is None else f", {result.cost:.2f} USD"
     shared = f", {result.shared} of them shared with a station that has the very same chip" if result.shared else ""
     lines = [
@@ -382,6 +390,12 @@ def embed(
         str, typer.Option(help="default, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE).")
     ] = "default",
     device: Device = "auto",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="TABLE", help="station_id and number columns (CSV, Parquet), beside chips or alone."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Embed what stands around every station of CITY, once; forecasts, neighbours and search reuse it."""
@@ -391,9 +405,10 @@ def embed(
     from lecdiff_core.environment.embedding.embed import embed_city
 
     with _progress() as report:
-        result = embed_city(City.open(city), encoder, device, report)
+        result = embed_city(City.open(city), encoder, device, report, table)
+    in_table = f", {len(result.in_table)} from a table" if result.in_table else ""
     lines = [
-        f"embeddings of width {result.width}: {len(result.made)} made, {len(result.kept)} kept",
+        f"embeddings of width {result.width}: {len(result.made)} made, {len(result.kept)} kept{in_table}",
         f"stations without a chip: {len(result.without_chip)}; without a description: {len(result.without_text)}",
         *_failures(result.unreadable),
         result.missing,

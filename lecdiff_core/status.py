@@ -21,6 +21,7 @@ from lecdiff_core.city.layout import (
     PARTS,
     STATIONS_FILE,
     SURGES_FILE,
+    SURROUNDINGS_FILE,
     TRAFFIC_FILE,
     benchmark_file,
     forecast_file,
@@ -95,39 +96,57 @@ def _imagery(city: City, chips: int) -> Step:
 
 
 def _describe(city: City, chips: dict[str, Path]) -> Step:
-    needs = "" if chips else "satellite images"
+    needs = _lacks_images(city, len(chips))
     try:
         said = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
     except UserError as error:
         return Step("describe", "missing", f"Descriptions cannot be read: {error}", needs)
-    described = {station: said[station] for station in chips if station in said}
+    described = {
+        station: said[station]
+        for station in city.station_ids
+        if station in said and (station in chips or any(not one.image_sha256 for one in said[station]))
+    }
     if not described:
         return Step("describe", "missing", "No image has been described yet.", needs)
-    digests = {station: hashlib.sha256(chips[station].read_bytes()).hexdigest() for station in described}
-    stale = [name for name, those in described.items() if all(one.image_sha256 != digests[name] for one in those)]
+    digests = {name: hashlib.sha256(chips[name].read_bytes()).hexdigest() for name in described if name in chips}
+    stale = [
+        name for name, those in described.items() if all(one.image_sha256 != digests.get(name, "") for one in those)
+    ]
     writers = named(sorted({one.model for those in described.values() for one in those}))
-    sentence = f"{len(described):,} of {len(chips):,} images are described, by {writers}."
+    subjects = set(chips) | set(described)
+    sentence = (
+        f"{len(described):,} of {len(subjects):,} {'images' if chips else 'stations'} are described, by {writers}."
+    )
     if stale:
         return Step("describe", "outdated", f"{sentence} {len(stale):,} of an older image.", needs)
-    return Step("describe", "done" if len(described) == len(chips) else "partial", sentence, needs)
+    return Step("describe", "done" if len(described) == len(subjects) else "partial", sentence, needs)
+
+
+def _lacks_images(city: City, chips: int) -> str:
+    """What must come before a description or an embedding: images, where there is no table of surroundings either."""
+    return "" if chips or (city.path / SURROUNDINGS_FILE).is_file() else "satellite images"
 
 
 def _embed(city: City, chips: int) -> Step:
-    needs = "" if chips else "satellite images"
+    needs = _lacks_images(city, chips)
     try:
         table = read_environment(city)
     except UserError as error:
         return Step("embed", "missing", f"Embeddings cannot be read: {error}", needs)
     if table is None:
         return Step("embed", "missing", "No station has been embedded yet.", needs)
-    count = sum(map(bool, table.image_sha256))
-    sentence = f"{count:,} of {len(city.station_ids):,} stations are embedded."
+    sentence = f"{int(table.known.sum()):,} of {len(city.station_ids):,} stations are embedded."
     try:
         waiting = stations_to_embed(city, table)
     except UserError:
         waiting = []  # said by the descriptions' own step
     if waiting:
-        return Step("embed", "outdated", f"{sentence} {len(waiting):,} have a new image or description since.", needs)
+        return Step(
+            "embed",
+            "outdated",
+            f"{sentence} {len(waiting):,} have a new image or description, or another table, since.",
+            needs,
+        )
     return Step("embed", "done", sentence, needs)
 
 
@@ -195,7 +214,7 @@ def _encoder(city: City) -> str | None:
         table = read_environment(city)
     except UserError:
         return None
-    return table.encoder if table else None
+    return table.made_by if table else None
 
 
 def _train(city: City, models: list[SavedModel]) -> Step:
@@ -291,6 +310,14 @@ def sources(city: Path) -> list[Path]:
     """The files and folders on whose change `steps` may say something else."""
     models = sorted((city / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
     parts = [benchmark_file(city, part) for part in PARTS]
-    named_files = (META_FILE, STATIONS_FILE, TRAFFIC_FILE, DESCRIPTIONS_FILE, ENVIRONMENT_FILE, SURGES_FILE)
+    named_files = (
+        META_FILE,
+        STATIONS_FILE,
+        TRAFFIC_FILE,
+        DESCRIPTIONS_FILE,
+        ENVIRONMENT_FILE,
+        SURGES_FILE,
+        SURROUNDINGS_FILE,
+    )
     folders = [city / CHIPS_FOLDER, city / FORECASTS_FOLDER, city / ENCODER_FOLDER]
     return [*(city / name for name in named_files), *folders, *models, *parts]

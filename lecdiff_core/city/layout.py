@@ -21,6 +21,7 @@ DESCRIPTIONS_FILE = "descriptions.jsonl"
 ENCODER_FOLDER = "encoder"
 EMBEDDED_FILE = "embedded.safetensors"  # in the encoder's folder
 ENVIRONMENT_FILE = "environment.safetensors"
+SURROUNDINGS_FILE = "surroundings.parquet"  # a table of what stands around the stations, as it was given
 
 MODELS_FOLDER = "models"
 CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE = "config.json", "model.safetensors", "metrics.json"  # of a model or an encoder

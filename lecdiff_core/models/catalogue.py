@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.history import LEAST_DAYS
 from lecdiff_core.city.panel import Panel
-from lecdiff_core.environment.embedding.table import FORECASTER_INPUT, read_environment
+from lecdiff_core.environment.embedding.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.extensions import add_installed
 from lecdiff_core.models import base
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
     build(panel) makes an untrained model for a city; restore(settings) makes the same one from what was saved.
     view(panel) is what the model gets to see of a city's panel, in training and ever after.
-    embedding: which of a city's embeddings the panel is read with (environment/table.py).
+    embedding: which of a city's embeddings the panel is read with; None = the one that feeds the forecaster (environment/table.py).
     recipe: how it is trained (training.RECIPES).
     least_steps: of a day that it can be built for, as its convolutions shorten the day.
     trained_as: the model whose trained weights are also this one's; None = its own.
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
     build: Callable[[Panel], ForecastModel]
     restore: Callable[[dict[str, Any]], ForecastModel]
     view: Callable[[Panel], Panel]
-    embedding: str = FORECASTER_INPUT
+    embedding: str | None = None
     recipe: str = "default"
     least_steps: int = 1
     trained_as: str | None = None
@@ -104,7 +104,7 @@ def _restore_lec_diff(settings: dict[str, Any]) -> ConditionalDiffusion:
     return (AutoregressiveDiffusion if config.decoder == AutoregressiveDiffusion.decoder else LecDiff)(config)
 
 
-def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str = FORECASTER_INPUT, **form: Any) -> Entry:
+def _lec_diff(view: Callable[[Panel], Panel] = _whole, embedding: str | None = None, **form: Any) -> Entry:
     """LEC-Diff, or an ablation of it: another view of the city, another embedding, or another form. It starts from the base.
 
     A city with enough history to be measured tells its own season from the plain start on.

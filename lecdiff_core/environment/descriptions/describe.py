@@ -1,4 +1,4 @@
-"""Descriptions of a city's chips, by a multimodal model or offline from measured evidence, into `descriptions.jsonl`.
+"""Descriptions of a city's chips, by a multimodal model, offline from measured evidence or from a table, into `descriptions.jsonl`.
 
 An answer is on the disk before the next question is asked, so a run that is cut off, refused or out of money loses nothing that
 was paid for, and the next run asks only for what is missing. The model sees the chip and its scale: no place, no station.
@@ -26,20 +26,24 @@ from lecdiff_core.environment.descriptions.record import (
     Description,
     DescriptionKey,
     append_description,
+    current_descriptions,
     read_descriptions,
     write_descriptions,
 )
+from lecdiff_core.environment.descriptions.tabular import TABLE_MODEL, describe_table
 from lecdiff_core.environment.imagery.chips import chip_metres, read_chip_records
 from lecdiff_core.environment.refinement.evidence import Evidence, measure
 from lecdiff_core.environment.refinement.refiner import default_rules, refine_with
 from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
+from lecdiff_core.environment.station_table import StationTable, read_station_table, stage_table, stored_table
 from lecdiff_core.errors import UserError
 from lecdiff_core.images import MIME_TYPES, ImageError, read_image, read_unchanged
 from lecdiff_core.jsonl import Room, append_record
 from lecdiff_core.locks import working
 from lecdiff_core.progress import Report, silent
+from lecdiff_core.storage import changing
 
-Provider = Literal["openai", "offline"]
+Provider = Literal["openai", "offline", "table"]
 DEFAULT_MODEL = "gpt-4o"
 NO_INSTRUCTION = "none"
 REJECTED_FILE = "descriptions-rejected.jsonl"
@@ -137,17 +141,26 @@ def describe_city(
     prices: Prices | None = None,
     concurrency: int = 4,
     report: Report = silent,
+    table: Path | None = None,
 ) -> DescriptionReport:
     """Describe every chip `per_station` times, refine the descriptions, and keep all of it in `descriptions.jsonl`.
 
-    provider: "openai", any OpenAI-compatible endpoint, or "offline". instruction: a shipped one by name, or the path of a `.md`
-    file. base_url, api_key: else from the environment (see `ChatModel`). budget: dollars this run may cost at most; it needs a
-    known price (`prices`, or a listed model). Stations with the very same chip at the same scale share an answer.
+    provider: "openai", any OpenAI-compatible endpoint; "offline"; or "table", which writes of every station in a table of
+    surroundings and needs no chips. instruction: a shipped one by name, or the path of a `.md` file. base_url, api_key: else from
+    the environment (see `ChatModel`). budget: dollars this run may cost at most; it needs a known price (`prices`, or a listed
+    model). table: a file for `read_station_table`, which the city keeps; None = the one that it keeps already. Stations with the
+    very same chip at the same scale share an answer.
 
     Stations that fail are named in the report and the others go on. When the key is refused, the quota used up or the server gone,
     the run stops and says so. Raises UserError for wrong options, and for a refused key, an unknown model or a wrong address where
     nothing at all was achieved.
     """
+    if provider == "table":
+        _refuse_options_of_models(model, per_station, budget)
+        with working(city.path, "describe"):
+            return _describe_by_table(city, table)
+    if table is not None:
+        raise UserError(f"a table is described by --provider table, not by {provider}")
     with working(city.path, "describe"):
         plan = _Plan(city, provider, model, per_station, instruction)
         prices = prices or prices_of(plan.model)
@@ -185,6 +198,52 @@ def refine_city(city: City, again: bool = False, report: Report = silent) -> int
         return _refine(city, again, report)
 
 
+def _refuse_options_of_models(model: str | None, per_station: int, budget: float | None) -> None:
+    if model not in (None, TABLE_MODEL) or per_station != 1 or budget is not None:
+        raise UserError(
+            "a table is put into words once and without a model; leave --model, --per-station and --budget out"
+        )
+
+
+def _describe_by_table(city: City, file: Path | None) -> DescriptionReport:
+    """Write what a table says of its stations, beside what others said of their chips."""
+    table = read_station_table(file, city) if file else stored_table(city)
+    if table is None:
+        raise UserError(f"{city.path} has no table of surroundings; give one with --from FILE")
+    said = describe_table(table)
+    if file:
+        with changing(city.path) as change:
+            stage_table(change, table)
+    version = table_version(table)
+    result = DescriptionReport(TABLE_MODEL, version, Estimate(0, 0, 0, 0.0), cost=0.0)
+    there = current_descriptions(read_descriptions(city.path / DESCRIPTIONS_FILE))
+    fresh = []
+    for station in city.station_ids:
+        if station not in said:
+            result.failed[station] = "it has no row in the table"
+            continue
+        before = there.get(station, [])
+        n = next((one.n for one in before if one.model == TABLE_MODEL), 1 + max((one.n for one in before), default=0))
+        chip = city.chip(station)
+        digest = "" if chip is None else hashlib.sha256(chip.read_bytes()).hexdigest()
+        key = DescriptionKey(station, n, TABLE_MODEL, version, digest)
+        if any(one.key == key for one in before):
+            result.kept += 1
+            continue
+        sentences = [Sentence(text=text) for text in said[station]]
+        fresh.append(Description(**key._asdict(), text=" ".join(said[station]), sentences=sentences))
+    result.made = len(fresh)
+    if fresh:
+        written = read_descriptions(city.path / DESCRIPTIONS_FILE)
+        write_descriptions(city.path / DESCRIPTIONS_FILE, [*written, *fresh])
+    return result
+
+
+def table_version(table: StationTable) -> str:
+    """What stands for the instruction in a description from a table: the start of the table's hash."""
+    return f"table-{table.sha256[:8]}"
+
+
 def _check_budget(budget: float | None, estimate: Estimate, model: str) -> None:
     if budget is not None and not budget > 0:
         raise UserError(f"a budget of {budget:g} USD buys nothing; give one above 0, or none")
@@ -195,7 +254,9 @@ def _check_budget(budget: float | None, estimate: Estimate, model: str) -> None:
 def _refine(city: City, again: bool, report: Report) -> int:
     path = city.path / DESCRIPTIONS_FILE
     descriptions = read_descriptions(path)
-    waiting = [i for i, one in enumerate(descriptions) if again or one.image_score is None]
+    waiting = [
+        i for i, one in enumerate(descriptions) if (again or one.image_score is None) and one.model != TABLE_MODEL
+    ]
     waiting.sort(key=lambda i: descriptions[i].image_sha256)
     records, rules, refined = read_chip_records(city), default_rules(), 0
     names = _proper_names(city)
@@ -263,7 +324,7 @@ class _Plan:
 
     def __init__(self, city: City, provider: Provider, model: str | None, per_station: int, instruction: str) -> None:
         if provider not in ("openai", "offline"):
-            raise UserError(f"there is no provider {provider!r}; it is openai or offline")
+            raise UserError(f"there is no provider {provider!r}; it is openai, offline or table")
         if not 1 <= per_station <= MOST_A_STATION:
             raise UserError(f"{per_station} descriptions a station are not possible; give 1 to {MOST_A_STATION}")
         if provider == "offline" and model not in (None, OFFLINE_MODEL):

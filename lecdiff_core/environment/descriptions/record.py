@@ -45,7 +45,7 @@ class Description(BaseModel):
     text_score: float | None = Field(default=None, ge=0, le=1)
     model: str = Field(min_length=1)
     prompt_version: str = Field(min_length=1)
-    image_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    image_sha256: str = Field(pattern="^([0-9a-f]{64})?$")
 
     @property
     def key(self) -> DescriptionKey:

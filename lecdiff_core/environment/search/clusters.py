@@ -128,11 +128,11 @@ def _pictured(city: City) -> tuple[np.ndarray, np.ndarray]:
     table = read_environment(city)
     if table is None:
         raise UserError(f"{city.path} has no embeddings; make them with `lecdiff embed`")
-    image = table.rows(city.station_ids, "image")
-    pictured = np.flatnonzero(np.any(image != 0, axis=1))
+    alike_by = table.rows(city.station_ids, table.alike_kind)
+    pictured = np.flatnonzero(np.any(alike_by != 0, axis=1))
     if not len(pictured):
         raise UserError(f"no station of {city.path} has an embedded chip; fetch imagery, then run `lecdiff embed`")
-    return image[pictured], pictured
+    return alike_by[pictured], pictured
 
 
 def _best_count(image: np.ndarray) -> int:

@@ -33,8 +33,9 @@ class _Index:
     """A city's embeddings, ready to be searched."""
 
     table: EnvironmentTable
-    pictured: np.ndarray  # (n,) rows of the stations that have a chip
-    image: np.ndarray  # (n, D) their embeddings
+    known: np.ndarray  # (n,) rows of the stations whose surroundings are known
+    alike_by: np.ndarray  # (n, D) by what they are alike
+    seen: np.ndarray  # (n, D) what a text is held against: their images, and the texts of those that have none
 
 
 _INDICES: dict[Path, tuple[Version, _Index]] = {}
@@ -65,11 +66,11 @@ def search(city: City, text: str, top: int = 10) -> list[tuple[str, float]]:
     for an empty text or without embeddings.
     """
     index = _index(city)
-    seen = index.image @ encode_text(city, text)
-    said = _wording(city, index.table).match(text)[index.pictured]
+    seen = index.seen @ encode_text(city, text)
+    said = _wording(city, index.table).match(text)[index.known]
     fit = (seen + WORDS * said) / (1 + WORDS)
     order = np.lexsort((np.arange(len(fit)), -fit))[: max(top, 0)]
-    stations = [index.table.station_ids[row] for row in index.pictured[order]]
+    stations = [index.table.station_ids[row] for row in index.known[order]]
     return list(zip(stations, fit[order].tolist(), strict=True))
 
 
@@ -77,6 +78,11 @@ def encode_text(city: City, text: str) -> np.ndarray:
     """(D,) embedding of a text by the encoder that made the city's embeddings."""
     if not text.strip():
         raise UserError("the text to search for is empty; say what should stand there, such as: stadium")
+    if not _index(city).table.encoder:
+        raise UserError(
+            f"the embeddings in {city.path} are numbers of a table alone, which no words can find; describe its stations with "
+            "`lecdiff describe --provider table`, then embed them again"
+        )
     names = ("encoder/config.json", "encoder/model.safetensors", ENVIRONMENT_FILE)
     encoder, index = read_whole(city.path, names, lambda: (city_encoder(city), _index(city)))
     if encoder.identity != index.table.encoder:
@@ -91,11 +97,11 @@ def neighbours(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
     """
     index = _index(city)
     row = _row(index.table, station_id)
-    if not index.table.image_sha256[row]:
+    if row not in index.known:
         raise UserError(f"station {station_id!r} has no chip, so its surroundings are not known; fetch imagery first")
-    rows, similarity = nearest(index.image, index.table.image[row], k + 1)
-    others = index.pictured[rows] != row
-    stations = [index.table.station_ids[other] for other in index.pictured[rows][others][: max(k, 0)]]
+    rows, similarity = nearest(index.alike_by, index.table.alike_by[row], k + 1)
+    others = index.known[rows] != row
+    stations = [index.table.station_ids[other] for other in index.known[rows][others][: max(k, 0)]]
     return _frame(city, station_id, stations, similarity[others][: max(k, 0)])
 
 
@@ -112,9 +118,9 @@ def nearest_on_ground(city: City, station_id: str, k: int = 8) -> pd.DataFrame:
     metres = _metres(city, station_id, others)
     order = np.lexsort((np.arange(len(others)), metres))[:k]
     stations = [others[index] for index in order]
-    image = table.rows(tuple(stations), "image")
-    similarity = image @ table.image[row]
-    similarity[(image == 0).all(1) | (table.image[row] == 0).all()] = np.nan
+    alike_by = table.rows(tuple(stations), table.alike_kind)
+    similarity = alike_by @ table.alike_by[row]
+    similarity[(alike_by == 0).all(1) | (table.alike_by[row] == 0).all()] = np.nan
     return _frame(city, station_id, stations, similarity)
 
 
@@ -145,8 +151,9 @@ def _index(city: City) -> _Index:
         return cached[1]
     table = read_environment(city)
     assert table is not None
-    pictured = np.flatnonzero([bool(digest) for digest in table.image_sha256])
-    index = _Index(table, pictured, np.ascontiguousarray(table.image[pictured]))
+    known = np.flatnonzero(table.alike_by.any(axis=1))
+    seen = np.where(table.image.any(axis=1, keepdims=True), table.image, table.text)
+    index = _Index(table, known, np.ascontiguousarray(table.alike_by[known]), np.ascontiguousarray(seen[known]))
     if len(_INDICES) == CITIES_IN_MEMORY:
         _INDICES.pop(next(iter(_INDICES)), None)
     _INDICES[file] = (version, index)
