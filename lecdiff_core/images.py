@@ -1,4 +1,4 @@
-"""Opening images that came from elsewhere: every way in which one can be bad has a plain reason."""
+"""Opening images from elsewhere: every way in which one can be bad has a plain reason."""
 
 import hashlib
 from io import BytesIO

@@ -36,9 +36,9 @@ class Holder(BaseModel):
 
 @contextmanager
 def working(folder: Path, step: str) -> Iterator[None]:
-    """Hold a city folder for a step that writes into it; the folder is made, and goes again where nothing came into it.
+    """Hold a city folder for a step that writes into it; the folder is made, and is removed where nothing was written into it.
 
-    Raises UserError that names who is at work, where that would be disturbed, and where the folder cannot be written.
+    Raises UserError that names the process at work, where that would be disturbed, and where the folder cannot be written.
     """
     holder = Holder(step=step, process=Process.this(), since=datetime.now(UTC))
     with ExitStack() as held:

@@ -201,7 +201,7 @@ Found = TypeVar("Found")
 def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) -> Found:
     """What `read` makes of the files `names` of `folder`, which it reads all of one change.
 
-    Where they change meanwhile it reads again, whatever came of it, and where they do so again and again it lets writers wait.
+    Where they change meanwhile it reads again, whether or not it failed, and where they do so again and again it lets writers wait.
     Raises what `read` raises, and UserError where they never rest in a folder that cannot be written.
     """
     for turn in range(TURNS):
@@ -242,7 +242,7 @@ def below(root: Path, name: str) -> Path:
 
 
 def _at_rest(folder: Path, names: Sequence[str], before: list[tuple[int, int, int] | None]) -> bool:
-    """Whether no change came since the files were as `before`. A pending one is looked for first: its end is seen in the files."""
+    """Whether nothing changed since the files were as `before`. A pending one is looked for first: its end is seen in the files."""
     return not (folder / CHANGE).is_dir() and _identities(folder, names) == before
 
 

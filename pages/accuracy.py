@@ -279,7 +279,7 @@ def show_stations(place: Place, city: City) -> None:
     errors = measured.station_errors(city)
     st.html(blocks.part("Error by station") + blocks.paragraph(findings.stations(errors)))
     if unmeasured := [name for name in city.station_ids if name not in errors]:
-        why = "as nothing was observed of them or they came later"
+        why = "as nothing was observed of them or they were added later"
         st.caption(f":material/info: Not measured, {why}: {literal(named(unmeasured))}.")
     station_map.draw(place, city, key="errors-map", whole=True, height=MAP_HEIGHT, view=views.ERROR, share=1 / 2)
     legend = views.ERROR.legend(city, session.origin())

@@ -120,9 +120,9 @@ def show_holdings(city: City) -> None:
     st.html(tables.facts(facts))
     if unheard := held.quiet():
         st.html(blocks.paragraph("Worth knowing", "sub") + tables.items(unheard))
-    wishes = [wish.partition(";")[0] for wish in held.missing if not wish.startswith(SHOWN_BY_STEPS)]
-    if wishes:
-        st.html(blocks.paragraph("Still missing", "sub") + tables.items(wishes))
+    missing = [line.partition(";")[0] for line in held.missing if not line.startswith(SHOWN_BY_STEPS)]
+    if missing:
+        st.html(blocks.paragraph("Still missing", "sub") + tables.items(missing))
     if cities.editable(city.path):
         with st.expander(
             "Name, unit and holidays", icon=":material/edit:", key="settings", expanded=_asked("settings", False)

@@ -108,7 +108,7 @@ class City:
     Attributes:
         path: the folder.
         meta: what `city.toml` says: name, time zone, interval, unit, holidays.
-        stations: GeoDataFrame of N rows, `station_id` (str) and points in EPSG:4326; further columns as they came.
+        stations: GeoDataFrame of N rows, `station_id` (str) and points in EPSG:4326; further columns unchanged.
         traffic: DataFrame (T, N) float32 in the city's unit, tz-aware starts of intervals, a column a station, NaN = missing.
 
     Examples:
@@ -318,7 +318,7 @@ class City:
     def models(self) -> list[str]:
         """Names of the models saved in the folder, sorted."""
         for change in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CHANGE}"):
-            with suppress(UserError):  # told where that model is read
+            with suppress(UserError):  # reported where that model is read
                 recover(change.parent)
         return sorted(config.parent.name for config in (self.path / MODELS_FOLDER).glob(f"[!.]*/{CONFIG_FILE}"))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONG = ("station_id", "timestamp", "traffic")
 PLACE = ("lon", "lat")
-CALLER = 5  # frames up from where the importer's notices are told: the caller of `City.from_frames`
+CALLER = 5  # frames up from where the importer's notices are given: the caller of `City.from_frames`
 # The importer speaks of options of the command line: those that `City.from_frames` has, and advice to use any other.
 OWN_OPTION = re.compile(r"--(on-duplicate|on-unknown|coordinates|timezone|interval)\b(?: (sum|drop|none|\d\w*))?")
 OTHER_ADVICE = re.compile(r",? or (?:use|say)(?: with)? --(?:na|layout|decimal)\b[^;]*")

@@ -1,6 +1,6 @@
 """Where everything lies in a city folder: each name written here, and nowhere else.
 
-What the files hold is told in docs/city-folder.md. Paths are relative to the city's folder, those of a model or an encoder to
+What the files hold is described in docs/city-folder.md. Paths are relative to the city's folder, those of a model or an encoder to
 its own.
 """
 

@@ -5,7 +5,7 @@ The sinh-arcsinh distribution (Jones & Pewsey 2009, https://doi.org/10.1093/biom
     x = scale · (sinh((arcsinh z + skew) / weight) - mean of that)
 
 has a longer tail on the right for skew > 0, and heavier tails than a normal for weight < 1; the way back is as short. Its mean is
-zero: where the middle lies is told by the frame alone, and a season that was too high is not carried on into the next. Three
+zero: the frame alone says where the middle lies, and a season that was too high is not carried on into the next. Three
 numbers, fitted to residuals by maximum likelihood.
 """
 

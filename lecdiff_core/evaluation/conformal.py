@@ -91,7 +91,7 @@ class CalibrationMap:
     places: np.ndarray
 
     def apply(self, paths: np.ndarray) -> np.ndarray:
-        """Samples (N, H, S) moved, in the order they came and never negative."""
+        """Samples (N, H, S) moved, in the same order and never negative."""
         moved = np.empty_like(paths)
         for rows in _blocks(len(paths)):
             moved[rows] = self._moved(paths[rows], OrderedSamples.of(paths[rows]))

@@ -251,7 +251,7 @@ class JointScores(Sums):
 class Scores:
     """What one model's forecasts scored.
 
-    asked: what is scored beside the stations.  stations: ids of the N stations of every window, where their scores are to be told
+    asked: what is scored beside the stations.  stations: ids of the N stations of every window, where their scores are wanted
     apart.
     """
 

@@ -1,1 +1,1 @@
-"""Long steps as background processes, told of in the city folder."""
+"""Long steps as background processes, recorded in the city folder."""

@@ -1,4 +1,4 @@
-"""Steps run in the background: a command of `lecdiff` in a process of its own, told of in the city folder alone.
+"""Steps run in the background: a command of `lecdiff` in a process of its own, recorded in the city folder alone.
 
 CITY/jobs/ID/ holds what was asked (job.json), who does it (process.json), how far it is (progress.json), what it says (log,
 result.json) and how it ended (outcome.json). Whoever reads the folder knows the job: another tab, or a server that was
@@ -44,7 +44,7 @@ LOG_FILE, RESULT_FILE, LOCK_FILE = "log", "result.json", ".lock"
 PROGRESS_VARIABLE = "LECDIFF_PROGRESS_FILE"  # a step writes its progress to the file that this names
 GRACE = 10.0  # seconds that a step has to stop by itself
 SECONDS_BETWEEN_WRITES = 0.5
-TIME_TO_JUDGE = 3.0  # seconds of progress before the time left is told
+TIME_TO_JUDGE = 3.0  # seconds of progress before the time left is shown
 LONGEST_TAIL = 64 * 1024
 LARGEST_RECORD = MIB
 LONGEST_SECONDS = 1e9
@@ -123,7 +123,7 @@ class Job:
 
     @property
     def made_nothing(self) -> bool:
-        """Whether it came to its end without anything of what was asked."""
+        """Whether it ended without anything of what was asked."""
         return self.outcome is not None and self.outcome.status == NOTHING_MADE
 
     @property
@@ -390,7 +390,7 @@ def report_to(file: Path) -> Report:
         written = now
         left = _seconds_left(now - first[0], done - first[1], total - done)
         progress = Progress(done=done, total=total, message=message, seconds_left=left, at=datetime.now(UTC))
-        with suppress(UserError):  # a full disk is told by the step itself
+        with suppress(UserError):  # a full disk is reported by the step itself
             _write(file, progress)
 
     return report

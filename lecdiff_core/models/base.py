@@ -137,7 +137,7 @@ def check_interval(steps_per_day: int) -> None:
 def start_from(model: LecDiff, station_ids: Iterable[str], without: str | None = None, prior: bool = True) -> LecDiff:
     """Give an untrained model the base's numbers, fitted on networks other than that of the stations. Returns the model.
 
-    without: the network that they saw nothing of, where it is not told by the stations.  prior: also those of the seasonal mean.
+    without: the network that they saw nothing of, where the stations do not say it.  prior: also those of the seasonal mean.
     Raises UserError where the base has none of that name.
     """
     base, network = read(), without or network_of(station_ids)

@@ -1,7 +1,7 @@
 """A trained model on disk: `models/NAME/` with config.json, model.safetensors and metrics.json.
 
 config.json holds what the weights were made from (interval, unit, stations, encoder, data) and their SHA-256, so that a
-model meets only a city it fits and a damaged file is told from a good one. Nothing is loaded by pickle.
+model meets only a city it fits and a damaged file is recognised. Nothing is loaded by pickle.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class CheckpointConfig(BaseModel):
     interval: str
     unit: str
     station_ids: list[str]
-    encoder: str | None  # hash of the encoder the embeddings came from, None = trained without
+    encoder: str | None  # hash of the encoder that made the embeddings, None = trained without
     data_hash: str
     seed: int
     weights_sha256: str

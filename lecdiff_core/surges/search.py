@@ -84,7 +84,7 @@ def _searched(city: City, model: str, since: pd.Timestamp | str | None) -> tuple
     """What the model learned from, and the first step that is searched."""
     if city.interval > LONGEST_INTERVAL:
         raise UserError(
-            f"{city.path}: surges are told by the forecasts of the hours before, which takes intervals of at most "
+            f"{city.path}: surges are judged by the forecasts of the hours before, which takes intervals of at most "
             f"{duration_text(LONGEST_INTERVAL)}; this city's are of {city.meta.interval}"
         )
     panel = Panel.of(city)
@@ -112,7 +112,7 @@ def _source(read: Source, first: int) -> dict[str, Any]:
 
 
 def surges_now(city: City, model: str) -> dict[str, Any]:
-    """What surges told by a model would be derived from now; empty without such a model."""
+    """What surges judged by a model would be derived from now; empty without such a model."""
     read = source_now(city, model)
     return {"method": METHOD, **read} if read else {}
 

@@ -29,7 +29,7 @@ COLUMNS = (
     "area", "stations", "directions", "starts", "ends", "excesses",
 )  # fmt: skip
 LISTS = COLUMNS[-5:]
-LATER = {"area": 1}  # columns that came with a later method, and what they say of an older one's events
+LATER = {"area": 1}  # columns added by a later method, and what they say of an older one's events
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Surges:
     Attributes:
         events: a row an event, the columns of docs/surges.md; amounts in the city's unit, times tz-aware.
         scores: (T, N) how far traffic lies from its forecasts, in half-widths of their 90 % interval; NaN = not judged.
-        source: what both came from: model, hashes of data and weights, the first time searched.
+        source: what both were made from: model, hashes of data and weights, the first time searched.
 
     Examples:
         >>> from lecdiff_core import find_surges

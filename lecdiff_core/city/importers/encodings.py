@@ -1,9 +1,9 @@
-"""How the letters of a text file are written, told by its bytes.
+"""How the letters of a text file are written, judged by its bytes.
 
 A mark at the start decides; zero bytes at every other place mean UTF-16; else it is UTF-8. Where it cannot be UTF-8, the
 bytes above 127 are judged: valid GB 18030 of which nine tenths are everyday Chinese characters is Chinese; bytes of which
 two thirds stand next to each other spell Cyrillic words (Windows-1251); what is left is Windows-1252, as offices of Western
-Europe write. Such a guess is told in a notice with an example.
+Europe write. Such a guess is stated in a notice with an example.
 """
 
 import codecs

@@ -1,6 +1,6 @@
 """From readings, as a file gives them, to traffic on the city's regular time grid, by sum.
 
-Two kinds of source are told apart. *Counters* give one reading a station and source interval: an interval that is not
+Two kinds of source are distinguished. *Counters* give one reading a station and source interval: an interval that is not
 there is missing, and a target interval counts as observed only if every source interval in it is. *Events* (data
 sessions) are there only when something happened: an interval without any is zero traffic, as long as the network was
 being recorded, which is known from sessions elsewhere starting in it.

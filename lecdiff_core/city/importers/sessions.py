@@ -18,7 +18,7 @@ from lecdiff_core.errors import UserError
 
 OPTIONAL = ("device", "end", "station_id")
 COLUMNS = {role: role for role in ("device", "start", "end", "station_id", "lon", "lat", "bytes")}
-# Places are told apart to 0.1 m: parts of a degree or of a metre, the greatest coordinate, and its digits; by whether in metres.
+# Places are distinguished to 0.1 m: parts of a degree or of a metre, the greatest coordinate, and its digits; by whether in metres.
 PARTS_OF = {False: (1_000_000, 180), True: (10, 20_100_000)}
 DIGITS = {False: 6, True: 1}
 # What is kept of a file: the role that says it, and its kind.

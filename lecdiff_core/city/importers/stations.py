@@ -169,7 +169,7 @@ def _turned(stations: geopandas.GeoDataFrame, source: str) -> geopandas.GeoDataF
     shapes, system = stations.geometry, stations.crs
     turned = stations.to_crs(WGS84)
     if (shapes.dropna().geom_type != "Point").any():
-        return turned  # told when stations are validated
+        return turned  # reported when stations are validated
     if system.is_geographic:
         located = shapes[shapes.notna()]
         check_coordinates(located.x.to_numpy(), located.y.to_numpy(), source)

@@ -94,7 +94,7 @@ class Times:
         what would lie before `not_before`, (R,) UTC.
 
         Raises UserError, by row: a stamp that cannot be read, times with and without offset, a local time that the clocks skip,
-        or one that came twice in rows without order.
+        or one that occurs twice in rows without order.
         """
         codes = np.concatenate(self.codes) if self.codes else np.empty(0, np.int64)
         values, absolute, notices = self._read(codes)
@@ -150,7 +150,7 @@ class Times:
         moved = twice[later]
         utc[moved] = second[codes[moved]]
         return utc, [
-            f"{self._row(rows[twice[0]])}: clocks went back in {timezone}, and {len(twice)} rows have a time that came "
+            f"{self._row(rows[twice[0]])}: clocks went back in {timezone}, and {len(twice)} rows have a time that occurs "
             f"twice; {len(twice) - len(moved)} were taken for its first pass and {len(moved)} for its second"
         ]
 
@@ -187,7 +187,7 @@ class Times:
         if len(unclear):
             row = int(unclear["row"].min())
             raise UserError(
-                f"{self._row(rows[row])}: clocks went back in {timezone}, this time came twice, and as the rows are in no "
+                f"{self._row(rows[row])}: clocks went back in {timezone}, this time occurs twice, and as the rows are in no "
                 "order nothing says which of them was first; sort them by time, or give times with their offset"
             )
         frame = frame.iloc[np.lexsort((frame["row"] * np.where(frame["direction"] < 0, -1, 1), frame["group"]))]
@@ -218,7 +218,7 @@ def _directions(wall: np.ndarray, codes: np.ndarray, twice: np.ndarray) -> np.nd
 
 
 def _typed(distinct: pa.Array) -> np.ndarray:
-    """Microseconds since 1970 of typed times; what lies beyond all calendars as far away as can be told."""
+    """Microseconds since 1970 of typed times; what lies beyond all calendars as far away as can be represented."""
     if pa.types.is_date32(distinct.type):
         size, numbers = DAY, distinct.cast(pa.int32())
     else:

@@ -88,7 +88,7 @@ class ImageryReport:
     def nothing(self) -> str:
         """Why nothing of what was asked could be made, as a line; empty where something was, or nothing was asked.
 
-        That some stations cannot have a chip is no such case where the others have theirs; that no tile came at all is one.
+        That some stations cannot have a chip is no such case where the others have theirs; that no tile was received at all is one.
         """
         no_tile = self.unreachable or 0 < self.requested_tiles <= self.failed_tiles
         if self.made or not self.failed or ((self.kept or self.own) and not no_tile):

@@ -1,6 +1,6 @@
 """Square chips of the ground from Web Mercator tiles: which tiles, fetched once each, stitched and cut.
 
-Placeholders ("map data not yet available") and broken images are told from imagery and never become part of a chip.
+Placeholders ("map data not yet available") and broken images are distinguished from imagery and never become part of a chip.
 """
 
 import hashlib
@@ -148,7 +148,7 @@ def fetch_tiles(
 ) -> Fetched:
     """Bring every tile into the cache, each asked for once at most, and tell placeholders and failures.
 
-    A tile is a placeholder by its pixels, or because the very same bytes came for three different places. When 20 tiles
+    A tile is a placeholder by its pixels, or because the server sent the same bytes for three different places. When 20 tiles
     in a row have failed for reasons that lie with the connection, the server is taken to be gone and the rest is not
     tried. `report` may raise to stop; what was fetched stays in the cache.
     """

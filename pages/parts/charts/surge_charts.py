@@ -205,7 +205,7 @@ def _dots(key: str, points: list[dict]) -> pydeck.Layer:
 
 
 def found_against_false(results: list[dict]) -> go.Figure:
-    """Share of planted events found against false alarms a day that came of it; a line a detector, a point a setting."""
+    """Share of planted events found against the false alarms a day that result; a line a detector, a point a setting."""
     theme = colours.ink()
     traces = []
     for name, label in DETECTORS.items():
@@ -225,7 +225,7 @@ def found_against_false(results: list[dict]) -> go.Figure:
                     "line": {"color": colours.kind(colour), "width": 2.6 if compared != "alone" else 1.6, "dash": dash},
                     "marker": {"symbol": symbol if compared != "alone" else f"{symbol}-open", "size": 9},
                     "hovertemplate": "found %{y:.0f} %, %{customdata[1]:.0f} % of the reports right<br>"
-                    "%{x:.2f} false alarms a day came, %{customdata[0]} asked for",
+                    "%{x:.2f} false alarms a day observed, %{customdata[0]} asked for",
                 }
             )
     axis = {"gridcolor": theme["grid"], "zeroline": False, "color": theme["line"]}
@@ -234,7 +234,7 @@ def found_against_false(results: list[dict]) -> go.Figure:
         "margin": {"l": 8, "r": 8, "t": 8, "b": 120},
         "hovermode": "closest",
         "legend": {"orientation": "h", "font": {"size": 11.5}, "x": 0, "y": -0.22, "yanchor": "top"},
-        "xaxis": {**axis, "title": {"text": "false alarms a day that came"}, "rangemode": "tozero"},
+        "xaxis": {**axis, "title": {"text": "false alarms a day observed"}, "rangemode": "tozero"},
         "yaxis": {**axis, "title": {"text": "planted events found, %"}, "range": [0, 104]},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -71,7 +71,7 @@ def _scan(folders: tuple[Path, ...], deep: Path) -> list[Place]:
 
 
 def _place(key: str, folder: Path) -> Place:
-    """What the list says of a folder; whatever is wrong with it is told there, and is nobody else's trouble."""
+    """What the list says of a folder; whatever is wrong with it is stated there and stops no other."""
     try:
         name = read_meta(folder).name
         lacking = [file for file in (STATIONS_FILE, TRAFFIC_FILE) if not (folder / file).is_file()]

@@ -131,7 +131,7 @@ def ranks(pit: np.ndarray) -> str:
     if max(map(abs, tails.values())) <= 0.2:
         return "Observations fall evenly among the sampled futures, as they should: all bars are about as high as the line."
     words = [
-        f"{'more' if excess > 0 else 'fewer'} {name} values came than forecast"
+        f"{'more' if excess > 0 else 'fewer'} {name} values were observed than forecast"
         for name, excess in tails.items()
         if abs(excess) > 0.2
     ]
@@ -171,7 +171,7 @@ def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
 
 def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     """Whether knowing the surroundings lowers the error under a condition."""
-    against = {WITHOUT_SURROUNDINGS: "not knowing them", WITH_OTHERS_SURROUNDINGS: "being told another station's"}
+    against = {WITHOUT_SURROUNDINGS: "not knowing them", WITH_OTHERS_SURROUNDINGS: "being given another station's"}
     meaning = {"win": "a clear gain", "tie": "a tie", "loss": "a clear loss"}
     parts = []
     for other in others:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lecdiff_core.surges import Surges
 
 QUALITY_FILE = "surges.json"
-NEVER = 1000  # days: what is rarer is not told in figures
+NEVER = 1000  # days: what is rarer is not given in figures
 
 
 def files_of(city: City) -> tuple[Path, Path]:

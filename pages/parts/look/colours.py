@@ -1,6 +1,6 @@
 """The colours of all pages: Okabe and Ito's for lines and kinds, ramps even in lightness for amounts.
 
-Colour-blind eyes tell them apart, and nothing is told by colour alone. Streamlit's own theme, `.streamlit/config.toml`, names the
+They differ for colour-blind eyes, and nothing is shown by colour alone. Streamlit's own theme, `.streamlit/config.toml`, names the
 same ones.
 """
 

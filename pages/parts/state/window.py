@@ -23,7 +23,7 @@ def ask() -> None:
 
 
 def size() -> tuple[int, int] | None:
-    """Width and height in pixels; None until the browser has told them, or where it told something else."""
+    """Width and height in pixels; None until the browser has reported them, or where it reported something else."""
     reported = st.session_state.get(KEY, {}).get("size")
     if (
         isinstance(reported, list)

@@ -1,7 +1,7 @@
 """The files of an import that is not done: uploaded once, and kept in its job's input until it is imported or given up.
 
 A look before the import, and an import that failed, leave them there, so that a person changes one choice of the form and tries
-again. What the form works on is kept in the session; the files and the choices are told by the job alone, so that they survive
+again. What the form works on is kept in the session; the files and the choices are stored with the job alone, so that they survive
 a reload, and another tab can go on.
 """
 
