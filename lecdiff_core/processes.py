@@ -1,6 +1,6 @@
 """Which process is meant: its number and when it started, so that a number given out again is never taken for it.
 
-The start is identified by something that stays when the clock is set: on Linux the ticks since the machine's start, and which start.
+The start is identified by what stays when the clock is set: on Linux the ticks since the machine's start, and which start.
 """
 
 import os

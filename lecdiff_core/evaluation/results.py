@@ -49,7 +49,7 @@ class HourScore(BaseModel):
 
 
 class Score(BaseModel):
-    """What is scored as one kind of value. The counts by day are what `inside_50`, `inside_90` and the coverage of all of them are made from."""
+    """The scores of one kind of value. Coverage is made from the counts by day."""
 
     ncrps: float
     coverage_50: float
@@ -273,7 +273,7 @@ class Model:
         return float(np.mean([getattr(score, f"coverage_{width}") for score in scores])) if scores else float("nan")
 
     def coverage_interval(self, name: str, width: int = 90) -> tuple[float, float] | None:
-        """The 95 % interval of a coverage by a bootstrap of days, all stations and seeds together; None where days are not stored."""
+        """The 95 % interval of a coverage by a bootstrap of days, stations and seeds together; None without counts by day."""
         scores = self.scores(name)
         days = sorted({day for score in scores for day in score.count_by_day})
         inside, count = (

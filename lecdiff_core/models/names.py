@@ -11,7 +11,7 @@ Role = Literal["form", "part changed", "network", "library", "formula"]
 class Named(NamedTuple):
     """One model for people.
 
-    role: LEC-Diff in one of its forms; LEC-Diff with a part changed, described by `change` after "the error rises …"; a network or a
+    role: LEC-Diff in one of its forms; LEC-Diff with a part changed, said by `change` after "the error rises …"; a network or a
     formula of this project; a model of another library, which only benchmarks run.
     slow: measured on a part of a test table only (docs/measuring.md).  surroundings: measures what embeddings
     are worth, so that a city must have some.

@@ -91,8 +91,8 @@ def _with_districts(
 ) -> Detections:
     """Events of stations by themselves, and of districts beside them; `ordinary`: those of quiet days.
 
-    An event that is detected by both counts by the rarer of the two. What is reported more, as two things are looked at, is counted on
-    quiet days once more.
+    An event that is detected by both counts by the rarer of the two. What is reported more, as two things are looked at, is counted
+    on quiet days once more.
     """
     members = areas_of(positions)
     scores = {size: standardised(_beside_network(standardised(areas[size], quiet), quiet), quiet) for size in members}

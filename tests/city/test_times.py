@@ -87,7 +87,7 @@ def test_an_hour_that_comes_twice_is_told_apart_by_the_order_of_a_station() -> N
     utc, notices = on_utc([wall for wall in walls for _ in (0, 1)], "Europe/Rome", group)
     assert utc == [time for time in expected for _ in (0, 1)]
     assert notices == [
-        "file.csv, row 3, column when: clocks went back in Europe/Rome, and 8 rows have a time that came twice; "
+        "file.csv, row 3, column when: clocks went back in Europe/Rome, and 8 rows have a time that occurs twice; "
         "4 were taken for its first pass and 4 for its second"
     ]
 
@@ -153,7 +153,7 @@ def test_what_is_missing_of_an_hour_that_comes_twice_moves_nothing(missing: set[
 def test_in_rows_without_order_nobody_knows_which_pass_was_first() -> None:
     shuffled = ["2024-10-27 03:00", "2024-10-27 02:00", "2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 04:00"]
     with pytest.raises(
-        UserError, match=r"row 2, column when: clocks went back in Europe/Rome, this time came twice, and as"
+        UserError, match=r"row 2, column when: clocks went back in Europe/Rome, this time occurs twice, and as"
     ):
         on_utc(shuffled, "Europe/Rome")
     once = ["2024-10-27 03:00", "2024-10-27 02:00", "2024-10-27 01:00"]
