@@ -227,7 +227,7 @@ def test_benchmark(lecdiff: Lecdiff, files: list[str], tmp_path: Path) -> None:
         (["info", "nowhere"], "nowhere is not a folder; make a city with `lecdiff demo` or `lecdiff import`"),
         (["info", "."], ". is not a city folder: it has no city.toml; make one with `lecdiff import`"),
         (["import", "city"], "Missing option '--traffic'. See: lecdiff import --help"),
-        (["import", "city", "--traffic", "x", "--layout", "tall"], "is not one of 'long', 'wide'"),
+        (["import", "city", "--traffic", "x", "--layout", "tall"], "--layout tall: it must be one of long, wide"),
         (["import", "city", "--traffic", "x", "--column", "lon"], "--column lon: write it as ROLE=NAME"),
         (["import", "city", "--traffic", "x.csv", "--stations", "y"], "x.csv cannot be read: there is no such file"),
         (["fly"], "No such command 'fly'. See: lecdiff --help"),

@@ -422,7 +422,7 @@ def test_the_command_writes_the_events(searched, tmp_path, monkeypatch, capsys, 
     assert lecdiff(monkeypatch, "surges", searched.path, "--model", MODEL, "--out", out) == 0
     table = pd.read_parquet(out) if suffix == "parquet" else pd.read_csv(out)
     assert len(table) and table["station_id"].iloc[0] in HIT
-    assert f"{len(table)} surges" in capsys.readouterr().out
+    assert f"{len(table)} events" in capsys.readouterr().out
 
 
 def test_the_citys_own_file_is_no_place_for_an_extract(searched, monkeypatch):
