@@ -52,7 +52,7 @@ QUERIES = ("stadium", "rail yard beside housing", "dense housing", "farmland", "
 HELD_OUT = 20  # Milan cells
 FOLDS = 5
 PENALTIES = np.logspace(-1, 5, 25)
-FINE_TUNING = Recipe(steps=150, rows=48, learning_rate=3e-4, warm_up=10, turn=True)
+FINE_TUNING = Recipe(steps=150, rows=48, learning_rate=3e-4, warm_up=10)
 Result = dict[str, Any]
 
 

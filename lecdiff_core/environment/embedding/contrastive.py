@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from open_clip import ClipLoss, CoCaLoss
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -59,12 +58,13 @@ class Recipe:
     steps: int = 1000
     rows: int = 96  # pairs a step; every other row is a negative
     learning_rate: float = 1e-3
+    backbone_rate: float = 0.3  # times the learning rate, for a pretrained backbone
     weight_decay: float = 0.1
     warm_up: int = 60  # steps
     whole_texts: float = 0.4  # share of rows that show the whole text
     clauses: float = 0.15  # share of rows that show one clause of it
     zoom: float = 0.8  # smallest part of a chip's side that is shown
-    turn: bool = True  # chips in all eight positions; off where shadows or directions must stay
+    positions: int = 8  # that chips are shown in: four quarters, then those mirrored; 1 where directions must stay
     caption_rows: int = 16  # rows a step that enter the caption loss
     caption_weight: float = 1.0
     seed: int = 0
@@ -117,27 +117,38 @@ def train_encoder(
     With a `checkpoint` file, the state is kept every few steps and a run with the same pairs and recipe goes on from there.
     `processes`: how many prepare texts beside a fast device; the weights do not depend on it.
     """
-    model = encoder.model
     chips = torch.cat([encoder.pixels([pair.chip]).mul(255).to(torch.uint8) for pair in pairs]).to(encoder.device)
-    decayed = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim <= 1]
-    model.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.98),
-    )
-    key = _key(encoder, pairs, recipe)
+
+    def see(rows: Rows, random: np.random.Generator) -> Seen:
+        return encoder.image_features(_pixels(chips, rows, recipe, random))
+
+    shower = Shower(encoder.config, [pair.descriptions for pair in pairs], recipe)
+    train_seen(encoder, shower, see, checkpoint, _digest(pairs), report, processes)
+
+
+def train_seen(
+    encoder: Encoder,
+    shower: "Shower",
+    see: "See",
+    checkpoint: Path | None = None,
+    source: str = "",
+    report: Report = silent,
+    processes: int = 0,
+) -> None:
+    """Train on what `see` gives of the rows that `shower` draws; `source` names the chips, for the checkpoint."""
+    model, recipe = encoder.model, shower.recipe
+    optimizer = _optimizer(encoder, recipe)
+    key = _key(encoder, shower, source)
     first = _resume(checkpoint, key, model, optimizer) if checkpoint else 0
     model.train()
     try:
-        with torch.random.fork_rng(), shown(encoder.config, pairs, recipe, first, processes) as rows_of_steps:
+        with torch.random.fork_rng(), shown(shower, first, processes) as rows_of_steps:
             for step, rows in enumerate(rows_of_steps, start=first):
                 for group in optimizer.param_groups:
-                    group["lr"] = recipe.learning_rate * _schedule(step, recipe)
+                    group["lr"] = group["rate"] * _schedule(step, recipe)
                 torch.manual_seed(recipe.seed * 1_000_003 + step)
                 random = np.random.default_rng((recipe.seed, step))
-                loss = _loss(encoder, _pixels(chips, rows, recipe, random), rows, recipe, random)
+                loss = _loss(encoder, see(rows, random), rows, recipe, random)
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -155,6 +166,31 @@ def train_encoder(
         checkpoint.unlink(missing_ok=True)
 
 
+def _optimizer(encoder: Encoder, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW: a pretrained backbone learns slower, vectors and scalars are not decayed, what is frozen is left out."""
+    encoder.model.requires_grad_(True)
+    backbone = "visual.trunk." if encoder.config.backbone else None
+    if backbone:
+        encoder.model.visual.freeze()
+    groups: dict[tuple[bool, bool], list[Tensor]] = {}
+    for name, weight in encoder.model.named_parameters():
+        if weight.requires_grad:
+            slow = backbone is not None and name.startswith(backbone)
+            groups.setdefault((slow, weight.ndim > 1), []).append(weight)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": weights,
+                "weight_decay": recipe.weight_decay if decayed else 0.0,
+                "rate": recipe.learning_rate * (recipe.backbone_rate if slow else 1.0),
+            }
+            for (slow, decayed), weights in groups.items()
+        ],
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.98),
+    )
+
+
 class Rows(NamedTuple):
     """What one step shows: which pairs, how each is turned, and the texts by length (see `Encoder.tokens`)."""
 
@@ -164,41 +200,65 @@ class Rows(NamedTuple):
     texts: list[tuple[list[int], np.ndarray]]
 
 
-class Shower:
-    """Draws the rows of a step; the same step of the same descriptions and recipe always shows the same."""
+Seen = tuple[Tensor, Tensor | None]  # latents (n, D) of length 1, and the tokens that the decoder attends to
+See = Callable[[Rows, np.random.Generator], Seen]
 
-    def __init__(self, config: EncoderConfig, descriptions: Sequence[tuple[Sentences, ...]], recipe: Recipe) -> None:
-        self.tokenizer, self.paddings = tokenizer_of(config), config.paddings
+
+class Shower:
+    """Draws the rows of a step; the same step of the same descriptions and recipe always shows the same.
+
+    kinds: a number a pair, where pairs of a kind are to come together, `together` at a time, as negatives that are hard to tell
+    apart, in every other pass over the pairs.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        descriptions: Sequence[tuple[Sentences, ...]],
+        recipe: Recipe,
+        kinds: np.ndarray | None = None,
+        together: int = 32,
+    ) -> None:
+        self.config, self.tokenizer = config, tokenizer_of(config)
         self.descriptions, self.recipe = descriptions, recipe
+        self.kinds, self.together = kinds, together
 
     def rows(self, step: int) -> Rows:
         """The rows of a step."""
         recipe, count = self.recipe, len(self.descriptions)
         rows = min(recipe.rows, count)
         per_epoch = max(1, count // rows)
-        order = np.random.default_rng((recipe.seed, 7, step // per_epoch)).permutation(count)
+        order = self._order(step // per_epoch)
         chosen = order[(step % per_epoch) * rows :][:rows]
         random = np.random.default_rng((recipe.seed, step, 1))
-        quarters = random.integers(0, TURNS if recipe.turn else 1, rows)
-        mirrored = random.integers(0, 2 if recipe.turn else 1, rows).astype(bool)
+        positions = random.integers(0, recipe.positions, rows)
+        quarters, mirrored = positions % TURNS, positions >= TURNS
         texts = [
             turned(_excerpt(self.descriptions[pair], recipe, random), int(quarter), bool(mirror))
             for pair, quarter, mirror in zip(chosen, quarters, mirrored, strict=True)
         ]
-        tokens = tokens_by_length(self.tokenizer, self.paddings, texts)
+        tokens = tokens_by_length(self.tokenizer, self.config.paddings, texts)
         return Rows(chosen, quarters, mirrored, [(which, numbers.numpy()) for which, numbers in tokens])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The pairs in the order in which they come in a pass over them."""
+        random = np.random.default_rng((self.recipe.seed, 7, epoch))
+        order = random.permutation(len(self.descriptions))
+        if self.kinds is None or epoch % 2 == 0:
+            return order
+        ranks = random.permutation(self.kinds.max() + 1)[self.kinds[order]]
+        runs = np.array_split(order[np.argsort(ranks, kind="stable")], max(1, len(order) // self.together))
+        return np.concatenate([runs[index] for index in random.permutation(len(runs))])
 
 
 @contextmanager
-def shown(
-    config: EncoderConfig, pairs: Sequence[Pair], recipe: Recipe, first: int, processes: int
-) -> Iterator[Iterable[Rows]]:
+def shown(shower: Shower, first: int, processes: int) -> Iterator[Iterable[Rows]]:
     """The rows of the steps from `first` on, drawn here or ahead of time in other processes."""
-    given = (config, [pair.descriptions for pair in pairs], recipe)
-    steps = range(first, recipe.steps)
+    steps = range(first, shower.recipe.steps)
     if not processes:
-        yield map(Shower(*given).rows, steps)
+        yield map(shower.rows, steps)
         return
+    given = (shower.config, shower.descriptions, shower.recipe, shower.kinds, shower.together)
     with get_context("spawn").Pool(processes, _begin_showing, given) as pool:
         yield _ahead(pool, steps, 4 * processes)
 
@@ -217,10 +277,10 @@ def _ahead(pool: Pool, steps: Iterable[int], count: int) -> Iterator[Rows]:
 _shower: Shower
 
 
-def _begin_showing(config: EncoderConfig, descriptions: Sequence[tuple[Sentences, ...]], recipe: Recipe) -> None:
+def _begin_showing(*given: Any) -> None:
     global _shower
     torch.set_num_threads(1)
-    _shower = Shower(config, descriptions, recipe)
+    _shower = Shower(*given)
 
 
 def _show(step: int) -> Rows:
@@ -280,26 +340,36 @@ def _recolour(pixels: Tensor, random: np.random.Generator) -> Tensor:
     return (pixels * draw(0.85, 1.15) * draw(0.94, 1.06, 3)).clamp(0, 1)
 
 
-def _loss(encoder: Encoder, pixels: Tensor, shown: Rows, recipe: Recipe, random: np.random.Generator) -> Tensor:
-    image, patches = encoder.image_features(pixels)
+def _loss(encoder: Encoder, seen: Seen, shown: Rows, recipe: Recipe, random: np.random.Generator) -> Tensor:
+    image, patches = seen
     latents = torch.empty_like(image)
     groups: list[tuple[Tensor, Tensor, Any]] = []
+    texts = np.zeros(len(image), np.int64)
     for which, tokens in shown.texts:
         given = torch.from_numpy(tokens).to(encoder.device)
         latent, states = encoder.text_features(given)
         rows = torch.tensor(which, device=encoder.device)
         latents = latents.index_copy(0, rows, latent)
+        texts[which] = [hash(row.tobytes()) for row in tokens]
         groups.append((rows, given, states))
-    scale = encoder.model.logit_scale.exp()
+    contrast = _contrast(image, latents, encoder.model.logit_scale.exp(), torch.from_numpy(texts).to(image.device))
     if patches is None:
-        return ClipLoss()(image, latents, scale)
+        return contrast
     sizes = np.array([len(rows) for rows, _, _ in groups], float)
     rows, given, states = groups[random.choice(len(groups), p=sizes / sizes.sum())]
     few = slice(0, recipe.caption_rows)
     united = encoder.united_states(patches[rows[few]], states[few, :-1])
     logits = united @ encoder.model.text_decoder.text_projection
-    losses = CoCaLoss(recipe.caption_weight, 1.0)(image, latents, logits, given[few, 1:], scale)
-    return losses[0] + losses[1]
+    caption = functional.cross_entropy(logits.flatten(0, 1), given[few, 1:].flatten(), ignore_index=0)
+    return contrast + recipe.caption_weight * caption
+
+
+def _contrast(image: Tensor, text: Tensor, scale: Tensor, texts: Tensor) -> Tensor:
+    """Bidirectional InfoNCE; another row with the very same text is no negative."""
+    same = (texts[:, None] == texts[None]) & ~torch.eye(len(texts), dtype=torch.bool, device=texts.device)
+    logits = (scale * image @ text.T).masked_fill(same, float("-inf"))
+    own = torch.arange(len(texts), device=texts.device)
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
@@ -309,12 +379,16 @@ def _schedule(step: int, recipe: Recipe) -> float:
     return 0.5 * (1 + np.cos(np.pi * (step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)))
 
 
-def _key(encoder: Encoder, pairs: Sequence[Pair], recipe: Recipe) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(recipe)).encode())
+def _key(encoder: Encoder, shower: Shower, source: str) -> str:
+    digest = hashlib.sha256(json.dumps([asdict(shower.recipe), shower.descriptions, source]).encode())
     digest.update(encoder.config.model_dump_json(exclude={"trained_on"}).encode())
+    return digest.hexdigest()
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    digest = hashlib.sha256()
     for pair in pairs:
         digest.update(pair.chip.tobytes())
-        digest.update(json.dumps(pair.descriptions).encode())
     return digest.hexdigest()
 
 

@@ -28,11 +28,13 @@ from torch.nn import functional
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
+from lecdiff_core.environment.embedding.tower import ConvolutionalTower
 from lecdiff_core.environment.embedding.vocabulary import domain_tokenizer
 from lecdiff_core.errors import UserError
 from lecdiff_core.storage import Change, changing, read_whole
 
 DEFAULT = "default"
+SHIPPED = {DEFAULT: "encoder", "clean": "encoders/clean"}  # folders of assets, by name
 LARGEST_WIDTH, MOST_LAYERS = 100_000, 128
 ROWS = 64  # images or texts that go through the model at once
 
@@ -49,6 +51,13 @@ class EncoderConfig(BaseModel):
     name: str = Field(min_length=1)
     model: str | dict[str, Any]  # an open_clip model, or the arguments of open_clip's CoCa
     stem: tuple[int, ...] = ()  # channels of the 3 × 3 convolutions of stride 2 in place of the patch embedding
+    backbone: str = (
+        ""  # a timm EfficientNet in place of the image transformer (`tower.py`); its weights are in the file
+    )
+    frozen: int = Field(default=0, ge=0, le=MOST_LAYERS)  # stages of the backbone that training leaves as they are
+    statistics_share: float = Field(
+        default=0.0, ge=0, le=1
+    )  # of the squared length of an image's row, for its statistics
     image_size: int = Field(ge=16, le=1024)
     mean: Triple
     std: Triple
@@ -133,8 +142,8 @@ class Encoder:
         with torch.inference_mode():
             for which, tokens in self.tokens(texts):
                 for part in range(0, len(which), ROWS):
-                    latent = self.text_features(tokens[part : part + ROWS].to(self.device))[0].cpu().numpy()
-                    rows.update(zip(which[part : part + ROWS], latent, strict=True))
+                    latent = self.text_features(tokens[part : part + ROWS].to(self.device))[0]
+                    rows.update(zip(which[part : part + ROWS], self._text_rows(latent), strict=True))
         return _stack(rows)
 
     def embed_pairs(self, images: Sequence[Image.Image], texts: Sequence[str]) -> tuple[np.ndarray, ...]:
@@ -143,7 +152,7 @@ class Encoder:
         Unified: the last state of the decoder, in which the text attends to the image, averaged over the text's tokens
         before the projection to the vocabulary. A model without such a decoder gives the mean of image and text.
         """
-        image, patches = self._image_features(images)
+        image, patches, statistics = self._image_features(images)
         text: dict[int, np.ndarray] = {}
         unified: dict[int, np.ndarray] = {}
         with torch.inference_mode():
@@ -152,11 +161,16 @@ class Encoder:
                     rows = which[part : part + ROWS]
                     given = tokens[part : part + ROWS].to(self.device)
                     latent, states = self.text_features(given)
-                    text.update(zip(rows, latent.cpu().numpy(), strict=True))
+                    text.update(zip(rows, self._text_rows(latent), strict=True))
                     if patches is None:
                         both = functional.normalize(latent + torch.from_numpy(image[rows]).to(self.device), dim=-1)
                     else:
                         both = self._unify(patches[rows], states, given)
+                        both = (
+                            both
+                            if statistics is None
+                            else beside_statistics(both, statistics[rows], self.config.statistics_share)
+                        )
                     unified.update(zip(rows, both.cpu().numpy(), strict=True))
         return image, _stack(text), _stack(unified)
 
@@ -170,12 +184,16 @@ class Encoder:
 
     def image_features(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """(n, D) of length 1, and the image's tokens where the model gives them; `pixels` lie between 0 and 1."""
-        mean, std = (torch.tensor(three, device=pixels.device)[:, None, None] for three in self._scale)
-        scaled = (pixels - mean) / std
+        scaled = self.scaled(pixels)
         if self.unites:
-            latent, patches = self.model.visual(scaled)
+            latent, patches = self.model.visual(scaled)[:2]
             return functional.normalize(latent, dim=-1), patches
         return self.model.encode_image(scaled, normalize=True), None
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Pixels between 0 and 1 as the image tower wants them."""
+        mean, std = (torch.tensor(three, device=pixels.device)[:, None, None] for three in self._scale)
+        return (pixels - mean) / std
 
     def text_features(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         """(n, D) of length 1, and the states of the text's tokens where the model gives them."""
@@ -196,17 +214,34 @@ class Encoder:
     def _scale(self) -> tuple[Triple, Triple]:
         return self.config.mean, self.config.std
 
-    def _image_features(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, Tensor | None]:
-        latents, patches = [], []
+    def _image_features(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, Tensor | None, Tensor | None]:
+        """(n, D) rows of length 1, the images' tokens and their statistics, where the model gives them."""
+        rows, patches, statistics = [], [], []
         with torch.inference_mode():
             for part in range(0, len(images), ROWS):
-                latent, tokens = self.image_features(self.pixels(images[part : part + ROWS]).to(self.device))
-                latents.append(latent.cpu().numpy())
+                pixels = self.pixels(images[part : part + ROWS]).to(self.device)
+                if self.config.backbone:
+                    latent, tokens, numbers = self.model.visual(self.scaled(pixels))
+                    rows.append(
+                        beside_statistics(functional.normalize(latent, dim=-1), numbers, self.config.statistics_share)
+                    )
+                    statistics.append(numbers)
+                else:
+                    latent, tokens = self.image_features(pixels)
+                    rows.append(latent)
                 patches.append(tokens)
-        if not latents:
-            return np.zeros((0, self.width), np.float32), None
-        whole = None if patches[0] is None else torch.cat([part for part in patches if part is not None])
-        return np.concatenate(latents).astype(np.float32), whole
+        if not rows:
+            return np.zeros((0, self.width), np.float32), None, None
+        return (
+            torch.cat(rows).cpu().numpy().astype(np.float32),
+            None if patches[0] is None else torch.cat(patches),
+            torch.cat(statistics) if statistics else None,
+        )
+
+    def _text_rows(self, latent: Tensor) -> np.ndarray:
+        """(n, D): texts have no statistics, zeros stand in their place."""
+        padding = self.model.visual.statistics_mean.numel() + 1 if self.config.backbone else 0
+        return functional.pad(latent, (0, padding)).cpu().numpy()
 
     def _unify(self, patches: Tensor, states: Tensor | None, tokens: Tensor) -> Tensor:
         assert states is not None
@@ -215,10 +250,22 @@ class Encoder:
         return functional.normalize(pooled, dim=-1)
 
 
+def beside_statistics(rows: Tensor, statistics: Tensor, share: float) -> Tensor:
+    """Rows (n, D) of length 1 with standardised statistics (n, S) beside them: (n, D + S + 1) of length 1.
+
+    `share` of the squared length is the statistics'. They stand there in one fixed scale, so that a linear model reads them as
+    they are, and a last number makes up the length; statistics too long for that are shortened.
+    """
+    numbers = statistics / (2 * statistics.shape[1] ** 0.5)
+    numbers = numbers / torch.linalg.vector_norm(numbers, dim=1, keepdim=True).clamp_min(1)
+    rest = (1 - numbers.square().sum(1, keepdim=True)).clamp_min(0).sqrt()
+    return torch.cat([rows * (1 - share) ** 0.5, numbers * share**0.5, rest * share**0.5], 1)
+
+
 def find_encoder(name: str) -> Path | None:
-    """The folder that `--encoder NAME` means: the shipped one for `default`, else a folder; None for an open_clip model."""
-    if name == DEFAULT:
-        return assets_folder() / "encoder"
+    """The folder that `--encoder NAME` means: a shipped one (`default`, `clean`), else a folder; None for an open_clip model."""
+    if name in SHIPPED:
+        return assets_folder() / SHIPPED[name]
     folder = Path(name).expanduser()
     return folder if (folder / CONFIG_FILE).is_file() else None
 
@@ -233,8 +280,8 @@ def from_open_clip(name: str) -> Encoder:
     known = open_clip.list_models()
     if model not in known:
         raise UserError(
-            f"{name!r} is no encoder: give {DEFAULT}, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, or an open_clip model "
-            "with its weights, such as ViT-B-32/laion2b_s34b_b79k or ViT-B-32/RemoteCLIP-ViT-B-32.pt"
+            f"{name!r} is no encoder: give {', '.join(SHIPPED)}, a folder with {CONFIG_FILE} and {WEIGHTS_FILE}, or an open_clip "
+            "model with its weights, such as ViT-B-32/laion2b_s34b_b79k or ViT-B-32/RemoteCLIP-ViT-B-32.pt"
         )
     tags = open_clip.list_pretrained_tags_by_model(model)
     if weights not in tags and not Path(weights).is_file():
@@ -322,13 +369,16 @@ def _build(config: EncoderConfig) -> Any:
         if isinstance(config.model, str):
             return open_clip.create_model(config.model, device="cpu", load_weights=False)
         model = open_clip.CoCa(**config.model)
+        if config.backbone:
+            sizes = config.model["embed_dim"], config.model["text_cfg"]["width"]
+            model.visual = ConvolutionalTower(config.backbone, *sizes, config.frozen)
+        elif config.stem:
+            model.visual.conv1 = _stem(config.stem, config.model["vision_cfg"]["width"])
     except (TypeError, ValueError, RuntimeError, AssertionError, KeyError) as error:
         raise UserError(f"the encoder {config.name!r} cannot be built: {' '.join(str(error).split())[:200]}") from error
     model.text.correct_cls_mask = True
     projection = model.text_decoder.text_projection
     nn.init.normal_(projection, std=projection.shape[0] ** -0.5)  # open_clip leaves it as the memory was
-    if config.stem:
-        model.visual.conv1 = _stem(config.stem, config.model["vision_cfg"]["width"])
     return model
 
 

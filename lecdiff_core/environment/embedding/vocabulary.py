@@ -39,3 +39,11 @@ def domain_tokenizer(merges: Sequence[str], context: int) -> SimpleTokenizer:
         file = Path(folder) / "merges.gz"
         file.write_bytes(gzip.compress("\n".join(["merges", *merges]).encode()))
         return SimpleTokenizer(bpe_path=str(file), context_length=context)
+
+
+def merged(*vocabularies: Sequence[str]) -> tuple[str, ...]:
+    """The merges of several vocabularies, in open_clip's order."""
+    ranks = SimpleTokenizer().bpe_ranks
+    return tuple(
+        sorted({merge for one in vocabularies for merge in one}, key=lambda merge: ranks[tuple(merge.split(" "))])
+    )
