@@ -78,6 +78,22 @@ class Forecast:
         """(N,) quantile of the highest traffic of a sample, `level` in [0, 1]."""
         return sample_quantiles(self.samples.max(axis=2), [level])[0]
 
+    def total_quantile(self, level: float) -> np.ndarray:
+        """(N,) quantile of what a sample carries over all steps, `level` in [0, 1]."""
+        return sample_quantiles(self.samples.sum(axis=2), [level])[0]
+
+    def together(self, name: str) -> "Forecast":
+        """All stations as one (N = 1) called `name`: each sample summed, so that its intervals, peak and total are the sum's.
+
+        >>> import numpy as np, pandas as pd
+        >>> hours = pd.date_range("2024-03-01", periods=1, freq="1h", tz="UTC")
+        >>> Forecast(("A", "B"), hours, np.array([[[1.0], [2.0]]], np.float32)).together("both").samples.tolist()
+        [[[3.0]]]
+        """
+        return Forecast(
+            (name,), self.timestamps, self.samples.sum(1, keepdims=True), self.left_out, self.notices, self.source
+        )
+
     def station(self, station_id: str) -> "Forecast":
         """The forecast of one station (N = 1). Raises UserError for one that is not in it."""
         if station_id not in self.station_ids:

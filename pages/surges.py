@@ -409,7 +409,7 @@ def show_forecast(city: City, event: pd.Series) -> None:
             fan = forecasts.fan(city, model, state[STATION], origin)
     except UserError as error:
         st.warning(f"No forecast: {literal(error)}", icon=":material/error:")
-    figure = forecast_charts.fan_chart(city, state[STATION], origin, fan, None)
+    figure = forecast_charts.fan_chart(city, [state[STATION]], origin, fan)
     span = [
         pd.Timestamp(event[end][event["stations"].index(state[STATION])]).tz_localize(None)
         for end in ("starts", "ends")

@@ -16,7 +16,7 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.results import models
 from lecdiff_core.models.names import OURS
 from pages.parts.charts import accuracy_charts, forecast_charts
-from pages.parts.data import cities, findings, measured, surge_results, surroundings, traffic_levels
+from pages.parts.data import areas, cities, findings, measured, surge_results, surroundings, traffic_levels
 from pages.parts.data.cities import Place
 from pages.parts.look import formats
 from pages.parts.look.formats import literal
@@ -224,7 +224,7 @@ def show_forecast(place: Place, city: City) -> None:  # noqa: ARG001 (as every s
     """The forecast of the station, what was observed, and how earlier ones held."""
     station_id = str(session.station())
     st.html(blocks.heading(station_id))
-    later = panel.forecast(city, station_id, session.origin())
+    later = panel.forecast(city, areas.alone(station_id), session.origin())
     if later:
         later()
 
@@ -266,7 +266,7 @@ def show_surge(place: Place, city: City) -> None:
     station_map.draw(place, city, key="tour-map", below=arcs, height=MAP_HEIGHT - 170, view=views.SURGE, at=after)
     legend = views.SURGE.legend(city, after)
     st.html(blocks.within("under", [legend, basemap.attribution(city)]))
-    later = panel.forecast(city, event["station_id"], session.origin())
+    later = panel.forecast(city, areas.alone(event["station_id"]), session.origin())
     if later:
         later()
 

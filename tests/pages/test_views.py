@@ -185,9 +185,9 @@ def test_stations_are_compared_by_switch_list_click_and_link(open_app):
 
 
 def test_past_intervals_are_held_against_what_came_before_the_time_of_forecast(flat):
-    fans = list(forecasts.past_fans(flat, MODEL, "ST-04", ORIGIN))
+    fans = list(forecasts.past_fans(flat, MODEL, ("ST-04",), ORIGIN))
     assert len(fans) == forecasts.PAST_DAYS and all(fan.timestamps[-1] < ORIGIN for fan in fans)
-    kept = forecasts.past_coverage(flat, "ST-04", fans, ORIGIN)
+    kept = forecasts.past_coverage(flat, fans, ORIGIN)
     inside = [
         ((fan.low_90 <= came) & (came <= fan.high_90)).sum()
         for fan in fans

@@ -6,6 +6,7 @@ import pandas as pd
 from lecdiff_core.city.folder import City
 from pages.parts.charts.forecast_charts import HISTORY
 from pages.parts.data.forecasts import Fan
+from pages.parts.data.traffic_levels import carried
 from pages.parts.look import colours, formats
 from pages.parts.look.formats import escaped
 
@@ -47,27 +48,26 @@ class _Plot:
         return f'<polygon points="{" ".join(edge)}" fill="rgb({colour})" fill-opacity="{opacity}"/>'
 
 
-def fan_drawing(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None) -> str:
+def fan_drawing(city: City, name: str, origin: pd.Timestamp, fan: Fan) -> str:
     """History, forecast with its intervals, and what was observed, as SVG of 920 × 400 with title and legend."""
     theme = colours.LIGHT
-    end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
+    end = fan.timestamps[-1]
     start = max(origin - HISTORY, city.traffic.index[0])
-    observed = city.traffic.loc[start:end, station_id]
-    highest = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0])) or 1.0
+    observed = carried(city, fan.stations).loc[start:end]
+    highest = float(np.nanmax([*observed.to_numpy(), *fan.high_90, 0])) or 1.0
     divisor, unit = formats.scale(highest, city.meta.unit)
     plot = _Plot(start, end, 1.06 * highest / divisor)
     before = city.last_before(origin)
     past, since = observed[:before] / divisor, observed[before:] / divisor
     parts = [_grid(plot, formats.rate(unit, city.interval), theme)]
     entries = [("observed", theme["past"], "1")]
-    if fan:
-        faint, strong = theme["bands"].split()
-        shade = theme["forecast"]
-        parts.append(plot.band(fan.timestamps, fan.low_90 / divisor, fan.high_90 / divisor, shade, faint))
-        parts.append(plot.band(fan.timestamps, fan.low_50 / divisor, fan.high_50 / divisor, shade, strong))
-        parts.append(plot.line(pd.Series(fan.median / divisor, fan.timestamps), f"rgb({shade})", 2.4))
-        entries += [("90 % interval", f"rgb({shade})", faint), ("50 % interval", f"rgb({shade})", strong)]
-        entries.append(("median", f"rgb({shade})", "1"))
+    faint, strong = theme["bands"].split()
+    shade = theme["forecast"]
+    parts.append(plot.band(fan.timestamps, fan.low_90 / divisor, fan.high_90 / divisor, shade, faint))
+    parts.append(plot.band(fan.timestamps, fan.low_50 / divisor, fan.high_50 / divisor, shade, strong))
+    parts.append(plot.line(pd.Series(fan.median / divisor, fan.timestamps), f"rgb({shade})", 2.4))
+    entries += [("90 % interval", f"rgb({shade})", faint), ("50 % interval", f"rgb({shade})", strong)]
+    entries.append(("median", f"rgb({shade})", "1"))
     parts.append(plot.line(past, theme["past"], 1.6))
     if since[1:].notna().any():
         parts.append(plot.line(since, theme["since"], 2.0))
@@ -77,7 +77,7 @@ def fan_drawing(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | No
         f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{theme["line"]}" stroke-dasharray="5 4"/>'
         f'<text x="{x + 4:.1f}" y="{TOP - 5}" font-size="12">forecast →</text>'
     )
-    title = f"{station_id}, {city.meta.name}: forecast of {formats.moment(origin)} ({city.meta.timezone})"
+    title = f"{name}, {city.meta.name}: forecast of {formats.moment(origin)} ({city.meta.timezone})"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
         f'aria-label="{escaped(title)}" font-family="{FONT}" fill="{theme["line"]}">'

@@ -1,5 +1,7 @@
 """The charts that pages share."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from lecdiff_core.city.folder import City
 from pages.parts.data.forecasts import Fan
+from pages.parts.data.traffic_levels import carried
 from pages.parts.look import colours, formats
 
 HISTORY = pd.Timedelta("2D")
@@ -15,11 +18,13 @@ BELOW = {"xref": "container", "x": 0.01, "yref": "container", "y": 0, "yanchor":
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
-def fan_chart(city: City, station_id: str, origin: pd.Timestamp, fan: Fan | None, capacity: float | None) -> go.Figure:
-    """Observed history, the forecast with its 50 % and 90 % intervals, and what was observed since `origin`."""
+def fan_chart(
+    city: City, stations: Sequence[str], origin: pd.Timestamp, fan: Fan | None, capacity: float | None = None
+) -> go.Figure:
+    """History of stations together, their forecast with its 50 % and 90 % intervals, and what was observed since."""
     theme = colours.ink()
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
-    observed = city.traffic.loc[origin - HISTORY : end, station_id]
+    observed = carried(city, stations).loc[origin - HISTORY : end]
     before = city.last_before(origin)
     past, since = observed[:before], observed[before:]
     top = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0]))
@@ -82,18 +87,6 @@ def _compared_lines(observed: pd.Series, origin: pd.Timestamp, colour: str, them
         line = _line(since, "observed since", colour if overlaid else theme["line"], 1.8)
         lines.append(line | {"line": line["line"] | {"dash": "dot" if overlaid else "solid"}})
     return lines
-
-
-def total_chart(city: City, origin: pd.Timestamp) -> go.Figure:
-    """Load of all stations together before `origin`; where stations are missing, of the others."""
-    theme = colours.ink()
-    total = city.traffic.loc[origin - HISTORY : city.last_before(origin)].sum(axis=1, min_count=1)
-    top = float(np.nanmax([*total.to_numpy(), 0]))
-    divisor, unit = formats.scale(top, city.meta.unit)
-    window = [_wall(origin - HISTORY), _wall(origin)]
-    layout = _layout(formats.rate(unit, city.interval), window, top / divisor, theme)
-    layout |= {"height": 250, "showlegend": False, "margin": layout["margin"] | {"t": 8, "b": 8}}
-    return go.Figure([_line(total / divisor, "all stations", f"rgb({theme['forecast']})", 1.8)], layout)
 
 
 def _wall(times):

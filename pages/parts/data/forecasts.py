@@ -11,8 +11,10 @@ import pandas as pd
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 from lecdiff_core.errors import UserError
+from lecdiff_core.evaluation.metrics import sample_quantiles
 from lecdiff_core.models.names import BASE, PREFERRED
 from pages.parts.data.reading import Stamp, read_once, stamp
+from pages.parts.data.traffic_levels import carried
 
 SAMPLES = 100
 PAST_DAYS = 7
@@ -20,12 +22,42 @@ PAST_DAYS = 7
 
 @dataclass(frozen=True)
 class Fan:
-    """The forecast of one station as `Forecast.table` tells it, H rows: start of each interval, mean and quantiles."""
+    """The forecast of a station, or of several as one.
 
+    table: what `Forecast.to_frame` gives, H rows: start of each interval, mean and quantiles.  samples: (S, H).
+    stations: whose it is; several are summed.
+    """
+
+    stations: tuple[str, ...]
     table: pd.DataFrame
+    samples: np.ndarray
     notices: tuple[str, ...]
     device: str
     seconds: float
+
+    @property
+    def peak(self) -> tuple[float, float, float]:
+        """Median and 90 % interval of the highest step of the day: low, median, high."""
+        return self._read(self.samples.max(1))
+
+    @property
+    def peak_time(self) -> pd.Timestamp:
+        """Start of the interval in which the day's highest step falls most often."""
+        return self.timestamps[int(np.bincount(self.samples.argmax(1)).argmax())]
+
+    @property
+    def total(self) -> tuple[float, float, float]:
+        """Median and 90 % interval of what is carried over all steps: low, median, high."""
+        return self._read(self.samples.sum(1))
+
+    def exceeding(self, limit: float) -> float:
+        """Probability that any step is above `limit`."""
+        return float((self.samples > limit).any(1).mean())
+
+    @staticmethod
+    def _read(values: np.ndarray) -> tuple[float, float, float]:
+        low, middle, high = sample_quantiles(values, [0.05, 0.5, 0.95]).tolist()
+        return low, middle, high
 
     @property
     def timestamps(self) -> pd.DatetimeIndex:
@@ -85,19 +117,27 @@ def version(city: City, model: str) -> tuple[str, str, str, Stamp]:
 
 def fan(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Fan:
     """The forecast of a station from `origin` on. Raises UserError where the model cannot forecast from there."""
-    return _fan(city, model, station_id, origin.isoformat())
+    return fan_of(city, model, (station_id,), origin)
 
 
-@read_once(lambda city, model, *_: files_of(city, model), entries=4096)
-def _fan(city: City, model: str, station_id: str, origin: str) -> Fan:
+def fan_of(city: City, model: str, stations: tuple[str, ...], origin: pd.Timestamp, name: str = "") -> Fan:
+    """The forecast of stations as one, called `name`. Raises UserError where not all of them can be forecast."""
+    return _fan(city, model, stations, name or stations[0], origin.isoformat())
+
+
+@read_once(lambda city, model, *_: files_of(city, model), entries=2048)
+def _fan(city: City, model: str, stations: tuple[str, ...], name: str, origin: str) -> Fan:
     loaded = forecaster(city, model)
     start = pd.Timestamp(origin).tz_convert(city.meta.timezone)
     if start not in loaded.origins:
         raise UserError("the model needs more history before this time")
     begun = time.perf_counter()
-    forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=[station_id])
+    forecast = loaded.forecast(origin=start, samples=SAMPLES, stations=list(stations))
+    if forecast.left_out:
+        raise UserError(f"{len(forecast.left_out)} of the {len(stations)} stations cannot be forecast from there")
+    together = forecast.together(name)
     seconds = time.perf_counter() - begun
-    return Fan(forecast.to_frame(), forecast.notices, loaded.device_name(1), seconds)
+    return Fan(stations, together.to_frame(), together.samples[:, 0], forecast.notices, loaded.device_name(1), seconds)
 
 
 def seen_before(city: City, model: str, origin: pd.Timestamp) -> str:
@@ -128,24 +168,24 @@ class PastCoverage:
     inside_90: float
 
 
-def past_fans(city: City, model: str, station_id: str, origin: pd.Timestamp) -> Iterator[Fan]:
+def past_fans(city: City, model: str, stations: tuple[str, ...], origin: pd.Timestamp) -> Iterator[Fan]:
     """Forecasts of the `PAST_DAYS` days before `origin`, each made at the same time of the day before it, the latest first."""
     for days in range(1, PAST_DAYS + 1):
         start = (origin.tz_localize(None) - pd.Timedelta(days=days)).tz_localize(
             origin.tz, ambiguous=True, nonexistent="shift_forward"
         )
         try:
-            yield fan(city, model, station_id, start)
+            yield fan_of(city, model, stations, start)
         except UserError:
             return
 
 
-def past_coverage(city: City, station_id: str, fans: list[Fan], origin: pd.Timestamp) -> PastCoverage:
+def past_coverage(city: City, fans: list[Fan], origin: pd.Timestamp) -> PastCoverage:
     """How often the intervals of `fans` held what was observed before `origin`."""
     inside: list[np.ndarray] = []
     for one in fans:
         times = one.timestamps[one.timestamps < origin]
-        observed = city.traffic[station_id].reindex(times).to_numpy()
+        observed = carried(city, one.stations).reindex(times).to_numpy()
         seen, steps = np.isfinite(observed), len(times)
         held = [
             (low[:steps] <= observed) & (observed <= high[:steps])

@@ -17,10 +17,12 @@ from lecdiff_core.congestion import at_once, congestion
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
 from pages.parts.data import forecasts, traffic_levels
+from pages.parts.data.forecasts import Fan
 from pages.parts.data.reading import read_once
 
 BLOCK = 32  # stations that are forecast together
 GIVEN_UP_SECONDS = 6.0
+EVERYTHING = "All stations"
 _threads = ThreadPoolExecutor(1, "network-forecast")
 
 
@@ -36,6 +38,7 @@ class NetworkForecast:
     exceeding_once: np.ndarray  # (N,) share of the samples above it at any of the steps
     congestion: dict[str, pd.DataFrame]  # by rule of what a station can carry, as lecdiff_core.congestion tells it
     at_once: dict[str, np.ndarray]  # by rule, (S, H) stations above what they can carry at the same time
+    together: Fan | None = None  # all of them as one
     notices: tuple[str, ...] = ()  # who is left out and whose forecast rests on little, in plain sentences
 
 
@@ -90,7 +93,7 @@ def _forecast_all(work: Work, city: City, model: str, origin: pd.Timestamp) -> N
     rows = [row for row in _by_place(city) if city.station_ids[row] in able]
     if not rows:
         raise UserError("no station has enough traffic before this time")
-    blocks = []
+    blocks, total, begun = [], np.zeros(()), time.perf_counter()
     for start in range(0, len(rows), BLOCK):
         if time.monotonic() - work.looked_at > GIVEN_UP_SECONDS:
             work.given_up, work.share = True, 0.0
@@ -99,8 +102,14 @@ def _forecast_all(work: Work, city: City, model: str, origin: pd.Timestamp) -> N
         names = [city.station_ids[row] for row in block]
         drawn = forecaster.forecast(origin, samples=forecasts.SAMPLES, stations=names)
         blocks.append((block, _read(drawn, traffic_levels.capacities(city, origin, block))))
+        total = total + drawn.samples.sum(1)
         work.share = min(1.0, (start + BLOCK) / len(rows))
-    return replace(_joined(blocks, len(city.station_ids)), notices=tuple(forecaster.notices(origin)))
+    whole, notices = _joined(blocks, len(city.station_ids)), tuple(forecaster.notices(origin))
+    table = Forecast((EVERYTHING,), whole.timestamps, total[:, None]).to_frame()
+    stations = tuple(city.station_ids[row] for row in sorted(rows))
+    seconds = time.perf_counter() - begun
+    fan = Fan(stations, table, total, notices, forecaster.device_name(len(stations)), seconds)
+    return replace(whole, together=fan, notices=notices)
 
 
 def _read(drawn: Forecast, capacities: dict[str, np.ndarray]) -> NetworkForecast:

@@ -1,5 +1,6 @@
 """What is known of stations' traffic without any model: load at a time, its level on the map's scale, facts of a station."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,7 @@ CAPACITY_RULES = {
     "0.999": "99.9 % of past values",
     "0.95": "95 % of past values",
 }
+LEAST_REPORTING = 0.95  # share of several stations, for their sum to be known
 EARTH = Geod(ellps="WGS84")
 
 
@@ -121,11 +123,31 @@ def given_or_usual(by_rule: dict[str, np.ndarray]) -> np.ndarray:
     return np.where(np.isfinite(by_rule[GIVEN]), by_rule[GIVEN], by_rule[USUAL])
 
 
+def total_capacity(city: City, stations: Sequence[str]) -> float | None:
+    """What stations can carry together; None where one of them has no capacity."""
+    given = given_capacities(city)[pd.Index(city.station_ids).get_indexer(list(stations))]
+    return float(given.sum()) if np.isfinite(given).all() else None
+
+
+def carried(city: City, stations: Sequence[str]) -> pd.Series:
+    """What stations carried together in each interval; of several, NaN where fewer than 95 % of them reported."""
+    if len(stations) == 1:
+        return city.traffic[stations[0]]
+    loads = city.traffic[list(stations)]
+    return loads.sum(axis=1).where(loads.notna().mean(axis=1) >= LEAST_REPORTING)
+
+
+def metres_from(city: City, station_id: str) -> np.ndarray:
+    """(N,) distance of every station from one, on the ground; where places are nominal, in their own measure."""
+    row = city.station_ids.index(station_id)
+    lon, lat = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
+    return EARTH.inv(np.full(len(lon), lon[row]), np.full(len(lat), lat[row]), lon, lat)[2]
+
+
 def _nearest(city: City, row: int) -> tuple[tuple[str, float], ...]:
     if not city.has_places:
         return ()
-    lon, lat = city.stations.geometry.x.to_numpy(), city.stations.geometry.y.to_numpy()
-    metres = EARTH.inv(np.full(len(lon), lon[row]), np.full(len(lat), lat[row]), lon, lat)[2]
+    metres = metres_from(city, city.station_ids[row])
     order = [other for other in np.argsort(metres, kind="stable")[: NEAREST + 1] if other != row][:NEAREST]
     if not city.has_true_places:
         metres = np.full_like(metres, np.nan)

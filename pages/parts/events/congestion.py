@@ -13,7 +13,6 @@ from pages.parts.charts import forecast_charts
 from pages.parts.data import cities, forecasts, traffic_levels
 from pages.parts.look import formats
 from pages.parts.look.columns import SIDES
-from pages.parts.look.formats import literal
 from pages.parts.look.markup import blocks
 from pages.parts.map import views
 from pages.parts.state import session
@@ -42,7 +41,7 @@ def show(city: City) -> None:
         )  # fmt: skip
     work = views.forecast_of(city, origin)
     if work.result is None:
-        wait(city, origin)
+        live_map.wait(city, origin)
         return
     live_map.forecast_notices(city, origin)
     at_once = work.result.at_once[rule]
@@ -55,22 +54,6 @@ def show(city: City) -> None:
         row = show_risks(city, table, at_once, rule, origin)
     with chart_side:
         show_station_ahead(city, model, row["station_id"], float(row["capacity"]), origin)
-
-
-def wait(city: City, origin: pd.Timestamp) -> None:
-    """How far the forecast of all stations is, or what stands in its way."""
-    work = views.forecast_of(city, origin)
-    if work.waiting:
-        st.fragment(_progress, run_every=live_map.MOMENT_SECONDS)(city, origin)
-    else:
-        st.warning(f"No forecast: {literal(work.trouble)}", icon=":material/error:")
-
-
-def _progress(city: City, origin: pd.Timestamp) -> None:
-    work = views.forecast_of(city, origin)
-    if not work.waiting:
-        st.rerun()
-    live_map.progress(city, work)
 
 
 def show_risks(city: City, table: pd.DataFrame, at_once: np.ndarray, rule: str, origin: pd.Timestamp) -> pd.Series:
@@ -135,7 +118,7 @@ def show_station_ahead(city: City, model: str, station_id: str, limit: float, or
     """The forecast of one station with its capacity."""
     st.html(blocks.part(f"{station_id}: forecast and capacity"))
     fan = forecasts.fan(city, model, station_id, origin)
-    figure = forecast_charts.fan_chart(city, station_id, origin, fan, limit)
+    figure = forecast_charts.fan_chart(city, [station_id], origin, fan, limit)
     st.plotly_chart(
         figure, key="ahead-fan", config=forecast_charts.CONFIG, alt=f"Forecast load of {station_id} and its capacity"
     )

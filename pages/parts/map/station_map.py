@@ -9,9 +9,12 @@ import math
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
+import numpy as np
 import pandas as pd
 import pydeck
 import streamlit as st
+from scipy.spatial import cKDTree
+from shapely import MultiPoint
 
 from lecdiff_core.city.folder import City
 from pages.parts.data import places
@@ -36,6 +39,7 @@ TOOLTIP = {
     "lineHeight": "1.35",
 }
 BEND, BOW_PARTS = 0.4, 10  # of the middle of an arc to the side, as a share of its length; straight pieces
+LEAST_MARGIN_DEGREES = 2e-4  # of latitude, about 20 m
 WORLD = 512  # pixels around the Earth at zoom 0
 
 
@@ -162,6 +166,25 @@ def arcs(city: City, station_id: str, others: Sequence[str]) -> list[pydeck.Laye
         shapes("arcs-dark", bows, get_line_color=dark, get_line_width=5),
         shapes("arcs", bows, get_line_color=bright, get_line_width=2.5),
     ]
+
+
+def outline(city: City, stations: Sequence[str]) -> pydeck.Layer:
+    """A line around some stations, half a usual distance of neighbours away from the outermost."""
+    points = places.drawn(city)
+    rows = pd.Index(city.station_ids).get_indexer(list(stations))
+    wide = math.cos(math.radians(float(points[rows, 1].mean())))  # of a degree of longitude, in degrees of latitude
+    flat = points * [wide, 1]
+    apart = cKDTree(flat).query(flat[rows], k=2)[0][:, 1]
+    hull = MultiPoint(flat[rows]).convex_hull.buffer(max(float(np.median(apart)) / 2, LEAST_MARGIN_DEGREES))
+    ring = [[round(x / wide, 6), round(y, 6)] for x, y in hull.exterior.coords]
+    return shapes(
+        "area",
+        [{"type": "Polygon", "coordinates": [ring]}],
+        filled=True,
+        get_fill_color=[*colours.rgb(colours.ALIKE), 40],
+        get_line_color=[*colours.rgb(colours.ALIKE), 255],
+        get_line_width=2.5,
+    )
 
 
 def _bow(start: Sequence[float], end: Sequence[float]) -> dict:

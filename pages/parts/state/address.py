@@ -1,6 +1,6 @@
 """What stands in the address of a page: every parameter of a link, declared once, read and written here.
 
-`city`, `t`, `station`, `with` and `by` are on every page (state/session.py makes sense of them); the others belong to one page.
+`city`, `t`, `station`, `with`, `by` and `area` are on every page (state/session.py makes sense of them); the others are one page's.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,11 @@ class Parameter:
 
 
 CITY, STATION, TIME = Parameter("city"), Parameter("station"), Parameter("t")
-WITH, BY = Parameter("with"), Parameter("by")  # stations compared with it; the view of the map
+WITH, BY, AREA = (
+    Parameter("with"),
+    Parameter("by"),
+    Parameter("area"),
+)  # stations compared with it; the view; how much around it
 EVENT, ALARMS = Parameter("event"), Parameter("alarms", "1")  # surges
 SIDE, SHOW = (
     Parameter("side", "all", ("all", "above", "below")),

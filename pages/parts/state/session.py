@@ -24,7 +24,7 @@ CITY_WANTED, PLACE, OPENED, CHOSEN, ORIGIN, NOTICES, MAP_TURN, FOCUS = (
     "focus",
 )
 ENTERED = "entered"
-COMPARED, VIEW, AHEAD, PLAYING = "compared", "view", "ahead", "playing"
+COMPARED, VIEW, AHEAD, PLAYING, AREA = "compared", "view", "ahead", "playing", "area"
 CITY_BOX, SEARCH_BOX, DAY_BOX, CLOCK_BOX = "city_box", "search_box", "day_box", "clock_box"  # keys of widgets
 MOST_COMPARED = 4
 ALL_AHEAD = 0  # in place of a step of the forecast: the whole of it
@@ -73,6 +73,7 @@ def enter(place: Place, city: City, views: Mapping[str, View]) -> None:
         state[NOTICES] = []
     state[FOCUS] = None
     state[CHOSEN] = _station_of(link.get(address.STATION.name), city)
+    state[AREA] = link.get(address.AREA.name, "") if state[CHOSEN] else ""
     state[ORIGIN] = _time_of(link.get(address.TIME.name), city)
     state[VIEW], state[AHEAD], state[PLAYING] = _view_of(link.get(address.BY.name), views), ALL_AHEAD, False
     others = st.query_params.get_all(address.WITH.name) if link and state[CHOSEN] else []
@@ -207,6 +208,16 @@ def pick(station_id: str, city: City) -> None:
         compare([*compared()[: MOST_COMPARED - 1], station_id], from_map=True)
 
 
+def area() -> str:
+    """Key of the area around the chosen station that is forecast as one; empty: the station alone."""
+    return st.session_state.get(AREA, "")
+
+
+def widen(key: str) -> None:
+    """Choose the area around the chosen station, by key."""
+    st.session_state[AREA] = key
+
+
 def view() -> View:
     """What the stations on the map are coloured by."""
     return st.session_state[VIEW]
@@ -266,9 +277,10 @@ def go_to(time: pd.Timestamp) -> None:
 def write_link(place: Place, more: Mapping[Parameter, str] | None = None) -> None:
     """Make the address bar a link to what is shown. `more`: what only this page's links carry."""
     first, *others = compared() or [station() or ""]
+    around = area() if first and not others else ""
     shown = view().key if view().key != st.session_state[OPENING_VIEW] else ""
     link = {address.CITY: place.key, address.TIME: origin().isoformat(), **(more or {})}
-    address.write({**link, address.STATION: first, address.WITH: others, address.BY: shown})
+    address.write({**link, address.STATION: first, address.WITH: others, address.BY: shown, address.AREA: around})
 
 
 def begin() -> tuple[Place, City]:

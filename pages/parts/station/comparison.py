@@ -1,6 +1,5 @@
 """The panel for several stations: their forecasts on one axis of time, and what they expect side by side."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -85,7 +84,6 @@ def _table(city: City, fans: dict[str, Fan]) -> str:
 
 
 def _expected(city: City, fan: Fan) -> tuple[str, str, str]:
-    """The highest median, when it is, and the 90 % interval there."""
-    peak, unit = int(np.argmax(fan.median)), city.meta.unit
-    low, high = formats.amount(float(fan.low_90[peak]), unit), formats.amount(float(fan.high_90[peak]), unit)
-    return formats.amount(float(fan.median[peak]), unit), f"{fan.timestamps[peak]:%a %H:%M}", f"{low} – {high}"
+    """The day's highest step, when it most likely is, and its 90 % interval."""
+    low, peak, high = (formats.amount(value, city.meta.unit) for value in fan.peak)
+    return peak, f"{fan.peak_time:%a %H:%M}", f"{low} – {high}"

@@ -11,7 +11,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts.data import surroundings
+from pages.parts.data import areas, surroundings
 from pages.parts.data.cities import Place
 from pages.parts.data.network_forecast import Work
 from pages.parts.look.columns import SIDES
@@ -76,6 +76,22 @@ def progress(city: City, work: Work) -> None:
     st.progress(work.share, f"Forecasting all {len(city.station_ids):,} stations")
 
 
+def wait(city: City, origin: pd.Timestamp) -> None:
+    """How far the forecast of all stations is, looked at again every moment until it is there; or what stands in its way."""
+    work = views.forecast_of(city, origin)
+    if work.waiting:
+        st.fragment(_progress, run_every=MOMENT_SECONDS)(city, origin)
+    else:
+        st.warning(f"No forecast: {literal(work.trouble)}", icon=":material/error:")
+
+
+def _progress(city: City, origin: pd.Timestamp) -> None:
+    work = views.forecast_of(city, origin)
+    if not work.waiting:
+        st.rerun()
+    progress(city, work)
+
+
 def forecast_notices(city: City, origin: pd.Timestamp) -> None:
     """Who is left out of the forecast of all stations, and whose rests on little."""
     forecast = views.forecast_of(city, origin).result
@@ -108,6 +124,9 @@ def _arcs(city: City) -> list:
     chosen = session.station()
     if chosen is None or session.comparing():
         return []
+    area = areas.around(city, chosen).get(session.area())
+    if area and len(area.stations) > 1:
+        return [station_map.outline(city, area.stations)]
     alike = surroundings.alike_or_none(city, chosen)
     return [] if alike is None else station_map.arcs(city, chosen, alike["station_id"].tolist())
 

@@ -13,17 +13,22 @@ from lecdiff_core.environment.imagery.terms import IMAGERY_NAME
 from lecdiff_core.errors import UserError
 from lecdiff_core.models.names import BASE
 from pages.parts.charts import exports, forecast_charts, report
-from pages.parts.data import cities, forecasts, surroundings, traffic_levels
+from pages.parts.data import areas, cities, forecasts, surroundings, traffic_levels
+from pages.parts.data.areas import Area
 from pages.parts.data.cities import Place
 from pages.parts.data.forecasts import Fan, PastCoverage
+from pages.parts.data.network_forecast import EVERYTHING
 from pages.parts.look import colours, formats, tables
 from pages.parts.look.markup import blocks, stations
-from pages.parts.map import basemap
+from pages.parts.map import basemap, views
 from pages.parts.state import session
-from pages.parts.station import description
+from pages.parts.state.widget_keys import keyed
+from pages.parts.station import description, live_map
 from pages.parts.steps import missing
 
 BUSIEST = 6
+MOST_UNASKED = 2000  # stations that are forecast without being asked for
+NETWORK_ASKED, AREA_BOX = "network_asked", "area_box"
 COORDINATES = {
     "true": "true",
     "nominal": "nominal: neighbourhood is real, position is not",
@@ -64,8 +69,7 @@ def overview(city: City, origin: pd.Timestamp) -> None:
         "Values missing": formats.share(float(np.isnan(city.traffic.to_numpy()).mean())),
     }
     st.html(blocks.heading("All stations") + tables.facts(facts))
-    figure = forecast_charts.total_chart(city, origin)
-    st.plotly_chart(figure, key="total", config=forecast_charts.CONFIG, alt="Load of all stations over two days")
+    _network(city, origin)
     st.html(blocks.paragraph(f"Busiest before {origin:%H:%M}", "label"))
     with st.container(horizontal=True, gap="small"):
         for station_id, load in traffic_levels.busiest(city, origin, BUSIEST):
@@ -73,6 +77,27 @@ def overview(city: City, origin: pd.Timestamp) -> None:
             st.button(
                 label, key=f"busy-{station_id}", on_click=session.select, args=(station_id, city), type="tertiary"
             )
+
+
+def _network(city: City, origin: pd.Timestamp) -> None:
+    """What all stations carry together, before and, where it is not too much to compute unasked, ahead."""
+    large = len(city.station_ids) > MOST_UNASKED
+    asked = not large or st.session_state.get(NETWORK_ASKED, False)
+    fan = None
+    if asked and (result := views.forecast_of(city, origin).result):
+        fan = result.together
+    figure = forecast_charts.fan_chart(city, fan.stations if fan else city.station_ids, origin, fan)
+    st.plotly_chart(
+        figure, key="total", config=forecast_charts.CONFIG, alt="Observed and forecast load of all stations"
+    )
+    if fan:
+        st.html(blocks.paragraph(" ".join([_expected(city, fan), _came_true(city, fan)])))
+        exports.buttons(city, {EVERYTHING: fan}, origin)
+    elif asked:
+        live_map.wait(city, origin)
+    elif st.button("Forecast all stations", icon=":material/play_arrow:"):
+        st.session_state[NETWORK_ASKED] = True
+        st.rerun()
 
 
 def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> Callable[[], None] | None:
@@ -85,10 +110,26 @@ def station(place: Place, city: City, station_id: str, origin: pd.Timestamp) -> 
     facts = _station_facts(city, known)
     st.html(blocks.within("card", [chip(place, city, station_id), tables.facts(facts)]))
     said = _said(city, station_id)
-    later = forecast(city, station_id, origin, known.capacity, facts, said)
+    later = forecast(city, _choose_area(city, station_id), origin, facts, said)
     _alike(city, station_id)
     _nearest(city, known)
     return later
+
+
+def _choose_area(city: City, station_id: str) -> Area:
+    """What is forecast as one: the station alone, or with those around it."""
+    offered = areas.around(city, station_id)
+    chosen = offered.get(session.area(), offered[""])
+    if len(offered) > 1:
+        st.selectbox(
+            "Forecast of",
+            list(offered),
+            **keyed(AREA_BOX, chosen.key, session.widen),
+            format_func=lambda key: offered[key].label if key in offered else key,
+            label_visibility="collapsed",
+            help="Samples of stations belong together, so that the sum of an area has an interval, a peak and a total of its own.",
+        )
+    return chosen
 
 
 def heading(city: City, station_id: str) -> None:
@@ -138,33 +179,31 @@ def _station_facts(city: City, known: traffic_levels.Facts) -> dict[str, str]:
 
 
 def forecast(
-    city: City,
-    station_id: str,
-    origin: pd.Timestamp,
-    capacity: float | None = None,
-    facts: dict[str, str] | None = None,
-    said: str = "",
+    city: City, area: Area, origin: pd.Timestamp, facts: dict[str, str] | None = None, said: str = ""
 ) -> Callable[[], None] | None:
-    """The forecast of a station as a chart and in words, how earlier ones held, and what can be saved of it.
+    """The forecast of an area as a chart and in words, how earlier ones held, and what can be saved of it.
 
-    `facts` and `said` go into the report, which is offered with them. Returns the check of earlier forecasts, to be done last.
+    `facts` and `said` go into the report of a station alone. Returns the check of earlier forecasts, to be done last.
     """
-    model = forecasts.model_of(city)
+    model, capacity = forecasts.model_of(city), traffic_levels.total_capacity(city, area.stations)
     fan, trouble = None, ""
     try:
         with st.spinner("Forecasting", show_time=False):
-            fan = forecasts.fan(city, model, station_id, origin)
+            fan = forecasts.fan_of(city, model, area.stations, origin, area.name)
     except UserError as error:
         trouble = str(error)
-    figure = forecast_charts.fan_chart(city, station_id, origin, fan, capacity)
-    st.plotly_chart(
-        figure, key="fan", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of station {station_id}"
-    )
+    figure = forecast_charts.fan_chart(city, area.stations, origin, fan, capacity)
+    st.plotly_chart(figure, key="fan", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of {area.name}")
     if fan is None:
         st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
         return None
     words, trust = st.columns([7, 5], gap="medium")
-    candidates = [_expected(city, fan), _came_true(city, station_id, fan), forecasts.seen_before(city, model, origin)]
+    candidates = [
+        _expected(city, fan),
+        _risk(city, fan, capacity),
+        _came_true(city, fan),
+        forecasts.seen_before(city, model, origin),
+    ]
     sentences = [sentence for sentence in candidates if sentence]
     with words:
         st.html(
@@ -183,22 +222,20 @@ def forecast(
         missing.offer("This city has no model of its own yet. To train one:", "train", city)
 
     def made_report() -> str:
-        held = forecasts.past_coverage(
-            city, station_id, list(forecasts.past_fans(city, model, station_id, origin)), origin
-        )
-        return report.page(city, station_id, origin, fan, facts or {}, sentences, said, held)
+        held = forecasts.past_coverage(city, list(forecasts.past_fans(city, model, area.stations, origin)), origin)
+        return report.page(city, area.name, origin, fan, facts or {}, sentences, said, held)
 
-    exports.buttons(city, {station_id: fan}, origin, made_report if facts else None)
-    return lambda: _trust(slot, city, model, station_id, origin)
+    exports.buttons(city, {area.name: fan}, origin, made_report if facts and len(area.stations) == 1 else None)
+    return lambda: _trust(slot, city, model, area.stations, origin)
 
 
-def _trust(slot: DeltaGenerator, city: City, model: str, station_id: str, origin: pd.Timestamp) -> None:
-    """How often earlier forecasts of this station held what was observed, drawn into `slot` as far as it is known."""
+def _trust(slot: DeltaGenerator, city: City, model: str, stations: tuple[str, ...], origin: pd.Timestamp) -> None:
+    """How often earlier forecasts of these stations held what was observed, drawn into `slot` as far as it is known."""
     fans: list[Fan] = []
     slot.html(_gauges(None))
-    for fan in forecasts.past_fans(city, model, station_id, origin):
+    for fan in forecasts.past_fans(city, model, stations, origin):
         fans.append(fan)
-        slot.html(_gauges(forecasts.past_coverage(city, station_id, fans, origin)))
+        slot.html(_gauges(forecasts.past_coverage(city, fans, origin)))
     if not fans:
         slot.empty()
 
@@ -216,18 +253,31 @@ def _gauges(held: PastCoverage | None) -> str:
 
 
 def _expected(city: City, fan: Fan) -> str:
-    """The highest median, and the interval around it."""
-    peak, unit = int(np.argmax(fan.median)), city.meta.unit
+    """The day's highest interval and its total, each with the interval that holds it in nine of ten."""
+    (low, peak, high), (least, total, most) = (
+        [formats.amount(value, city.meta.unit) for value in values] for values in (fan.peak, fan.total)
+    )
+    length = formats.duration(len(fan.timestamps) * city.interval)
     return (
-        f"Expected peak {formats.amount(float(fan.median[peak]), unit)} on {fan.timestamps[peak]:%a %H:%M}, in its "
-        f"90{formats.THIN}% interval from {formats.amount(float(fan.low_90[peak]), unit)} to "
-        f"{formats.amount(float(fan.high_90[peak]), unit)}."
+        f"Expected peak {peak}, most likely on {fan.peak_time:%a %H:%M}, in its 90{formats.THIN}% interval from {low} to {high}; "
+        f"in all {total} over {length}, from {least} to {most}."
     )
 
 
-def _came_true(city: City, station_id: str, fan: Fan) -> str:
+def _risk(city: City, fan: Fan, capacity: float | None) -> str:
+    """How likely the capacity is exceeded; empty where it is not known."""
+    if capacity is None:
+        return ""
+    together = "capacity" if len(fan.stations) == 1 else "capacities together"
+    limit, probability = formats.amount(capacity, city.meta.unit), fan.exceeding(capacity)
+    if not probability:
+        return f"None of {len(fan.samples)} sampled days exceeds its {together}, {limit}."
+    return f"It exceeds its {together}, {limit}, with probability {formats.share(probability)}."
+
+
+def _came_true(city: City, fan: Fan) -> str:
     """How much of what was observed since lay inside the intervals."""
-    since = city.traffic[station_id].reindex(fan.timestamps).to_numpy()
+    since = traffic_levels.carried(city, fan.stations).reindex(fan.timestamps).to_numpy()
     seen = np.isfinite(since)
     if not seen.any():
         return "Nothing has been observed since; move the time back to compare a forecast with what was observed."
