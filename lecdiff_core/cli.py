@@ -241,6 +241,69 @@ def forecast(
 
 
 @app.command()
+def site(
+    city: CityFolder,
+    out: Annotated[Path, typer.Option(help="File to write, .parquet or .csv.", show_default=False)],
+    lon: Annotated[float | None, typer.Option(help="Longitude of the place, degrees.")] = None,
+    lat: Annotated[float | None, typer.Option(help="Latitude of the place, degrees.")] = None,
+    sites: Annotated[
+        Path | None, typer.Option(help="Table of candidates: name, lon, lat, and optionally text and chip.")
+    ] = None,
+    chip: Annotated[
+        Path | None, typer.Option(help="Image of the place (JPEG, PNG, WebP, GeoTIFF); else from the city's imagery.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="What stands there, in English.")] = None,
+    chip_metres: Annotated[
+        float | None, typer.Option(min=10, help="Metres a side that the chips given show; else as the city's.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Time of the first step, ISO 8601; else after the data.")] = None,
+    usual_week: Annotated[Path | None, typer.Option(help="File for a usual week, .parquet or .csv.")] = None,
+    samples: Annotated[int, typer.Option(help="Futures drawn.")] = 100,
+    keep_samples: Annotated[bool, typer.Option("--keep-samples", help="Write every sample, too.")] = False,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You have the consent that Esri's terms ask for.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Estimate what places without history would carry, from their surroundings and the stations around."""
+    from dataclasses import asdict
+
+    from lecdiff_core.city.folder import City
+    from lecdiff_core.forecast import write_forecast
+    from lecdiff_core.sites.candidates import one_candidate, read_candidates
+    from lecdiff_core.sites.forecast import SiteForecaster
+    from lecdiff_core.sites.report import site_lines
+    from lecdiff_core.tables import check_suffix
+
+    check_suffix(out, "sites", "--out")
+    if usual_week is not None:
+        check_suffix(usual_week, "a usual week", "--usual-week")
+    if sites is not None and any(option is not None for option in (lon, lat, chip, text)):
+        raise UserError(
+            "--sites FILE says where the sites are and what stands there; leave --lon, --lat, --chip and --text away"
+        )
+    opened = City.open(city)
+    asked = [one_candidate(opened, lon, lat, chip, text)] if sites is None else read_candidates(sites)
+    result = SiteForecaster(opened).forecast(asked, start, samples, seed, chip_metres, accept_terms)
+    write_forecast(result.day, out, keep_samples)
+    if usual_week is not None:
+        write_forecast(result.week, usual_week, keep_samples)
+    _note(f"{report.name}: {notice}" for report in result.sites for notice in report.notices)
+    summary = {
+        "out": str(out),
+        "start": result.day.timestamps[0].isoformat(),
+        "unit": opened.meta.unit,
+        "sites": [asdict(report) for report in result.sites],
+        "left_out": result.left_out,
+        "assumptions": list(result.assumptions),
+    }
+    lines = [*site_lines(result, opened.meta.unit, opened.meta.interval), *result.assumptions]
+    lines += [f"not told: {name}: {reason}" for name, reason in result.left_out.items()]
+    _print(summary, lines, as_json)
+
+
+@app.command()
 def benchmark(
     city: CityFolder,
     out: Annotated[

@@ -13,7 +13,7 @@ FLOORS = (
     ("jobs", "status"),
     ("api",),
     ("evaluation.backtest", "evaluation.dependence", "surges", "congestion", "demo", "serve"),
-    ("training", "forecaster"),
+    ("training", "forecaster", "sites"),
     ("models",),
     ("environment", "fusion", "diffusion"),
     ("city",),

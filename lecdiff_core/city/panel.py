@@ -168,13 +168,19 @@ def _cells(city: "City", positions: np.ndarray) -> np.ndarray | None:
     return grid_cells(lon, lat, usual_distance(positions))
 
 
-def metric_positions(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
-    """Positions in metres around the stations' centre, (N, 2): azimuthal equidistant projection on WGS 84."""
+def metric_positions(
+    lon: np.ndarray, lat: np.ndarray, around: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Positions in metres around the stations' centre, (N, 2): azimuthal equidistant projection on WGS 84.
+
+    around: lon and lat of the stations, for places that are none of them.
+    """
     from pyproj import Transformer
 
-    radians = np.radians(lon)
+    lons, lats = (lon, lat) if around is None else around
+    radians = np.radians(lons)
     centre_lon = np.degrees(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))
-    projection = f"+proj=aeqd +lat_0={lat.mean():.6f} +lon_0={centre_lon:.6f} +datum=WGS84 +units=m"
+    projection = f"+proj=aeqd +lat_0={lats.mean():.6f} +lon_0={centre_lon:.6f} +datum=WGS84 +units=m"
     x, y = Transformer.from_crs("EPSG:4326", projection, always_xy=True).transform(lon, lat)
     return np.stack([x, y], axis=1)
 

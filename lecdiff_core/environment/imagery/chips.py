@@ -16,15 +16,32 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from mercantile import Tile
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from lecdiff_core.addresses import AllowedHosts, check_template, check_url, host_of, refused
 from lecdiff_core.city.folder import City, named, read_meta
-from lecdiff_core.city.layout import CHIP_RECORDS_FILE, CHIPS_FOLDER, META_FILE, TILE_CACHE_FOLDER
+from lecdiff_core.city.layout import (
+    CHIP_RECORDS_FILE,
+    CHIP_SUFFIXES,
+    CHIPS_FOLDER,
+    META_FILE,
+    TILE_CACHE_FOLDER,
+    TILES_FOLDER,
+)
 from lecdiff_core.environment.imagery import geotiff, wayback
 from lecdiff_core.environment.imagery.terms import CONSENT, INSTEAD, POWERED_BY_ESRI, STATEMENT
-from lecdiff_core.environment.imagery.tiles import TileCache, Window, choose_zoom, cut, fetch_tiles, window
+from lecdiff_core.environment.imagery.tiles import (
+    TileCache,
+    Window,
+    choose_zoom,
+    cut,
+    fetch_tiles,
+    is_placeholder,
+    read_tile,
+    window,
+)
 from lecdiff_core.errors import UserError
 from lecdiff_core.images import ImageError, read_image
 from lecdiff_core.jsonl import append_record, read_records
@@ -212,6 +229,69 @@ def chip_metres(records: list[ChipRecord], sha256: str) -> float:
     return next((record.metres for record in reversed(records) if record.sha256 == sha256), METRES)
 
 
+class LocalTiles(TileCache):
+    """The tiles that a city carries itself, `imagery/tiles/Z/X/Y.*`."""
+
+    def __init__(self, city: City) -> None:
+        super().__init__(city.path / TILES_FOLDER)
+        self.deepest = max((int(zoom.name) for zoom in self._folder.glob("*") if zoom.name.isdecimal()), default=0)
+
+    def path(self, tile: Tile) -> Path:
+        """Where the tile lies, whatever its kind of image."""
+        named = self._folder / str(tile.z) / str(tile.x) / f"{tile.y}.jpg"
+        return next((file for suffix in CHIP_SUFFIXES if (file := named.with_suffix(suffix)).is_file()), named)
+
+
+def place_chip(
+    city: City,
+    longitude: float,
+    latitude: float,
+    size: int,
+    metres: float,
+    accept_terms: bool = False,
+    allowed: AllowedHosts | None = None,
+) -> Image.Image:
+    """The chip of a place that is no station: from the city's own tiles, or from where its imagery comes from.
+
+    accept_terms, allowed: see `fetch_imagery`. Raises ImageError, which says why there is none.
+    """
+    try:
+        if city.has_tiles:
+            tiles = LocalTiles(city)
+            return _chip_of_tiles(
+                window(longitude, latitude, metres, choose_zoom(latitude, metres / size, tiles.deepest)), tiles, size
+            )
+        if not city.has_true_places or city.meta.imagery == "local":
+            raise ImageError("the city has no imagery that covers more than its stations; give a chip")
+        if _is_esri(city.meta.imagery) and not accept_terms:
+            raise ImageError(f"{CONSENT}: with --accept-terms {STATEMENT}; or give a chip")
+        if allowed is not None and "{" in city.meta.imagery and not allowed.name(city.meta.imagery):
+            raise ImageError(refused(city.meta.imagery))
+        with Web(allowed=allowed) as web:
+            service = _service(city.meta.imagery, None, web)
+            place = window(longitude, latitude, metres, choose_zoom(latitude, metres / size, service.deepest_zoom))
+            cache = _cache(city, service)
+            fetched = fetch_tiles(place.tiles.values(), service.template, cache, web)
+        if problem := next(filter(None, map(fetched.reason, place.tiles.values())), None):
+            raise ImageError(problem)
+        return cut(place, cache, size)
+    except (ValueError, WebError) as error:
+        raise error if isinstance(error, ImageError) else ImageError(str(error)) from None
+
+
+def _chip_of_tiles(place: Window, tiles: TileCache, size: int) -> Image.Image:
+    for tile in place.tiles.values():
+        content = tiles.read(tile)
+        if content is None or is_placeholder(content, read_tile(content)):
+            raise ImageError("the city's imagery does not reach there")
+    return cut(place, tiles, size)
+
+
+def _cache(city: City, service: _Service) -> TileCache:
+    key = hashlib.sha256(service.template.encode()).hexdigest()[:12]
+    return TileCache(city.path / TILE_CACHE_FOLDER / f"{host_of(service.template)}-{key}")
+
+
 def arcgis_url() -> str:
     """The service's address; the environment variable LECDIFF_ARCGIS_URL overrides it."""
     url = os.environ.get("LECDIFF_ARCGIS_URL") or ARCGIS_URL
@@ -320,8 +400,7 @@ def _from_tiles(
             windows[station] = window(x, y, wanted.metres, zoom)
         except ValueError as error:
             result.failed[station] = str(error)
-    key = hashlib.sha256(service.template.encode()).hexdigest()[:12]
-    cache = TileCache(city.path / TILE_CACHE_FOLDER / f"{host_of(service.template)}-{key}")
+    cache = _cache(city, service)
     tiles = [tile for place in windows.values() for tile in place.tiles.values()]
     fetched = fetch_tiles(tiles, service.template, cache, web, concurrency, report)
     result.requested_tiles, result.failed_tiles = fetched.requested, len(fetched.failed)
