@@ -147,12 +147,7 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
 
 def find_claims(clause: str, rules: ClaimRules) -> list[Claim]:
     """Return the claims of one clause, in the order of their words. A clause without a known subject claims nothing."""
-    text = rules.ignored_places.sub(_blank, clause)
-    places: list[Place] = []
-    for region, pattern in rules.regions.items():
-        places += [(match.start(), match.end(), region) for match in pattern.finditer(text)]
-        text = pattern.sub(_blank, text)
-    places.sort()
+    places, text = find_places(clause, rules)
     subjects: list[Found] = []
     rest = text
     for subject in rules.subjects:
@@ -179,6 +174,16 @@ def find_claims(clause: str, rules: ClaimRules) -> list[Claim]:
         )
         claims.append(Claim(subject, quantity, regions[0], named, only, tuple(regions[1:])))
     return claims
+
+
+def find_places(clause: str, rules: ClaimRules) -> tuple[list["Place"], str]:
+    """Where a clause names parts of the chip, in the order of its words, and the clause with these places blanked out."""
+    text = rules.ignored_places.sub(_blank, clause)
+    places: list[Place] = []
+    for region, pattern in rules.regions.items():
+        places += [(match.start(), match.end(), region) for match in pattern.finditer(text)]
+        text = pattern.sub(_blank, text)
+    return sorted(places), text
 
 
 Place = tuple[int, int, str]
@@ -342,9 +347,9 @@ def _regions(
 
 def _apart(place: Place, start: int, end: int, low: int, text: str) -> bool:
     """Whether a place stands on the other side of an "and", where it has a subject of its own."""
-    if place[0] >= end:
-        return bool(_AND_ANOTHER.search(text[end : place[0]]))
-    return place[0] - low >= LEAD and bool(_AND_ANOTHER.search(text[place[1] : start]))
+    before, after = (end, place[0]) if place[0] >= end else (place[1], start)
+    another = any(before <= match.start() < after for match in _AND_ANOTHER.finditer(text))
+    return another and (place[0] >= end or place[0] - low >= LEAD)
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from lecdiff_core.environment.refinement.claims import ClaimRules, claim_rules
+from lecdiff_core.environment.refinement.claims import ClaimRules, claim_rules, find_places
 from lecdiff_core.environment.refinement.clauses import Clause, split_clauses
 from lecdiff_core.environment.refinement.evidence import Evidence, measure
 from lecdiff_core.environment.refinement.filters import (
@@ -21,10 +21,15 @@ from lecdiff_core.environment.refinement.filters import (
     strip_leads,
 )
 from lecdiff_core.environment.refinement.scores import image_score, text_score
+from lecdiff_core.environment.refinement.sentence_classes import SentenceClassifier, sentence_classifier
 from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
 from lecdiff_core.environment.refinement.verify import Verdict, verify
 
 DROP_IMAGE_SCORE = 0.45  # a description that agrees less with its image is dropped whole ...
+LEAST_WORDS = 5  # of a part of a sentence that is judged by itself
+SEVERAL_PLACES = (
+    2  # a sentence that says of so many parts of the chip what is there claims something, whatever its words
+)
 FEWEST_CLAIMS = 4  # ... if it makes at least so many claims that can be checked
 
 
@@ -34,6 +39,7 @@ class Rules:
 
     filters: FilterRules
     claims: ClaimRules
+    classes: SentenceClassifier
     drop_image_score: float = DROP_IMAGE_SCORE
 
 
@@ -48,8 +54,8 @@ class Refinement:
 
 
 def default_rules() -> Rules:
-    """The rules that are shipped in `environment/refinement/rules`."""
-    return Rules(filter_rules(), claim_rules())
+    """The rules that are shipped in `environment/refinement/rules`, and the classifier in `assets/sentences`."""
+    return Rules(filter_rules(), claim_rules(), sentence_classifier())
 
 
 def refine(
@@ -88,8 +94,11 @@ def refine_with(
         if fault := sentence_fault(body, kept, rules.filters):
             parts.append(Sentence(text=body, kept=False, reason=fault))
             continue
-        judged = _judge_clauses(body, evidence, names, rules, verdicts)
+        classes = None if len(find_places(body, rules.claims)[0]) >= SEVERAL_PLACES else rules.classes
+        judged = _judge_clauses(body, evidence, names, rules, classes, verdicts)
         pieces = _reassemble(judged)
+        if classes is not None:
+            pieces = _without_empty(body, pieces, classes)
         parts += pieces
         kept += [piece.text for piece in pieces if piece.kept]
     if len(text) > rules.filters.max_text:
@@ -101,6 +110,16 @@ def refine_with(
         parts = [part if not part.kept else Sentence(text=part.text, kept=False, reason=reason) for part in parts]
         kept = []
     return Refinement(tuple(parts), score, text_score(kept, total, rules.claims), " ".join(kept))
+
+
+def _without_empty(sentence: str, pieces: list[Sentence], classes: SentenceClassifier) -> list[Sentence]:
+    """The pieces of a sentence, dropped where they claim nothing of the place: as the whole of it, or as they stand now."""
+    fault = classes.fault(sentence, part=len(pieces) > 1)
+    reasons = [(fault or classes.fault(piece.text)) if piece.kept else None for piece in pieces]
+    return [
+        Sentence(text=piece.text, kept=False, reason=reason) if reason else piece
+        for piece, reason in zip(pieces, reasons, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -122,12 +141,15 @@ def _judge_clauses(
     evidence: Evidence,
     names: Sequence[str],
     rules: Rules,
+    classes: SentenceClassifier | None,
     verdicts: list[Verdict],
 ) -> list[Judged]:
-    """Judge each clause; what the claims came to is added to `verdicts`."""
+    """Judge each clause; what the claims came to is added to `verdicts`. classes: None = its words are not judged."""
     judged: list[Judged] = []
     for clause in split_clauses(sentence):
         reason = clause_fault(clause.text, sentence, rules.filters, evidence, names)
+        if reason is None and classes and clause.text != sentence and len(clause.text.split()) >= LEAST_WORDS:
+            reason = classes.fault(clause.text, part=True)
         found: list[Verdict] = []
         if reason is None:
             found = verify(clause.text, evidence, rules.claims)

@@ -66,9 +66,10 @@ def _judge_in(region: str, claim: Claim, evidence: Evidence) -> Verdict:
     if claim.part is not None:
         excess = max(0.0, amount(claim.subject.sure, evidence, region) - claim.part)
         verdict = min(verdict, Verdict(1 - _graded(excess, claim.subject.over), _reason(claim, share)), key=_agreement)
-    if region in RIVALS and claim.subject.side:
+    rivals = [name for name in RIVALS.get(region, ()) if name not in (claim.region, *claim.or_in)]
+    if rivals and claim.subject.side:
         here = amount(claim.subject.where, evidence, region)
-        rival = max(amount(claim.subject.where, evidence, name) for name in RIVALS[region])
+        rival = max(amount(claim.subject.where, evidence, name) for name in rivals)
         plenty = here >= PLENTY * limits["most"] and not claim.confined
         if rival >= 2 * limits["some"] and not plenty:
             needed = 1.3 if claim.confined else claim.subject.side * (QUADRANT if len(RIVALS[region]) > 1 else 1)
