@@ -450,7 +450,8 @@ def describe(
 def embed(
     city: CityFolder,
     encoder: Annotated[
-        str, typer.Option(help="default, clean, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE).")
+        str,
+        typer.Option(help="default, clean, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE)."),
     ] = "default",
     device: Device = "auto",
     table: Annotated[

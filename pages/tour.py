@@ -28,6 +28,11 @@ from pages.parts.station import description, panel
 from pages.parts.station.chips import chips, likeness_of
 
 STOP, STOOD = "stop", "tour_stood"  # keys of the stop, and of where the visitor was led last
+PUT_IN = (  # into a true description, at the second stop
+    "A wide lake fills the lower half.",
+    "The largest hall is perhaps a film studio.",
+    "The harmonious blend of old and new makes it a wonderful place to live.",
+)
 SIDES = (5, 7)
 MAP_SHARE = SIDES[1] / sum(SIDES)
 MAP_HEIGHT = 470
@@ -141,12 +146,12 @@ def busiest_time(city: City) -> pd.Timestamp:
     return traffic_levels.opening_time(city, pd.Timestamp.now(tz=city.meta.timezone))
 
 
-def refined(city: City) -> tuple[str, Description] | None:
-    """A station of which a sentence was removed and others kept: the one whose rest agrees best with its image."""
+def described(city: City) -> tuple[str, Description] | None:
+    """A station whose description stood whole: the one that agrees best with its image and says most."""
     candidates = [
-        (described[0].image_score or 0.0, station_id, described[0])
-        for station_id, described in surroundings.descriptions(city).items()
-        if {sentence.kept for sentence in described[0].sentences} == {True, False} and city.chip(station_id)
+        ((said[0].image_score or 0.0) + (said[0].text_score or 0.0), station_id, said[0])
+        for station_id, said in surroundings.descriptions(city).items()
+        if all(sentence.kept for sentence in said[0].sentences) and city.chip(station_id)
     ]
     best = max(candidates, key=lambda one: (one[0], one[1]), default=None)
     return None if best is None else (best[1], best[2])
@@ -167,8 +172,8 @@ def at_the_town(city: City) -> tuple[str | None, pd.Timestamp]:
 
 
 def at_the_described(city: City) -> tuple[str | None, pd.Timestamp]:
-    """The station whose description lost a sentence."""
-    example = refined(city)
+    """The station whose description is shown."""
+    example = described(city)
     return (example[0] if example else city.station_ids[0]), busiest_time(city)
 
 
@@ -191,18 +196,18 @@ def show_town(place: Place, city: City) -> None:
 
 
 def show_description(place: Place, city: City) -> None:
-    """The chip, and what was said of it with what was removed."""
+    """The chip, and what was said of it: the description with sentences that were put into it, and what became of them."""
     station_id = str(session.station())
-    described = surroundings.descriptions(city).get(station_id)
+    said = surroundings.descriptions(city).get(station_id)
     image, words = st.columns([5, 7], gap="medium")
     with image:
         st.html(panel.chip(place, city, station_id, "lec-chip lec-large"))
     with words:
         st.html(blocks.heading(station_id))
-        if not described:
+        if not said:
             st.info("This station has no description.", icon=":material/hourglass_empty:")
             return
-        st.html(description.whole(described[0]))
+        st.html(description.whole(surroundings.refined_with(city, said[0], PUT_IN)))
 
 
 def show_lookalikes(place: Place, city: City) -> None:
@@ -286,8 +291,8 @@ STOPS = (
     Stop(
         "What stands around a station",
         "For every station there is a satellite image, and a language model says in words what it shows.\n"
-        "Such texts claim things that are not there. So every claim is checked against the image: sentences struck through were "
-        "removed, with the reason beside them. Only the rest is used.",
+        "Such texts may claim things that are not there, guess, or say nothing at all. So every sentence is checked. To show it, we put "
+        "three into the text: a lake, a film studio and praise. They are struck through, with the reason beside them.",
         at_the_described,
         show_description,
         "pages/environment.py",

@@ -45,6 +45,13 @@ def test_a_link_leads_to_a_stop_and_one_that_leads_nowhere_to_the_first(open_tou
         assert not app.exception and "Stop 1 of 6" in text_of(app)
 
 
+def test_the_second_stop_strikes_out_what_was_put_in_and_nothing_else(open_tour):
+    shown = text_of(open_tour(stop="2"))
+    assert shown.count("<del") == 3
+    for start in ("A wide lake", "The largest hall", "The harmonious blend"):
+        assert start in shown.split("<del", 1)[1]
+
+
 def test_the_second_stop_shows_a_removed_sentence_and_the_forecast_is_of_the_same_station(open_tour):
     app = open_tour(stop="2")
     station = link_of(app, "station")

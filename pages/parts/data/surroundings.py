@@ -4,6 +4,7 @@ Everything is read once and again only when its file changes. The text encoder i
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pandas as pd
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
 from lecdiff_core.environment.descriptions.record import Description, current_descriptions, read_descriptions
+from lecdiff_core.environment.imagery.chips import chip_metres, read_chip_records
 from lecdiff_core.environment.search import neighbours
 from lecdiff_core.environment.search.clusters import Clusters
 from lecdiff_core.errors import UserError
+from lecdiff_core.images import read_image
 from pages.parts.data.reading import Stamp, read_once, stamp
 
 LOOKALIKES = 6
@@ -35,7 +38,23 @@ def _descriptions(file: Path) -> dict[str, list[Description]]:
 def is_of_this_chip(city: City, description: Description) -> bool:
     """Whether the chip that was described is the one in the folder."""
     chip = city.chip(description.station_id)
-    return chip is not None and hashlib.sha256(chip.read_bytes()).hexdigest() == description.image_sha256
+    digest = "" if chip is None else hashlib.sha256(chip.read_bytes()).hexdigest()
+    return digest == description.image_sha256
+
+
+def refined_with(city: City, description: Description, sentences: Sequence[str]) -> Description:
+    """A description with further sentences at its end, refined against its chip now; nothing is saved."""
+    from lecdiff_core.environment.refinement import refine
+
+    station_id = description.station_id
+    metres = chip_metres(read_chip_records(city).get(station_id, []), description.image_sha256)
+    chip = city.chip(station_id)
+    assert chip is not None
+    image = read_image(chip.read_bytes())
+    text = " ".join([description.text, *sentences])
+    refined = refine(text, image, metres / image.width, [city.meta.name])
+    scores = {"image_score": refined.image_score, "text_score": refined.text_score}
+    return description.model_copy(update={"text": text, "sentences": list(refined.sentences), **scores})
 
 
 def embedded(city: City) -> bool:
