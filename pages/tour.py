@@ -291,8 +291,9 @@ STOPS = (
     Stop(
         "What stands around a station",
         "For every station there is a satellite image, and a language model says in words what it shows.\n"
-        "Such texts may claim things that are not there, guess, or say nothing at all. So every sentence is checked. To show it, we put "
-        "three into the text: a lake, a film studio and praise. They are struck through, with the reason beside them.",
+        "Such texts may claim things that are not there, guess, or say nothing at all. So every sentence is checked. "
+        "To show it, we put three into the text: a lake, a film studio and praise. They are struck through, with the reason "
+        "beside them.",
         at_the_described,
         show_description,
         "pages/environment.py",
