@@ -139,7 +139,8 @@ def benchmark(
         models: names; None = the quick ones.
         seeds: how often each model is trained.
         hold_out_stations: share of stations left out of training and measured alone.
-        history_hours: forecasts see only so much past, of the stations held out or else of all.
+        history_hours: forecasts see only so much past, of the stations held out or else of all; 0 = none: every station in turn
+            is told from the others, its surroundings and its place.
         device: "auto", "cpu" or "cuda".
         report: called with what is done, how much there is to do, and words.
         base_without: the network that the base model's numbers are to have seen nothing of.
@@ -166,10 +167,16 @@ def benchmark(
     from lecdiff_core.city.folder import City, named
     from lecdiff_core.evaluation.backtest import benchmark as measure
     from lecdiff_core.evaluation.backtest import unscored
+    from lecdiff_core.evaluation.unseen import benchmark_unseen
 
     city, out = City.of(city), Path(out)
     chosen = None if models is None else tuple(models)
-    document = measure(city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report, base_without)
+    if history_hours == 0:
+        document = benchmark_unseen(city, out, part, chosen, seeds, hold_out_stations, report)
+    else:
+        document = measure(
+            city, out, part, chosen, seeds, hold_out_stations, history_hours, device, report, base_without
+        )
     names = unscored(city, part)
     said = f"not scored, as nothing was observed of them in the {part} part: {named(names)}"
     return document | {

@@ -320,7 +320,10 @@ def benchmark(
     seeds: Annotated[int, typer.Option(help="How often each model is trained.")] = 3,
     hold_out_stations: Annotated[float, typer.Option(help="Share of stations left out of training.")] = 0.0,
     history_hours: Annotated[
-        int | None, typer.Option(help="Know only so much past of the stations held out, or of all; else everything.")
+        int | None,
+        typer.Option(
+            help="Know only so much past of the stations held out, or of all (0: places without history); else everything."
+        ),
     ] = None,
     base_without: Annotated[
         str | None,

@@ -12,7 +12,7 @@ FLOORS = (
     ("cli",),
     ("jobs", "status"),
     ("api",),
-    ("evaluation.backtest", "evaluation.dependence", "surges", "congestion", "demo", "serve"),
+    ("evaluation.backtest", "evaluation.unseen", "evaluation.dependence", "surges", "congestion", "demo", "serve"),
     ("training", "forecaster", "sites"),
     ("models",),
     ("environment", "fusion", "diffusion"),

@@ -110,7 +110,7 @@ def benchmark(
     if not 0 <= hold_out_stations < 1:
         raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
     if history_hours is not None and history_hours < 1:
-        raise UserError(f"--history-hours must be at least 1, not {history_hours}")
+        raise UserError(f"--history-hours must be at least 0, not {history_hours}")
     history.require("zero-shot" if part == "zero-shot" else "benchmark", city)
     chosen = _chosen(city, part, models)
     if part == "zero-shot":
@@ -137,7 +137,7 @@ def benchmark(
     ]
     read = cache(partial(read_panel, city))  # by embedding
     keys = {run: result_key(run, *read(entry(run.model).embedding), city) for run in runs}
-    results = _read_results(out)
+    results = read_results(out)
     known = {result.get("key") for result in results}
     trainings = SharedTrainings([run for run in runs if keys[run] not in known])
     lend = cache(lambda: lenders(Panel.of(city), part))
@@ -147,8 +147,8 @@ def benchmark(
             panel, _ = read(entry(run.model).embedding)
             rows = measure(run, panel, where, _stage(report, index, len(runs), run), trainings.fit, lend)
             trainings.done(run)
-            results = _with(_read_results(out), run, rows, {"key": keys[run], "data": city.data_hash})
-            _write(out, document | {"results": results})
+            results = with_run(read_results(out), run, rows, {"key": keys[run], "data": city.data_hash})
+            write_results(out, document | {"results": results})
         report(index + 1, len(runs), f"{run.model}, seed {run.seed}")
     return document | {"results": results}
 
@@ -179,7 +179,7 @@ def _check_base(city: City, models: Sequence[str], without: str | None) -> None:
         )
 
 
-def _with(
+def with_run(
     results: list[dict[str, Any]], run: Run, rows: Mapping[Dependence, dict[str, Any]], about: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Results with those of a run, its own and those under a lent dependence; what they held of this run before is out of date."""
@@ -198,11 +198,12 @@ def _with(
 def unscored(city: City, part: str) -> list[str]:
     """Stations of which nothing was observed in the reported part of the data, so that no score speaks of them."""
     panel = Panel.of(city)
-    reported = np.concatenate([panel.values[:, split.test] for split in _splits(part, panel)], axis=1)
+    reported = np.concatenate([panel.values[:, split.test] for split in splits_of(part, panel)], axis=1)
     return [name for name, seen in zip(panel.station_ids, np.isfinite(reported).any(1), strict=True) if not seen]
 
 
-def _splits(part: str, panel: Panel) -> list[Split]:
+def splits_of(part: str, panel: Panel) -> list[Split]:
+    """The splits of the time axis that a part is measured on."""
     if part == "zero-shot":
         return [zero_shot_split(panel.steps, panel.steps_per_day)]
     return [protocol_split(panel.steps)] if part == "test" else validation_folds(panel.steps)
@@ -225,7 +226,7 @@ def measure(
     scores, calibrated = Scores(Asked.of(places), _scored_one_by_one(run, panel)), ValueScores()
     train_seconds, sample_seconds, parameters = 0.0, [], 0
     _reset_peak(device)
-    splits = _splits(run.part, panel)
+    splits = splits_of(run.part, panel)
     for index, split in enumerate(splits):
         trained = (fit or fitted)(run, panel, split, device, report)
         parameters = sum(parameter.numel() for parameter in trained.model.parameters())
@@ -251,7 +252,7 @@ def _may_borrow(run: Run, model: ForecastModel) -> bool:
 
 def lenders(panel: Panel, part: str) -> list[Lender]:
     """What lends dependence in each split of a part, the same dependences in all of them."""
-    splits = _splits(part, panel)
+    splits = splits_of(part, panel)
     past = PastWindows.of(panel, max(split.test.start for split in splits))
     past_days = [Lender.before(past, split.test.start, panel.positions) for split in splits]
     every = steps_apart(panel.steps_per_day, ORIGINS_A_DAY)
@@ -470,7 +471,8 @@ def of_these_data(result: Mapping[str, Any], part: str, city: City) -> bool | No
         return None
 
 
-def _read_results(out: Path) -> list[dict[str, Any]]:
+def read_results(out: Path) -> list[dict[str, Any]]:
+    """The results in a benchmark file; none where there is no file. Raises UserError where it is something else."""
     if not out.is_file():
         return []
     try:
@@ -479,7 +481,7 @@ def _read_results(out: Path) -> list[dict[str, Any]]:
         raise UserError(f"{out}: not a benchmark file ({error}); move it away or choose another --out") from error
 
 
-def _write(out: Path, document: dict[str, Any]) -> None:
+def write_results(out: Path, document: dict[str, Any]) -> None:
     """A line for each score of a result, however much it tells."""
     rows = [
         "{" + ",\n  ".join(f"{json.dumps(name)}: {json.dumps(part)}" for name, part in row.items()) + "}"

@@ -14,7 +14,7 @@ class Named(NamedTuple):
     role: LEC-Diff in one of its forms; LEC-Diff with a part changed, said by `change` after "the error rises …"; a network or a
     formula of this project; a model of another library, which only benchmarks run.
     slow: measured on a part of a test table only (docs/measuring.md).  surroundings: measures what embeddings
-    are worth, so that a city must have some.
+    are worth, so that a city must have some.  unseen: speaks of places without history alone (evaluation/unseen.py).
     """
 
     label: str
@@ -22,6 +22,7 @@ class Named(NamedTuple):
     change: str = ""
     slow: bool = False
     surroundings: bool = False
+    unseen: bool = False
 
 
 OURS = "lec-diff"
@@ -29,7 +30,9 @@ PAPER = "lec-diff-paper"
 INDEPENDENT = "lec-diff-independent"
 BASE = "base"  # shipped; what forecasts a city that no model was trained for
 WITHOUT_SURROUNDINGS, WITH_OTHERS_SURROUNDINGS = "drop-gei", "shuffled-gei"
+WITH_IMAGE, WITH_TEXT, WITH_UNIFIED = "lec-diff-image", "lec-diff-text", "lec-diff-unified"
 YESTERDAY = "seasonal-naive"
+CITY_MEAN, NEAREST, LOOKALIKES = "city-mean", "nearest-station", "lookalikes"
 PREFERRED = OURS  # what is used where no model is named
 NAMES: dict[str, Named] = {
     OURS: Named("LEC-Diff", "form"),
@@ -50,13 +53,9 @@ NAMES: dict[str, Named] = {
         "with another station's surroundings",
         surroundings=True,
     ),
-    "lec-diff-image": Named(
-        "Image embedding alone", "part changed", "with the image's embedding alone", surroundings=True
-    ),
-    "lec-diff-text": Named(
-        "Text embedding alone", "part changed", "with the text's embedding alone", surroundings=True
-    ),
-    "lec-diff-unified": Named(
+    WITH_IMAGE: Named("Image embedding alone", "part changed", "with the image's embedding alone", surroundings=True),
+    WITH_TEXT: Named("Text embedding alone", "part changed", "with the text's embedding alone", surroundings=True),
+    WITH_UNIFIED: Named(
         "Image + text embedding", "part changed", "with image and text embedded together", surroundings=True
     ),
     INDEPENDENT: Named("Independent noise", "part changed", "when each station draws its own noise"),
@@ -77,9 +76,12 @@ NAMES: dict[str, Named] = {
     YESTERDAY: Named("Same time yesterday", "formula"),
     "climatology": Named("Climatology", "formula"),
     "adaptive-climatology": Named("Adaptive climatology", "formula"),
+    CITY_MEAN: Named("Mean of the city", "formula", unseen=True),
+    NEAREST: Named("Nearest station", "formula", unseen=True),
+    LOOKALIKES: Named("Mean of the lookalikes", "formula", unseen=True),
 }
 SHIPPED = (BASE, "base-independent", "prior-only")  # nothing of them is fitted to a city
-YARDSTICKS = tuple(name for name, model in NAMES.items() if model.role == "formula")
+YARDSTICKS = tuple(name for name, model in NAMES.items() if model.role == "formula" and not model.unseen)
 ABLATIONS = tuple(name for name, model in NAMES.items() if model.role == "part changed")
 SLOW = tuple(name for name, model in NAMES.items() if model.slow)
 OF_SURROUNDINGS = tuple(name for name, model in NAMES.items() if model.surroundings)

@@ -24,6 +24,7 @@ from lecdiff_core.sites.known_days import KnownDays
 from lecdiff_core.sites.regression import Places
 from lecdiff_core.sites.rules import Rule, Weights
 
+RECIPE = 1  # raised by hand when the same stations can give other samples
 PAST_DAYS = 14
 LEAST_OBSERVED = 0.5  # of a past day, for its path of errors to be drawn
 LEAST_SHAPE = 0.02  # of the level, at any step
