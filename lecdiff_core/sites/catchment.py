@@ -34,9 +34,12 @@ def shares_taken(site: np.ndarray, stations: np.ndarray, usual: float) -> np.nda
     return shares
 
 
-def shares_left(gone: int, stations: np.ndarray, usual: float) -> np.ndarray:
-    """(N,) how the ground of a station that is switched off is shared among the others; sums to 1 where there is another."""
-    others = np.delete(np.arange(len(stations)), gone)
+def shares_left(gone: int, off: np.ndarray, stations: np.ndarray, usual: float) -> np.ndarray:
+    """(N,) how the ground of a station that is switched off is shared among those that stay; sums to 1 where there are any.
+
+    off: rows of all stations that are switched off, `gone` among them.
+    """
+    others = np.setdiff1d(np.arange(len(stations)), off)
     shares = np.zeros(len(stations))
     if not len(others):
         return shares

@@ -44,10 +44,8 @@ from lecdiff_core.sites.surroundings import (
 
 MOST_KNOWN = 1000  # stations that a site is told from; in a larger network, those nearest to it
 ON_TOP_METRES = 10.0
-FAR, FAR_QUANTILE = (
-    10.0,
-    0.95,
-)  # from the network: so many usual distances, and three times the distance that most stations keep
+# Far from the network: so many usual distances, and three times the distance that so many of the stations keep.
+FAR, FAR_QUANTILE = 10.0, 0.95
 SHOWN_NEIGHBOURS = 8
 
 
@@ -96,11 +94,7 @@ class SiteForecaster:
         """
         if samples < 2:
             raise UserError(f"a distribution needs at least 2 samples, not {samples}")
-        first = self._first(origin)
-        step = min(
-            self.panel.steps,
-            int(self.city.timeline.steps(self.city.timeline.starting(first, self.panel.steps_per_day)).min()),
-        )
+        first, step = self.origin(origin)
         placed, left_out = self._placed(candidates)
         usual = usual_metres(self.city)
         looked = [self._look_at(site, usual, chip_metres, accept_terms, allowed) for site in placed]
@@ -123,6 +117,12 @@ class SiteForecaster:
     ) -> Surroundings:
         image = None if site.chip is None else read_chip(site.chip, site.place, chip_metres, usual)
         return look_at(self.city, self.table, image, site.text, site.place, accept_terms, allowed)
+
+    def origin(self, time: pd.Timestamp | str | None) -> tuple[pd.Timestamp, int]:
+        """Start of the day that is forecast, None = the end of the data, and the step up to which the panel lies before it."""
+        first = self._first(time)
+        ahead = self.city.timeline.starting(first, self.panel.steps_per_day)
+        return first, min(self.panel.steps, int(self.city.timeline.steps(ahead).min()))
 
     def _first(self, origin: pd.Timestamp | str | None) -> pd.Timestamp:
         if origin is None:
@@ -175,7 +175,8 @@ class SiteForecaster:
         return self.panel.positions
 
     @cached_property
-    def _usual(self) -> float:
+    def usual(self) -> float:
+        """Usual distance in metres of nearest stations."""
         return usual_distance(self._stations)
 
     @cached_property
@@ -188,7 +189,7 @@ class SiteForecaster:
             .query(self._stations, k=min(2, len(self._stations)))[0]
             .reshape(len(self._stations), -1)
         )
-        return float(max(FAR * self._usual, 3 * np.quantile(alone[:, -1], FAR_QUANTILE)))
+        return float(max(FAR * self.usual, 3 * np.quantile(alone[:, -1], FAR_QUANTILE)))
 
     def _position(self, site: Candidate) -> np.ndarray:
         points = self.city.stations.geometry
@@ -213,9 +214,9 @@ class SiteForecaster:
         reports: dict[int, SiteReport] = {}
         for kinds, members in groups.items():
             chosen = [sites[index] for index in members]
-            model, view, notices = self._model(kinds, chosen, step)
+            model, view, notices = self.model(kinds, chosen, step)
             places = Places(
-                len(chosen), self._side_by_side(view, [looked[index] for index in members]), self._positions(chosen)
+                len(chosen), side_by_side(view, [looked[index] for index in members]), self._positions(chosen)
             )
             names = [site.name for site in chosen]
             days[:, members] = model.sample_day(places, names, samples, seed)
@@ -225,16 +226,27 @@ class SiteForecaster:
                 reports[index] = self._report(site, seen, model, days[:, index], weeks[:, index])
         return days, weeks, [reports[index] for index in range(len(sites))]
 
-    def _side_by_side(self, view: View, looked: Sequence[Surroundings]) -> np.ndarray | None:
-        if not view.kinds:
-            return None
-        return view.side_by_side({kind: np.stack([seen.rows[kind] for seen in looked]) for kind in view.kinds})
+    def model(
+        self, kinds: Kinds, sites: Sequence[Candidate], step: int, without: str | None = None
+    ) -> tuple[SiteModel, View, list[str]]:
+        """The known stations as they speak of places of which these kinds are known.
 
-    def _model(self, kinds: Kinds, sites: Sequence[Candidate], step: int) -> tuple[SiteModel, View, list[str]]:
-        """The known stations as they speak of places of which these kinds are known."""
+        Args:
+            kinds: of embeddings that the places are compared by.
+            sites: the places.
+            step: what lies before it is known.
+            without: a station that is not asked.
+
+        Returns:
+            The model, how embeddings become its places' surroundings, and what a reader should know.
+
+        Raises:
+            UserError: where fewer than five stations have enough traffic.
+        """
         around = self._around(sites)
         day = self._known_days(around).at(step)
         levelled = np.isfinite(day.level) & (day.level > 0)
+        levelled &= np.array([self.panel.station_ids[row] != without for row in around])
         rows = self._rows(around, kinds)
         known = levelled & known_in(rows, len(around)) if kinds else levelled
         notices = list[str]()
@@ -257,7 +269,7 @@ class SiteForecaster:
         view = View.of(kinds, rows)
         positions = self._stations[around[known]] if self.city.has_places else None
         places = Places(len(known), view.side_by_side(rows) if kinds else None, positions)
-        scale = Scale.of(places, self._usual if self.city.has_places else 1.0)
+        scale = Scale.of(places, self.usual if self.city.has_places else 1.0)
         log_level = np.log(days.at(step).level[known])
         week = days.usual_week(step)[known]
         kernels = fitted_kernels(places, scale, log_level, week.reshape(len(known), -1))
@@ -315,7 +327,7 @@ class SiteForecaster:
             return (), float("nan")
         here, panel = self._position(site), model.days.panel
         metres = np.linalg.norm(panel.positions - here, axis=1)
-        shares = shares_taken(here, panel.positions, self._usual)
+        shares = shares_taken(here, panel.positions, self.usual)
         level = np.nan_to_num(model.days.at(model.origin).level)
         order = np.lexsort((metres, -shares))[:SHOWN_NEIGHBOURS]
         found = tuple(
@@ -354,6 +366,13 @@ class SiteForecaster:
             tuple(reports[index] for index in order),
             left_out,
         )
+
+
+def side_by_side(view: View, looked: Sequence[Surroundings]) -> np.ndarray | None:
+    """Surroundings (M, D) of sites in the units of a view; None where it has no kinds."""
+    if not view.kinds:
+        return None
+    return view.side_by_side({kind: np.stack([seen.rows[kind] for seen in looked]) for kind in view.kinds})
 
 
 def forecast_sites(city: City | Path | str, candidates: Sequence[Candidate], **asked: Any) -> SiteForecasts:

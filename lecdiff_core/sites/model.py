@@ -71,12 +71,19 @@ class SiteModel:
         """(M,) log of the level and its spread."""
         return self._log_level(said), said.spread
 
+    def shape(self, said: Weights) -> np.ndarray:
+        """(M, H) of the day from the origin on, over the level."""
+        return _smoothed(said.shape, self.days.at(self.origin).shape[self.stations])
+
     def sample_day(self, asked: Places, names: Sequence[str], samples: int, seed: int = 0) -> np.ndarray:
         """Samples (S, M, H) of the day from the origin on; `names` (M,) name the places' random numbers."""
         said = self.rule(asked)
-        shape = _smoothed(said.shape, self.days.at(self.origin).shape[self.stations])
         station, day = self._draws(names, samples, seed, 1)
-        return self._level_samples(said, station)[..., None] * shape * self._drawn(self.origin, station, day[:, :, 0])
+        return (
+            self._level_samples(said, station)[..., None]
+            * self.shape(said)
+            * self._drawn(self.origin, station, day[:, :, 0])
+        )
 
     def sample_week(self, asked: Places, names: Sequence[str], samples: int, seed: int = 0) -> np.ndarray:
         """Samples (S, M, 7 H) of a usual week from Monday on."""

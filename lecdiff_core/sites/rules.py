@@ -72,6 +72,14 @@ class Regressed:
         spread = np.sqrt(self.variance * self._level.variance(level))
         return Weights(self._level.weights(level), spread, self._shape.weights(shape))
 
+    def spread_of_change(self, both: Places) -> float:
+        """Of the log of the level from the second of two places to the first: how unsure the difference is."""
+        kernel = self.kernels.level
+        among = kernel.covariance(distances_between(both, both, self.kernels.scale), 2, 2)
+        between = kernel.covariance(distances_between(both, self.known, self.kernels.scale), 2, self.known.count)
+        left = among - self._level.weights(between) @ between.T
+        return float(np.sqrt(self.variance * max(left[0, 0] + left[1, 1] - left[0, 1] - left[1, 0], 0.0)))
+
     @cached_property
     def _distances(self) -> dict[str, np.ndarray]:
         return distances_between(self.known, self.known, self.kernels.scale)

@@ -21,11 +21,18 @@ def test_a_site_far_from_all_takes_nothing() -> None:
 
 
 def test_the_ground_of_a_station_that_is_gone_goes_to_those_around_it() -> None:
-    shares = shares_left(MIDDLE, GRID, 1000.0)
+    shares = shares_left(MIDDLE, np.array([MIDDLE]), GRID, 1000.0)
     np.testing.assert_allclose(shares.sum(), 1)
     assert shares[MIDDLE] == 0
     assert shares[[MIDDLE - 1, MIDDLE + 1, MIDDLE - 5, MIDDLE + 5]].min() > 0.15
 
 
 def test_the_only_station_has_no_heirs() -> None:
-    assert shares_left(0, GRID[:1], 1000.0).tolist() == [0.0]
+    assert shares_left(0, np.array([0]), GRID[:1], 1000.0).tolist() == [0.0]
+
+
+def test_what_goes_together_inherits_nothing_from_each_other() -> None:
+    off = np.array([MIDDLE, MIDDLE + 1])
+    shares = shares_left(MIDDLE, off, GRID, 1000.0)
+    np.testing.assert_allclose(shares.sum(), 1)
+    assert not shares[off].any()
