@@ -1,9 +1,9 @@
 """What if, for a station that has a history: other words for its surroundings, a neighbour switched off, more demand.
 
 The station's own forecast is taken and changed. *Other words*: the regression over places (regression.py), which does not ask the
-station itself, says how much more or less a place with the new surroundings carries than one with the old, and how sure that is; each
-sample is multiplied by it. *Switched off*: the neighbours' samples go to the stations whose ground becomes nearest (catchment.py).
-*Demand*: all samples are scaled. It is an estimate, and nothing of it is saved.
+station itself, says how much more or less a place with the new surroundings carries than one with the old, and how sure that is;
+each sample is multiplied by it. *Switched off*: the neighbours' samples go to the stations whose ground becomes nearest
+(catchment.py). *Demand*: all samples are scaled. It is an estimate, and nothing of it is saved.
 
 Letters: S samples, H steps.
 """
@@ -37,8 +37,8 @@ LEAST_DEMAND, MOST_DEMAND = 0.0, 100.0
 class WhatIf:
     """A station's forecast as it is and as it would be.
 
-    before, after: the station alone (N = 1), sample by sample of the same future.  factor: (H,) median of what other words multiply the
-    forecast by; ones without.  lookalikes: the stations that it resembles, with the cosine of each; `after` by the new words.
+    before, after: the station alone (N = 1), sample by sample of the same future.  factor: (H,) median of what other words multiply
+    the forecast by; ones without.  lookalikes: the stations that it resembles, with the cosine of each; `after` by the new words.
     """
 
     station_id: str
@@ -78,8 +78,8 @@ def what_if(
         forecaster, sites: loaded before, where many questions are asked of one city.
 
     Raises:
-        UserError: for an unknown station, words without embeddings to compare them with, neighbours without known places, or a demand
-            that is not from 0 to 100.
+        UserError: for an unknown station, words without embeddings to compare them with, neighbours without known places, or a
+            demand that is not from 0 to 100.
 
     Examples:
         >>> from lecdiff_core.demo import DEMO_CITY
@@ -124,7 +124,10 @@ def what_if(
 
 
 def described_anew(sites: SiteForecaster, station_id: str, text: str) -> tuple[Surroundings, Surroundings]:
-    """A station's surroundings as they are embedded, and with other words beside its chip. Raises UserError where they say nothing."""
+    """A station's surroundings as they are embedded, and with other words beside its chip.
+
+    Raises UserError where the words say nothing.
+    """
     city, table = sites.city, sites.table
     file, image = city.chip(station_id), None
     if file is not None:
@@ -134,9 +137,8 @@ def described_anew(sites: SiteForecaster, station_id: str, text: str) -> tuple[S
             raise UserError(f"{file}: the chip of {station_id} cannot be read ({error})") from error
     new = look_at(city, table, image, text)
     if "text" not in new.kinds or table is None:
-        raise UserError(
-            f"the words for {station_id} cannot be compared with the stations'; {'; '.join(new.notices) or 'describe and embed them first'}"
-        )
+        why = "; ".join(new.notices) or "describe and embed them first"
+        raise UserError(f"the words for {station_id} cannot be compared with the stations' descriptions: {why}")
     rows = {kind: part[0] for kind, part in station_rows(table, (station_id,), new.kinds).items()}
     if not all(part.any() for part in rows.values()):
         raise UserError(
