@@ -42,9 +42,12 @@ def main() -> None:
     accuracy = st.Page(
         HERE / "pages" / "accuracy.py", title="Accuracy", icon=":material/query_stats:", url_path="accuracy"
     )
+    new_site = st.Page(
+        HERE / "pages" / "new_site.py", title="New site", icon=":material/add_location_alt:", url_path="new-site"
+    )
     data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
     tour = st.Page(HERE / "pages" / "tour.py", title="Tour", icon=":material/tour:", url_path="tour")
-    page = st.navigation([network_map, surges, environment, accuracy, data, tour], position="top")
+    page = st.navigation([network_map, surges, environment, new_site, accuracy, data, tour], position="top")
     if open_city():
         page.run()
 

@@ -43,6 +43,16 @@ def fan_chart(
     return go.Figure(lines, layout | marks)
 
 
+def estimate_chart(city: City, fan: Fan) -> go.Figure:
+    """A forecast of what has no history: its intervals and its median alone."""
+    theme = colours.ink()
+    top = float(fan.high_90.max())
+    divisor, unit = formats.scale(top, city.meta.unit)
+    window = [_wall(fan.timestamps[0]), _wall(fan.timestamps[-1])]
+    layout = _layout(formats.rate(unit, city.interval), window, top / divisor, theme)
+    return go.Figure(_fan_lines(fan, divisor, unit, theme), layout | {"height": 290})
+
+
 def compared_chart(
     city: City, station_ids: list[str], origin: pd.Timestamp, fans: dict[str, Fan], overlaid: bool
 ) -> go.Figure:

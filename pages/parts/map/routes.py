@@ -1,6 +1,7 @@
 """What the server gives out of a city folder by URL: map tiles, station chips, and the stations as the map shows them.
 
     city/KEY/tiles/Z/X/Y          city/KEY/chips/STATION          city/KEY/stations.json?at=ISO&by=VIEW&step=N
+    city/KEY/cells.json
 
 Nothing is read outside the folders that `cities.find` allows. The browser keeps what it has got: the addresses that the
 pages write carry a version, which changes with the data.
@@ -20,7 +21,7 @@ from lecdiff_core.city.layout import CHIP_SUFFIXES, CHIPS_FOLDER, TILES_FOLDER
 from lecdiff_core.errors import UserError
 from lecdiff_core.storage import below
 from pages.parts.data import cities, places, traffic_levels
-from pages.parts.map import views
+from pages.parts.map import site_map, views
 from pages.parts.map.views import Painted, View
 from pages.parts.state.session import ALL_AHEAD
 
@@ -89,6 +90,16 @@ def stations(request: Request) -> Response:
     return _stations(city, origin.tz_convert(city.meta.timezone), view, step)
 
 
+@_or_not_found
+def cells(request: Request) -> Response:
+    """The net of cells in which a new site can be put."""
+    city = cities.open_city(cities.find(request.path_params["city"]))
+    if not city.has_places:
+        raise ValueError("no place is known")
+    net = json.dumps(site_map.cells(city), separators=(",", ":"))
+    return Response(net, media_type="application/json", headers=KEPT)
+
+
 def _stations(city: City, origin: pd.Timestamp, view: View, step: int) -> Response:
     painted = view.paint(city, origin, step)
     if painted is None:
@@ -127,4 +138,5 @@ def routes(base: str = "") -> list[Route]:
         Route(f"{below_base}/city/{{city:path}}/tiles/{{z}}/{{x}}/{{y}}", tile),
         Route(f"{below_base}/city/{{city:path}}/chips/{{station}}", chip),
         Route(f"{below_base}/city/{{city:path}}/stations.json", stations),
+        Route(f"{below_base}/city/{{city:path}}/cells.json", cells),
     ]

@@ -22,6 +22,10 @@ class Parameter:
         said = (st.query_params if link is None else link).get(self.name, self.usual)
         return said if not self.choices or said in self.choices else self.usual
 
+    def read_all(self) -> list[str]:
+        """Every value that the address gives."""
+        return st.query_params.get_all(self.name)
+
 
 CITY, STATION, TIME = Parameter("city"), Parameter("station"), Parameter("t")
 WITH, BY, AREA = (
@@ -35,6 +39,7 @@ SIDE, SHOW = (
     Parameter("show", "events", ("events", "congestion", "quality")),
 )
 STEP = Parameter("step")  # data: the step whose card is open
+SITE = Parameter("site")  # new site: longitude,latitude, as often as there are sites
 STOP = Parameter("stop")  # tour: written at the first stop, too
 
 

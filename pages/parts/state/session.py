@@ -274,7 +274,7 @@ def go_to(time: pd.Timestamp) -> None:
     st.session_state[NOTICES] = []
 
 
-def write_link(place: Place, more: Mapping[Parameter, str] | None = None) -> None:
+def write_link(place: Place, more: Mapping[Parameter, str | list[str]] | None = None) -> None:
     """Make the address bar a link to what is shown. `more`: what only this page's links carry."""
     first, *others = compared() or [station() or ""]
     around = area() if first and not others else ""

@@ -1,0 +1,95 @@
+"""Places without a station, as the New site page asks about them: what is given of each, and what it would carry."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
+from pages.parts.data.forecasts import Fan
+from pages.parts.data.reading import read_once
+
+if TYPE_CHECKING:
+    from lecdiff_core.sites.forecast import SiteForecaster
+    from lecdiff_core.sites.report import SiteForecasts
+    from PIL.Image import Image
+
+    from lecdiff_core.forecast import Forecast
+
+LONGEST_TEXT = 2000
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place that is asked about: a letter, degrees, words of its surroundings, and the bytes of a chip of one's own."""
+
+    name: str
+    lon: float
+    lat: float
+    text: str = ""
+    chip: bytes = b""
+
+
+def _files(city: City, *_: object) -> list[Path]:
+    encoder = city.path / ENCODER_FOLDER
+    return [
+        city.path / ENVIRONMENT_FILE,
+        city.path / DESCRIPTIONS_FILE,
+        encoder / CONFIG_FILE,
+        encoder / WEIGHTS_FILE,
+    ]
+
+
+@read_once(_files, entries=2)
+def forecaster(city: City) -> SiteForecaster:
+    """The city's stations, ready to be asked."""
+    from lecdiff_core.sites.forecast import SiteForecaster
+
+    return SiteForecaster(city)
+
+
+def forecast(city: City, sites: tuple[Site, ...], origin: pd.Timestamp) -> SiteForecasts:
+    """What the sites would carry from `origin` on. Raises UserError where none of them can be answered for."""
+    return _forecast(city, sites, origin.isoformat())
+
+
+@read_once(_files, entries=32)
+def _forecast(city: City, sites: tuple[Site, ...], origin: str) -> SiteForecasts:
+    from lecdiff_core.sites.candidates import Candidate
+
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = [
+            Candidate(site.name, site.lon, site.lat, _written(site.chip, Path(folder)), site.text.strip() or None)
+            for site in sites
+        ]
+        return forecaster(city).forecast(candidates, origin)
+
+
+@read_once(_files, entries=32)
+def chip(city: City, site: Site) -> Image | None:
+    """The image that a site is judged by; None where there is none."""
+    from lecdiff_core.sites.candidates import Candidate
+
+    with tempfile.TemporaryDirectory() as folder:
+        candidate = Candidate(site.name, site.lon, site.lat, _written(site.chip, Path(folder)))
+        return forecaster(city).surroundings(candidate).image
+
+
+def _written(content: bytes, folder: Path) -> Path | None:
+    if not content:
+        return None
+    file = folder / f"{hashlib.sha256(content).hexdigest()}.img"
+    file.write_bytes(content)
+    return file
+
+
+def fan_of(forecasts: Forecast, name: str) -> Fan:
+    """One site of a forecast, as charts take it."""
+    one = forecasts.station(name)
+    return Fan((name,), one.to_frame(), one.samples[:, 0], (), "", 0.0)

@@ -1,0 +1,116 @@
+"""The map on which any place can be picked: a net of cells over the network and around it, and the sites picked so far."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import pydeck
+import streamlit as st
+
+from lecdiff_core.city.folder import City
+from pages.parts.data import places
+from pages.parts.data.cities import Place
+from pages.parts.data.new_sites import Site
+from pages.parts.look import colours
+from pages.parts.map import station_map
+from pages.parts.state import session
+
+CELLS = "cells"
+ACROSS = 56  # cells along the longer side
+BEYOND = 0.08  # of the network's extent, on each side
+
+
+def cells(city: City) -> dict[str, Any]:
+    """The net as GeoJSON: about square cells on the ground, each with its middle."""
+    west, south, east, north = places.bounds(city)
+    wide = math.cos(math.radians((south + north) / 2))
+    side = max((east - west) * wide, north - south, 1e-4) * (1 + 2 * BEYOND) / ACROSS
+    step_x, step_y = side / wide, side
+    columns = math.ceil((east - west) * (1 + 2 * BEYOND) / step_x) or 1
+    rows = math.ceil((north - south) * (1 + 2 * BEYOND) / step_y) or 1
+    left, bottom = (west + east - columns * step_x) / 2, (south + north - rows * step_y) / 2
+    features = [
+        _cell(left + column * step_x, bottom + row * step_y, step_x, step_y)
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _cell(x: float, y: float, wide: float, high: float) -> dict[str, Any]:
+    corners = [(x, y), (x + wide, y), (x + wide, y + high), (x, y + high), (x, y)]
+    ring = [[round(lon, 6), round(lat, 6)] for lon, lat in corners]
+    lon, lat = round(x + wide / 2, 6), round(y + high / 2, 6)
+    properties = {"lon": lon, "lat": lat, "label": "Put a site here", "value": f"{lat:.5f}°, {lon:.5f}°"}
+    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": properties}
+
+
+def draw(
+    place: Place, city: City, sites: Sequence[Site], chosen: str, turn: int, picked: Callable[[float, float], None]
+) -> None:
+    """The map; a click on a cell calls `picked` with its middle. `turn`: another one makes the map forget what was clicked."""
+    key = f"site-map-{place.key}-{turn}"
+
+    def clicked() -> None:
+        features = st.session_state[key]["selection"]["objects"].get(CELLS, [])
+        if features:
+            where = features[0]["properties"]
+            picked(float(where["lon"]), float(where["lat"]))
+
+    deck = station_map.deck(place, city, [_net(place)], None, pixels=station_map.room(0.58, None))
+    deck.layers += [layer for number, site in enumerate(sites) for layer in _marked(number, site, site.name == chosen)]
+    st.pydeck_chart(
+        deck,
+        height=station_map.FITTED[1],
+        on_select=clicked,
+        selection_mode="single-object",
+        key=key,
+        alt=f"Map of {city.meta.name} on which a place for a new site can be picked",
+    )
+
+
+def _net(place: Place) -> pydeck.Layer:
+    return pydeck.Layer(
+        "GeoJsonLayer",
+        id=CELLS,
+        data=f"city/{quote(place.key)}/cells.json?v={quote(str(session.city().data_hash)[:12])}",
+        filled=True,
+        stroked=True,
+        get_fill_color=[255, 255, 255, 6],
+        get_line_color=[255, 255, 255, 38],
+        get_line_width=0.6,
+        line_width_units="'pixels'",
+        pickable=True,
+        auto_highlight=True,
+        highlight_color=[255, 255, 255, 90],
+    )
+
+
+def _marked(number: int, site: Site, chosen: bool) -> list[pydeck.Layer]:
+    """A disc for a site, larger where it is the chosen one, and its letter."""
+    point = {"type": "Point", "coordinates": [site.lon, site.lat]}
+    shade = colours.rgb(colours.kind(number))
+    radius = 13 if chosen else 10
+    return [
+        station_map.shapes(
+            f"site-{site.name}",
+            [point],
+            filled=True,
+            get_point_radius=radius,
+            point_radius_units="'pixels'",
+            get_fill_color=[*shade, 235],
+            get_line_color=[255, 255, 255, 255],
+            get_line_width=3.5 if chosen else 1.5,
+        ),
+        pydeck.Layer(
+            "TextLayer",
+            id=f"site-name-{site.name}",
+            data=[{"position": [site.lon, site.lat], "text": site.name}],
+            get_position="position",
+            get_text="text",
+            get_size=14,
+            get_color=[255, 255, 255, 255],
+            font_weight=700,
+        ),
+    ]
