@@ -27,7 +27,7 @@ SITES, CHOSEN, TURN, OPENED = "new_sites", "new_site", "new_site_turn", "new_sit
 LETTERS = string.ascii_uppercase[:8]
 LOOKALIKES = 4
 CHIP_TYPES = ["jpg", "jpeg", "png", "webp"]
-LARGEST_CHIP = 20_000_000  # bytes
+LARGEST_CHIP_MB = 20
 NO_PLACES = "Nothing is known of the places of this city's stations, so no site can be put among them."
 
 
@@ -190,9 +190,10 @@ def words(site: Site) -> None:
         "Image of one's own",
         CHIP_TYPES,
         key=f"{key}-chip",
+        max_upload_size=LARGEST_CHIP_MB,
         help="Seen from above, as much ground as the chips of the stations show.",
     )
-    content = upload.getvalue() if upload is not None and upload.size <= LARGEST_CHIP else b""
+    content = upload.getvalue() if upload is not None else b""
     if (text, content) != (site.text, site.chip):
         change(site.name, text=text, chip=content)
         st.rerun()
@@ -202,9 +203,9 @@ def facts(city: City, site: Site, report) -> None:
     """Image and figures."""
     unit, per = city.meta.unit, formats.duration(city.interval)
 
-    def between(values: dict[str, float]) -> str:
+    def read(values: dict[str, float]) -> list[str]:
         low, middle, high = (formats.amount(values[name], unit) for name in ("q05", "q50", "q95"))
-        return f"{middle} ({low} – {high})"
+        return [middle, f"{low} – {high}"]
 
     image_side, fact_side = st.columns([3, 8], vertical_alignment="center")
     image = new_sites.chip(city, site)
@@ -214,15 +215,17 @@ def facts(city: City, site: Site, report) -> None:
         packed = io.BytesIO()
         image.save(packed, "PNG")
         image_side.image(packed.getvalue(), width="stretch")
+    level, total = read(report.level), read(report.day_total)
     rows = {
-        f"Mean load / {per}, 90 % interval": between(report.level),
-        "24 h in all, 90 % interval": between(report.day_total),
+        f"Mean load / {per}": level[0],
+        "90 % interval": level[1],
         "Busiest hour": f"{report.busiest_hour:02d}:00 – {(report.busiest_hour + 1) % 24:02d}:00",
-        "Judged by": "the stations around" if report.basis == "nothing" else f"{report.basis}, and the stations around",
+        "24 h in all": total[0],
+        "90 % interval of it": total[1],
+        f"Taken from neighbours / {per}": formats.amount(report.taken, unit),
     }
-    if report.taken == report.taken:
-        rows[f"Taken from neighbours / {per}"] = formats.amount(report.taken, unit)
-    fact_side.html(tables.facts(rows))
+    basis = "the stations around alone" if report.basis == "nothing" else f"its {report.basis} and the stations around"
+    fact_side.html(tables.facts(rows) + blocks.paragraph(f"Judged by {basis}.", "sub"))
 
 
 def charts(city: City, answers, name: str) -> None:

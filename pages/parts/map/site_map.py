@@ -50,7 +50,7 @@ def draw(
     place: Place, city: City, sites: Sequence[Site], chosen: str, turn: int, picked: Callable[[float, float], None]
 ) -> None:
     """The map; a click on a cell calls `picked` with its middle. `turn`: another one makes the map forget what was clicked."""
-    key = f"site-map-{place.key}-{turn}"
+    key = f"map-site-{place.key}-{turn}"
 
     def clicked() -> None:
         features = st.session_state[key]["selection"]["objects"].get(CELLS, [])
