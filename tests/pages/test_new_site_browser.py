@@ -23,15 +23,16 @@ def test_a_click_on_the_map_puts_a_site_and_another_one_ranks_them(visit):
 
 
 def put(page, x: float, y: float, heading: str) -> None:
-    """Click a cell, again where the browser was too busy to take the click."""
-    for _ in range(5):
-        page.mouse.move(x, y)
-        page.locator(".deck-tooltip", has_text="Put a site here").wait_for()
+    """Hover until the tooltip offers the cell, then click; again where a busy browser lost the click."""
+    tooltip = page.locator(".deck-tooltip", has_text="Put a site here")
+    for turn in range(200):
+        page.mouse.move(x + turn % 3, y)
+        page.wait_for_timeout(250)
+        if not (tooltip.count() and tooltip.is_visible()):
+            continue
         page.mouse.down()
         page.mouse.up()
-        try:
-            page.get_by_role("heading", name=heading).wait_for(timeout=20_000)
+        page.wait_for_timeout(2000)
+        if page.get_by_role("heading", name=heading, exact=True).count():
             return
-        except Exception as error:  # noqa: BLE001 (Playwright's own)
-            last = error
-    raise last
+    raise AssertionError(f"no {heading} at ({x:.0f}, {y:.0f})")

@@ -16,11 +16,11 @@ from pages.parts.data.forecasts import Fan
 from pages.parts.data.reading import read_once
 
 if TYPE_CHECKING:
-    from lecdiff_core.sites.forecast import SiteForecaster
-    from lecdiff_core.sites.report import SiteForecasts
     from PIL.Image import Image
 
     from lecdiff_core.forecast import Forecast
+    from lecdiff_core.sites.forecast import SiteForecaster
+    from lecdiff_core.sites.report import SiteForecasts
 
 LONGEST_TEXT = 2000
 
@@ -36,7 +36,7 @@ class Site:
     chip: bytes = b""
 
 
-def _files(city: City, *_: object) -> list[Path]:
+def _files(city: City) -> list[Path]:
     encoder = city.path / ENCODER_FOLDER
     return [
         city.path / ENVIRONMENT_FILE,
@@ -59,7 +59,7 @@ def forecast(city: City, sites: tuple[Site, ...], origin: pd.Timestamp) -> SiteF
     return _forecast(city, sites, origin.isoformat())
 
 
-@read_once(_files, entries=32)
+@read_once(lambda city, *_: _files(city), entries=32)
 def _forecast(city: City, sites: tuple[Site, ...], origin: str) -> SiteForecasts:
     from lecdiff_core.sites.candidates import Candidate
 
@@ -71,7 +71,7 @@ def _forecast(city: City, sites: tuple[Site, ...], origin: str) -> SiteForecasts
         return forecaster(city).forecast(candidates, origin)
 
 
-@read_once(_files, entries=32)
+@read_once(lambda city, *_: _files(city), entries=32)
 def chip(city: City, site: Site) -> Image | None:
     """The image that a site is judged by; None where there is none."""
     from lecdiff_core.sites.candidates import Candidate

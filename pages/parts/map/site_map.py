@@ -19,31 +19,27 @@ from pages.parts.state import session
 CELLS = "cells"
 ACROSS = 56  # cells along the longer side
 BEYOND = 0.08  # of the network's extent, on each side
+METRES_A_DEGREE = 111_320  # of latitude
 
 
-def cells(city: City) -> dict[str, Any]:
-    """The net as GeoJSON: about square cells on the ground, each with its middle."""
+def cells(city: City) -> list[dict[str, Any]]:
+    """The net: the middle of each of the cells, about square on the ground, and the radius that covers its corners."""
     west, south, east, north = places.bounds(city)
     wide = math.cos(math.radians((south + north) / 2))
-    side = max((east - west) * wide, north - south, 1e-4) * (1 + 2 * BEYOND) / ACROSS
-    step_x, step_y = side / wide, side
-    columns = math.ceil((east - west) * (1 + 2 * BEYOND) / step_x) or 1
-    rows = math.ceil((north - south) * (1 + 2 * BEYOND) / step_y) or 1
-    left, bottom = (west + east - columns * step_x) / 2, (south + north - rows * step_y) / 2
-    features = [
-        _cell(left + column * step_x, bottom + row * step_y, step_x, step_y)
+    side = max((east - west) * wide, north - south, 1e-4) * (1 + 2 * BEYOND) / ACROSS  # degrees of latitude
+    columns = math.ceil((east - west) * wide * (1 + 2 * BEYOND) / side) or 1
+    rows = math.ceil((north - south) * (1 + 2 * BEYOND) / side) or 1
+    left, bottom = (west + east - columns * side / wide) / 2, (south + north - rows * side) / 2
+    radius = round(side * METRES_A_DEGREE / math.sqrt(2), 1)
+    middles = [
+        (round(left + (column + 0.5) * side / wide, 6), round(bottom + (row + 0.5) * side, 6))
         for row in range(rows)
         for column in range(columns)
     ]
-    return {"type": "FeatureCollection", "features": features}
-
-
-def _cell(x: float, y: float, wide: float, high: float) -> dict[str, Any]:
-    corners = [(x, y), (x + wide, y), (x + wide, y + high), (x, y + high), (x, y)]
-    ring = [[round(lon, 6), round(lat, 6)] for lon, lat in corners]
-    lon, lat = round(x + wide / 2, 6), round(y + high / 2, 6)
-    properties = {"lon": lon, "lat": lat, "label": "Put a site here", "value": f"{lat:.5f}°, {lon:.5f}°"}
-    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": properties}
+    return [
+        {"position": [lon, lat], "radius": radius, "label": "Put a site here", "value": f"{lat:.5f}°, {lon:.5f}°"}
+        for lon, lat in middles
+    ]
 
 
 def draw(
@@ -53,10 +49,10 @@ def draw(
     key = f"map-site-{place.key}-{turn}"
 
     def clicked() -> None:
-        features = st.session_state[key]["selection"]["objects"].get(CELLS, [])
-        if features:
-            where = features[0]["properties"]
-            picked(float(where["lon"]), float(where["lat"]))
+        cells = st.session_state[key]["selection"]["objects"].get(CELLS, [])
+        if cells:
+            lon, lat = cells[0]["position"]
+            picked(float(lon), float(lat))
 
     deck = station_map.deck(place, city, [_net(place)], None, pixels=station_map.room(0.58, None))
     deck.layers += [layer for number, site in enumerate(sites) for layer in _marked(number, site, site.name == chosen)]
@@ -72,15 +68,12 @@ def draw(
 
 def _net(place: Place) -> pydeck.Layer:
     return pydeck.Layer(
-        "GeoJsonLayer",
+        "ScatterplotLayer",
         id=CELLS,
         data=f"city/{quote(place.key)}/cells.json?v={quote(str(session.city().data_hash)[:12])}",
-        filled=True,
-        stroked=True,
-        get_fill_color=[255, 255, 255, 6],
-        get_line_color=[255, 255, 255, 38],
-        get_line_width=0.6,
-        line_width_units="'pixels'",
+        get_position="position",
+        get_radius="radius",
+        get_fill_color=[255, 255, 255, 14],
         pickable=True,
         auto_highlight=True,
         highlight_color=[255, 255, 255, 90],
