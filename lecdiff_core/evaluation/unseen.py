@@ -11,10 +11,9 @@ Letters: N stations, H steps of a day, S samples.
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,7 +59,6 @@ from lecdiff_core.sites.regression import Places, Scale
 from lecdiff_core.sites.rules import LOOKALIKES as SO_MANY
 from lecdiff_core.sites.rules import (
     Closest,
-    Kernels,
     MeanOfAll,
     Regressed,
     Rule,
@@ -153,6 +151,32 @@ class Measured:
         return {OWN: row}
 
 
+class Window(NamedTuple):
+    """One origin of a run. fitted_before: the step that what is fitted has seen nothing after."""
+
+    run: Run
+    split: Split
+    origin: int
+    fitted_before: int
+
+
+class Told(NamedTuple):
+    """What a window's stations are told as: samples (S, N, H) and log levels (N,), filled fold by fold."""
+
+    samples: np.ndarray
+    level: np.ndarray
+
+    @classmethod
+    def nothing(cls, stations: int, steps: int) -> "Told":
+        """Before anything is told."""
+        return cls(np.full((SAMPLES, stations, steps), np.nan, np.float32), np.full(stations, np.nan))
+
+
+Models = dict[
+    tuple[int, int, bytes], SiteModel
+]  # by fold, what they were fitted before, and the stations that are known
+
+
 class Unseen:
     """A city whose stations are told in turn as if they had no history."""
 
@@ -202,17 +226,16 @@ class Unseen:
         ]
         if not windows:
             raise UserError("the reported part holds no whole day: the city has too little traffic to measure on")
-        kernels: dict[tuple[int, int], Kernels] = {}
+        models: Models = {}
         for number, (split, origin) in enumerate(windows):
             report(number, len(windows), "measuring")
             started = time.perf_counter()
-            samples = np.full((SAMPLES, len(panel.station_ids), steps), np.nan, np.float32)
-            level = np.full(len(panel.station_ids), np.nan)
+            told = Told.nothing(len(panel.station_ids), steps)
+            window = Window(run, split, origin, fitted_before(run, split, origin, steps))
             for index, fold in enumerate(folds):
-                when = fitted_before(run, split, origin, steps)
-                self._tell(run, origin, when, fold, kernels, index, samples, level)
+                self._tell(window, index, fold, models, told)
             found.seconds.append(time.perf_counter() - started)
-            self._add(found, run, split, origin, measured, samples[:, measured], level[measured])
+            self._add(found, window, measured, told)
         return found
 
     def folds(self, seed: int, hold_out: float = 0.0) -> list[np.ndarray]:
@@ -265,76 +288,56 @@ class Unseen:
             self._places[model] = Places(count, together, positions), seen
         return self._places[model]
 
-    def _tell(
-        self,
-        run: Run,
-        origin: int,
-        when: int,
-        fold: np.ndarray,
-        kernels: dict[tuple[int, int], Kernels],
-        index: int,
-        samples: np.ndarray,
-        level: np.ndarray,
-    ) -> None:
-        """Fill samples (S, N, H) and log levels (N,) of a fold's stations, those with surroundings and those without apart."""
-        places, seen = self._placed(run.model)
-        before = self.days.at(origin).level
+    def _tell(self, window: Window, fold: int, rows: np.ndarray, models: Models, found: Told) -> None:
+        """Tell a fold's stations, those with surroundings and those without apart."""
+        places, seen = self._placed(window.run.model)
+        before = self.days.at(window.origin).level
         usable = np.isfinite(before) & (before > 0)
-        usable[fold] = False
+        usable[rows] = False
         bare = Places(places.count, None, places.positions)
-        groups = [(places, fold[seen[fold]], usable & seen, index), (bare, fold[~seen[fold]], usable, index + FOLDS)]
-        for whole, asked, known, name in groups if places.surroundings is not None else [(bare, fold, usable, index)]:
+        groups = [(bare, rows, usable, fold)]
+        if places.surroundings is not None:
+            groups = [(places, rows[seen[rows]], usable & seen, fold), (bare, rows[~seen[rows]], usable, fold + FOLDS)]
+        for whole, asked, known, name in groups:
             if not len(asked):
                 continue
-            rows = np.flatnonzero(known)
-            if len(rows) < FEWEST_STATIONS:
-                raise UserError(
-                    f"{len(rows)} stations have traffic to tell others from; at least {FEWEST_STATIONS} are needed"
-                )
-            rule = self._rule(run.model, whole, rows, origin, when, kernels, name)
-            model = SiteModel(self.days, rows, rule, origin)
+            model = self._model(window, whole, np.flatnonzero(known), models, name)
+            at = whole.select(asked)
             names = [self.panel.station_ids[row] for row in asked]
-            samples[:, asked] = model.sample_day(whole.select(asked), names, SAMPLES, run.seed)
-            level[asked] = model.level(rule(whole.select(asked)))[0]
+            found.samples[:, asked] = model.sample_day(at, names, SAMPLES, window.run.seed)
+            found.level[asked] = model.level(model.rule(at))[0]
 
-    def _rule(
-        self,
-        model: str,
-        places: Places,
-        rows: np.ndarray,
-        origin: int,
-        when: int,
-        kernels: dict[tuple[int, int], Kernels],
-        name: int,
-    ) -> Rule:
-        known = places.select(rows)
-        plain: dict[str, Callable[[], Rule]] = {
-            CITY_MEAN: lambda: MeanOfAll(known),
-            NEAREST: lambda: Closest(known, "near", 1),
-            LOOKALIKES: lambda: (
-                Closest(known, "alike", SO_MANY) if known.surroundings is not None else MeanOfAll(known)
-            ),
-        }
-        if model in plain:
-            return plain[model]()
-        log_level = np.log(self.days.at(origin).level[rows])
-        if (name, when) not in kernels:
-            week = self.days.usual_week(when)[rows].reshape(len(rows), -1)
-            level = np.log(np.maximum(self.days.at(when).level[rows], 1e-12))
-            scale = Scale.of(known, self.usual)
-            kernels[name, when] = fitted_kernels(known, scale, np.where(np.isfinite(level), level, log_level), week)
-        return Regressed(kernels[name, when], known, float(log_level.var()))
+    def _model(self, window: Window, places: Places, rows: np.ndarray, models: Models, name: int) -> SiteModel:
+        """What these stations say; their rule is the same for all origins that it is fitted for."""
+        if len(rows) < FEWEST_STATIONS:
+            raise UserError(
+                f"{len(rows)} stations have traffic to tell others from; at least {FEWEST_STATIONS} are needed"
+            )
+        key = name, window.fitted_before, rows.tobytes()
+        if key not in models:
+            rule = self._rule(window, places.select(rows), rows)
+            models[key] = SiteModel(self.days, rows, rule, window.origin)
+        return replace(models[key], origin=window.origin)
 
-    def _add(
-        self,
-        found: Measured,
-        run: Run,
-        split: Split,
-        origin: int,
-        measured: np.ndarray,
-        samples: np.ndarray,
-        level: np.ndarray,
-    ) -> None:
+    def _rule(self, window: Window, known: Places, rows: np.ndarray) -> Rule:
+        if window.run.model == CITY_MEAN:
+            return MeanOfAll(known)
+        if window.run.model == NEAREST:
+            return Closest(known, "near", 1)
+        if window.run.model == LOOKALIKES:
+            return MeanOfAll(known) if known.surroundings is None else Closest(known, "alike", SO_MANY)
+        before = self.days.at(window.fitted_before).level[rows]
+        levelled = np.isfinite(before) & (before > 0)
+        log_level = np.log(np.where(levelled, before, self.days.at(window.origin).level[rows]))
+        week = self.days.usual_week(window.fitted_before)[rows]
+        week = np.where(levelled[:, None, None], week, 1.0).reshape(len(rows), -1)
+        return Regressed(
+            fitted_kernels(known, Scale.of(known, self.usual), log_level, week), known, float(log_level.var())
+        )
+
+    def _add(self, found: Measured, window: Window, measured: np.ndarray, told: Told) -> None:
+        run, split, origin = window.run, window.split, window.origin
+        samples, level = told.samples[:, measured], told.level[measured]
         panel = self.panel
         observed = panel.values[measured, origin : origin + panel.steps_per_day]
         clock = panel.future_clock(origin, panel.steps_per_day)

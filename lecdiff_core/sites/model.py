@@ -47,7 +47,8 @@ class Paths:
 class SiteModel:
     """What the known stations say of places at one origin.
 
-    stations: (N,) rows of the known stations in the panel; each must have a level.
+    stations: (N,) rows of the known stations in the panel; each must have a level. `dataclasses.replace` gives the same at another
+    origin, which shares the errors of past days.
     """
 
     days: KnownDays
@@ -55,6 +56,7 @@ class SiteModel:
     rule: Rule
     origin: int
     _paths: dict[int, Paths] = field(default_factory=dict)
+    _ratios: dict[int, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def log_level(self) -> np.ndarray:
@@ -133,6 +135,11 @@ class SiteModel:
 
     def _ratio(self, start: int) -> np.ndarray:
         """(N, H) observed over predicted of a past day: as the others have its shape, with the level that was known then."""
+        if start not in self._ratios:
+            self._ratios[start] = self._observed_over_predicted(start)
+        return self._ratios[start]
+
+    def _observed_over_predicted(self, start: int) -> np.ndarray:
         before, observed = self.days.at(start), self.days.observed(start)[self.stations]
         shape = _filled(before.shape[self.stations])
         predicted = before.level[self.stations, None] * _smoothed(self._of_known.shape, shape)

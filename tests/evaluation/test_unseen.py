@@ -9,9 +9,10 @@ import pytest
 
 from lecdiff_core.api import benchmark
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.splits import protocol_split
 from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.backtest import Run
-from lecdiff_core.evaluation.unseen import DEFAULT, Unseen, tiles
+from lecdiff_core.evaluation.unseen import DEFAULT, Told, Unseen, Window, tiles
 from lecdiff_core.models.names import CITY_MEAN, NEAREST, OURS, WITH_IMAGE, WITHOUT_SURROUNDINGS
 from lecdiff_core.sites.known_days import KnownDays
 from tests.conftest import make_city
@@ -70,11 +71,12 @@ def test_the_own_past_of_a_station_is_never_seen(city: City) -> None:
     np.testing.assert_array_equal(level[fold], changed_level[fold])
 
 
-def _told(unseen: Unseen, run: Run, fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    count, steps = len(unseen.panel.station_ids), unseen.panel.steps_per_day
-    samples, level = np.full((100, count, steps), np.nan, np.float32), np.full(count, np.nan)
-    unseen._tell(run, 20 * steps, 20 * steps, fold, {}, 0, samples, level)
-    return samples, level
+def _told(unseen: Unseen, run: Run, fold: np.ndarray) -> Told:
+    steps = unseen.panel.steps_per_day
+    told = Told.nothing(len(unseen.panel.station_ids), steps)
+    split = protocol_split(unseen.panel.steps)
+    unseen._tell(Window(run, split, 20 * steps, 20 * steps), 0, fold, {}, told)
+    return told
 
 
 def test_the_default_rows_are_those_that_the_city_can_give(city: City) -> None:
