@@ -45,9 +45,10 @@ def main() -> None:
     new_site = st.Page(
         HERE / "pages" / "new_site.py", title="New site", icon=":material/add_location_alt:", url_path="new-site"
     )
+    what_if = st.Page(HERE / "pages" / "what_if.py", title="What if", icon=":material/alt_route:", url_path="what-if")
     data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
     tour = st.Page(HERE / "pages" / "tour.py", title="Tour", icon=":material/tour:", url_path="tour")
-    page = st.navigation([network_map, surges, environment, new_site, accuracy, data, tour], position="top")
+    page = st.navigation([network_map, surges, environment, new_site, what_if, accuracy, data, tour], position="top")
     if open_city():
         page.run()
 

@@ -60,6 +60,13 @@ def csv(city: City, fans: dict[str, Fan]) -> bytes:
     return csv_text(table(city, fans)).encode()
 
 
+def changed_csv(before: Fan, after: Fan) -> bytes:
+    """Two forecasts of the same steps side by side: each quantile as it is, and as it would be, `…_if`."""
+    columns = [name for name in after.table if name not in ("station_id", "timestamp")]
+    renamed = {name: f"{name}_if" for name in columns}
+    return csv_text(pd.concat([before.table, after.table[columns].rename(columns=renamed)], axis=1)).encode()
+
+
 def file_name(city: City, station_ids: list[str], origin: pd.Timestamp, suffix: str) -> str:
     """A name for a file that says what is in it, made of harmless signs."""
     words = "-".join([city.meta.name, *station_ids, f"{origin:%Y-%m-%dT%H%M}"])

@@ -53,6 +53,24 @@ def estimate_chart(city: City, fan: Fan) -> go.Figure:
     return go.Figure(_fan_lines(fan, divisor, unit, theme), layout | {"height": 290})
 
 
+def changed_chart(city: City, before: Fan, after: Fan) -> go.Figure:
+    """The forecast as it would be with its intervals, over the median and the 90 % interval as it is."""
+    theme = colours.ink()
+    divisor, unit = formats.scale(float(max(before.high_90.max(), after.high_90.max())), city.meta.unit)
+    top = float(max(before.high_90.max(), after.high_90.max())) / divisor
+    lines = _fan_lines(after, divisor, unit, theme)
+    times = before.timestamps
+    for name, values, dash in (
+        ("", before.low_90, "dot"),
+        ("today, 90 % interval", before.high_90, "dot"),
+        ("today, median", before.median, "solid"),
+    ):
+        line = _line(pd.Series(values / divisor, index=times), name, theme["past"], 1.0 if dash == "dot" else 2.0)
+        lines.append(line | {"line": line["line"] | {"dash": dash}, "showlegend": bool(name), "hoverinfo": "skip"})
+    layout = _layout(formats.rate(unit, city.interval), [_wall(times[0]), _wall(times[-1])], top, theme)
+    return go.Figure(lines, layout)
+
+
 def compared_chart(
     city: City, station_ids: list[str], origin: pd.Timestamp, fans: dict[str, Fan], overlaid: bool
 ) -> go.Figure:

@@ -1,4 +1,4 @@
-"""Places without a station, as the New site page asks about them: what is given of each, and what it would carry."""
+"""What pages ask of `lecdiff_core.sites`: what a place without a station would carry, and a station if things were different."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
+from pages.parts.data import forecasts
 from pages.parts.data.forecasts import Fan
 from pages.parts.data.reading import read_once
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lecdiff_core.forecast import Forecast
     from lecdiff_core.sites.forecast import SiteForecaster
     from lecdiff_core.sites.report import SiteForecasts
+    from lecdiff_core.sites.what_if import WhatIf
 
 LONGEST_TEXT = 2000
 
@@ -89,7 +91,39 @@ def _written(content: bytes, folder: Path) -> Path | None:
     return file
 
 
-def fan_of(forecasts: Forecast, name: str) -> Fan:
+def fan_of(answer: Forecast, name: str) -> Fan:
     """One site of a forecast, as charts take it."""
-    one = forecasts.station(name)
+    one = answer.station(name)
     return Fan((name,), one.to_frame(), one.samples[:, 0], (), "", 0.0)
+
+
+def changed(
+    city: City, station_id: str, text: str | None, switched_off: tuple[str, ...], demand: float, origin: pd.Timestamp
+) -> WhatIf:
+    """A station's forecast as it is and as it would be. Raises UserError where that cannot be told."""
+    return _changed(city, forecasts.model_of(city), station_id, text, switched_off, demand, origin.isoformat())
+
+
+@read_once(lambda city, model, *_: [*_files(city), *forecasts.files_of(city, model)], entries=64)
+def _changed(
+    city: City,
+    model: str,
+    station_id: str,
+    text: str | None,
+    switched_off: tuple[str, ...],
+    demand: float,
+    origin: str,
+) -> WhatIf:
+    from lecdiff_core.sites.what_if import what_if
+
+    return what_if(
+        city,
+        station_id,
+        text,
+        switched_off,
+        demand,
+        origin,
+        samples=forecasts.SAMPLES,
+        forecaster=forecasts.forecaster(city, model),
+        sites=forecaster(city),
+    )
