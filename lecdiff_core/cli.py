@@ -424,6 +424,9 @@ def describe(
     table: Annotated[
         Path | None, typer.Option("--from", metavar="TABLE", help="For --provider table: else the one the city keeps.")
     ] = None,
+    verify: Annotated[
+        Literal["llm"] | None, typer.Option(help="llm: a model that sees the chip judges every sentence that was kept.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Have every chip of CITY described by a language model, and the descriptions refined."""
@@ -434,16 +437,25 @@ def describe(
 
     with _progress() as report:
         result = describe_city(
-            City.open(city), provider, model, per_station, instruction, budget=budget, report=report, table=table
+            City.open(city),
+            provider,
+            model,
+            per_station,
+            instruction,
+            budget=budget,
+            report=report,
+            table=table,
+            verify=verify,
         )
     spent = "" if result.cost is None else f", {result.cost:.2f} USD"
     shared = f", {result.shared} of them shared with a station that has the very same chip" if result.shared else ""
     lines = [
         f"descriptions by {result.model}: {result.made} made{shared}, {result.kept} kept, {len(result.failed)} failed",
         f"tokens: {result.tokens_in:,} in, {result.tokens_out:,} out{spent}",
+        f"second look: {result.looked_at} descriptions, {result.contradicted} sentences removed" if verify else "",
         *_failures(result.failed),
         f"stopped: {result.stopped}" if result.stopped else "",
-        result.missing,
+        "; ".join(line for line in (result.unlooked, result.missing) if line),
     ]
     _print(asdict(result), lines, as_json)
     _end(result.nothing)

@@ -61,7 +61,7 @@ def description_in(content: str, instruction: str = "") -> str:
     """
     if len(content) > LONGEST:
         raise NoDescriptionError(f"the answer is too long ({len(content):,} characters)")
-    answer = _without_thoughts(content)
+    answer = without_thoughts(content)
     if not answer:
         raise NoDescriptionError("the answer is empty" if not content.strip() else "the answer is thoughts alone")
     if instruction and _repeats(answer, instruction):
@@ -76,7 +76,7 @@ def description_in(content: str, instruction: str = "") -> str:
     return text
 
 
-def _without_thoughts(content: str) -> str:
+def without_thoughts(content: str) -> str:
     """The answer after what a reasoning model thought aloud; empty where it never came to an answer."""
     channels = _CHANNELS.findall(content)
     if channels:
@@ -84,6 +84,13 @@ def _without_thoughts(content: str) -> str:
     content = _THOUGHT.sub(" ", content)
     content = _THOUGHT_END.split(content)[-1]  # some templates put the opening mark into the question
     return _MARKER.sub(" ", _THOUGHT_START.split(content)[0]).strip()
+
+
+def values_in(answer: str) -> Iterator[Any]:
+    """Every outermost JSON object and list of an answer, those in fences first."""
+    for fence in _FENCE.finditer(answer):
+        yield from _values(fence["inside"].strip())
+    yield from _values(answer)
 
 
 def _text_of(answer: str) -> str:

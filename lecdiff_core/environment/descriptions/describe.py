@@ -30,6 +30,7 @@ from lecdiff_core.environment.descriptions.record import (
     read_descriptions,
     write_descriptions,
 )
+from lecdiff_core.environment.descriptions.second_look import Chip, look_again
 from lecdiff_core.environment.descriptions.tabular import TABLE_MODEL, describe_table
 from lecdiff_core.environment.imagery.chips import chip_metres, read_chip_records
 from lecdiff_core.environment.refinement.evidence import Evidence, measure
@@ -44,6 +45,7 @@ from lecdiff_core.progress import Report, silent
 from lecdiff_core.storage import changing
 
 Provider = Literal["openai", "offline", "table"]
+Verify = Literal["llm"]
 DEFAULT_MODEL = "gpt-4o"
 NO_INSTRUCTION = "none"
 REJECTED_FILE = "descriptions-rejected.jsonl"
@@ -51,6 +53,7 @@ SMALLEST_CHIP, LARGEST_CHIP = 32, 2048
 MOST_A_STATION = 20
 TRIES = 2  # an answer that is no description is asked for once more
 FAILURES_IN_A_ROW = 3
+LOOKS_A_BLOCK = 32  # descriptions that are looked at again before they are written
 
 
 @dataclass
@@ -69,6 +72,25 @@ class DescriptionReport:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = None  # dollars, None where the price is not known
+    looked_at: int = 0  # descriptions that a second look judged
+    contradicted: int = 0  # sentences that it removed
+    distrusted: list[str] = field(default_factory=list)  # stations of which its answer was not believed
+    not_looked_at: dict[str, str] = field(default_factory=dict)  # station id: reason
+
+    @property
+    def unlooked(self) -> str:
+        """Which descriptions lack their second look, as a line; empty where none does."""
+        lines = []
+        if self.not_looked_at:
+            reason = next(iter(self.not_looked_at.values()))
+            names = named(list(self.not_looked_at))
+            lines.append(f"{len(self.not_looked_at)} stations had no second look ({reason}): {names}")
+        if self.distrusted:
+            lines.append(
+                f"{len(self.distrusted)} answers of the second look were not believed, for they got a sentence wrong whose truth "
+                f"is known: {named(self.distrusted)}"
+            )
+        return "; ".join(lines)
 
     @property
     def missing(self) -> str:
@@ -142,6 +164,7 @@ def describe_city(
     concurrency: int = 4,
     report: Report = silent,
     table: Path | None = None,
+    verify: Verify | None = None,
 ) -> DescriptionReport:
     """Describe every chip `per_station` times, refine the descriptions, and keep all of it in `descriptions.jsonl`.
 
@@ -149,23 +172,29 @@ def describe_city(
     surroundings and needs no chips. instruction: a shipped one by name, or the path of a `.md` file. base_url, api_key: else from
     the environment (see `ChatModel`). budget: dollars this run may cost at most; it needs a known price (`prices`, or a listed
     model). table: a file for `read_station_table`, which the city keeps; None = the one that it keeps already. Stations with the
-    very same chip at the same scale share an answer.
+    very same chip at the same scale share an answer. verify: "llm", let a model that sees the chip judge each sentence that was
+    kept (`look_again`): `model` behind the endpoint, each description once.
 
     Stations that fail are named in the report and the others go on. When the key is refused, the quota used up or the server gone,
     the run stops and says so. Raises UserError for wrong options, and for a refused key, an unknown model or a wrong address where
     nothing at all was achieved.
     """
     if provider == "table":
+        if verify:
+            raise UserError("--verify llm looks at images, and a description from a table is of none; leave it out")
         _refuse_options_of_models(model, per_station, budget)
         with working(city.path, "describe"):
             return _describe_by_table(city, table)
     if table is not None:
         raise UserError(f"a table is described by --provider table, not by {provider}")
+    if verify not in (None, "llm"):
+        raise UserError(f"there is no way to verify {verify!r}; it is llm")
+    judge = (model or DEFAULT_MODEL) if verify else None
     with working(city.path, "describe"):
-        plan = _Plan(city, provider, model, per_station, instruction)
-        prices = prices or prices_of(plan.model)
+        plan = _Plan(city, provider, None if verify and provider == "offline" else model, per_station, instruction)
+        prices = prices or prices_of(judge or plan.model)
         estimate = plan.estimate(prices)
-        _check_budget(budget, estimate, plan.model)
+        _check_budget(budget, estimate, judge or plan.model)
         result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
         report(0, max(1, len(plan.jobs)), str(estimate))
         mistaken = False
@@ -181,6 +210,9 @@ def describe_city(
                 )
         try:
             _refine(city, False, report)
+            if judge and not result.stopped:
+                with ChatModel(judge, base_url, api_key) as chat:
+                    mistaken = _look_again(city, plan, chat, prices, budget, result, concurrency, report)
         except UserError:
             if not result.stopped:
                 raise
@@ -271,13 +303,61 @@ def _refine(city: City, again: bool, report: Report) -> int:
                 if evidence := measured[one.image_sha256, metres]:
                     verdict = refine_with(one.text, evidence, names, rules)
                     scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
-                    descriptions[i] = one.model_copy(update={"sentences": list(verdict.sentences), **scores})
+                    refreshed = {"sentences": list(verdict.sentences), "second_look": None, **scores}
+                    descriptions[i] = one.model_copy(update=refreshed)
                     refined += 1
             report(done, len(waiting), f"refined {done} of {len(waiting)}")
     finally:
         if refined:
             write_descriptions(path, descriptions)
     return refined
+
+
+def _look_again(
+    city: City,
+    plan: "_Plan",
+    chat: ChatModel,
+    prices: Prices,
+    budget: float | None,
+    result: DescriptionReport,
+    concurrency: int,
+    report: Report,
+) -> bool:
+    """Let a model judge what this run's kind of descriptions kept, and write it. Whether a mistake of the user's stopped it."""
+    path, records = city.path / DESCRIPTIONS_FILE, read_chip_records(city)
+    waiting: list[tuple[Description, Chip]] = []
+    for one in read_descriptions(path):
+        ours = one.model == plan.model and one.prompt_version == plan.prompt_version
+        if not ours or one.image_score is None or (one.second_look or "").split(",")[0] == chat.model:
+            continue
+        if image := _described_chip(city, one):
+            metres = chip_metres(records.get(one.station_id, []), one.image_sha256)
+            waiting.append((one, Chip(_chip_content(city, one), image, metres)))
+    mistaken = False
+    for start in range(0, len(waiting), LOOKS_A_BLOCK):
+        block = waiting[start : start + LOOKS_A_BLOCK]
+        if result.stopped:
+            result.not_looked_at |= {one.station_id: "not looked at again" for one, _ in block}
+            continue
+        spent = prices.cost(result.tokens_in, result.tokens_out) or 0.0
+        looked = look_again(chat, block, prices, None if budget is None else max(budget - spent, 0.0), concurrency)
+        for description in looked.judged:
+            append_description(path, description)
+        result.looked_at += len(looked.judged) - len(looked.distrusted)
+        result.contradicted += looked.removed
+        result.distrusted += looked.distrusted
+        result.not_looked_at |= looked.failed
+        result.tokens_in, result.tokens_out = result.tokens_in + looked.tokens_in, result.tokens_out + looked.tokens_out
+        result.stopped, mistaken = looked.stopped, looked.mistaken
+        report(min(start + LOOKS_A_BLOCK, len(waiting)), len(waiting), f"second look at {len(waiting)} descriptions")
+    result.cost = prices.cost(result.tokens_in, result.tokens_out)
+    return mistaken
+
+
+def _chip_content(city: City, description: Description) -> bytes:
+    chip = city.chip(description.station_id)
+    assert chip is not None
+    return read_unchanged(chip, description.image_sha256)
 
 
 def _proper_names(city: City) -> list[str]:

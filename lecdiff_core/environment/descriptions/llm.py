@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lecdiff_core.addresses import check_url, host_of
 from lecdiff_core.environment.descriptions.answers import NoDescriptionError, description_in
 from lecdiff_core.environment.descriptions.refusals import REFUSED
+from lecdiff_core.environment.descriptions.verdicts import Judgement, verdicts_in
 from lecdiff_core.errors import UserError
 from lecdiff_core.retries import LONGEST_WAIT, retry_after, retrying
 
@@ -28,14 +30,49 @@ NOT_STRUCTURED = re.compile(
 )
 SECRETS = re.compile(r"\b(?:sk|pk|key)-[\w*.-]{6,}|\bBearer\s+\S+|data:image/\S+", re.IGNORECASE)
 AS_JSON = 'Answer with one JSON object {"sentences": ["…", "…"]} and nothing else.'
+AS_VERDICTS = (
+    'Answer with one JSON object {"verdicts": [{"sentence": 1, "verdict": "supported", "reason": "…"}]}, one a sentence, '
+    "and nothing else."
+)
 
 
 class Answer(BaseModel):
-    """The structure asked for."""
+    """The structure of a description."""
 
     model_config = ConfigDict(extra="forbid")
 
     sentences: list[str]
+
+
+class JudgedSentence(BaseModel):
+    """The structure of what is judged of one sentence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sentence: int
+    verdict: Judgement
+    reason: str
+
+
+class Verdicts(BaseModel):
+    """The structure of a second look."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdicts: list[JudgedSentence]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What is asked for: the structure, the same in words, and how an answer is read, which raises NoDescriptionError."""
+
+    name: str
+    schema: type[BaseModel]
+    in_words: str
+    read: Callable[[str, str], str]
+
+
+DESCRIPTION = _Form("description", Answer, AS_JSON, description_in)
 
 
 class _Part(BaseModel):
@@ -143,25 +180,38 @@ class ChatModel:
         self._client.close()
 
     def describe(self, image: bytes, mime_type: str, instruction: str) -> Reply:
-        """Ask once, again after a pause where that can help. Raises UnusableError, FailedError or StopError."""
+        """Ask for a description, again after a pause where that can help. Raises UnusableError, FailedError or StopError."""
+        return self._asked(image, mime_type, instruction, DESCRIPTION)
+
+    def judge(self, image: bytes, mime_type: str, question: str, count: int) -> Reply:
+        """Ask what the image says of `count` numbered sentences; the answer is for `verdicts_in`. Raises as `describe`."""
+
+        def read(content: str, _: str) -> str:
+            verdicts_in(content, count)
+            return content
+
+        return self._asked(image, mime_type, question, _Form("verdicts", Verdicts, AS_VERDICTS, read))
+
+    def _asked(self, image: bytes, mime_type: str, question: str, form: _Form) -> Reply:
         try:
-            return retrying(_may_pass, _wait_asked)(lambda: self._ask(image, mime_type, instruction))
+            return retrying(_may_pass, _wait_asked)(lambda: self._ask(image, mime_type, question, form))
         except openai.APIError as error:
             raise self._explained(error) from None
         except ValueError:  # not even HTTP's own form
             raise FailedError(f"the answer of {self.host} is not understood") from None
 
-    def _ask(self, image: bytes, mime_type: str, instruction: str) -> Reply:
+    def _ask(self, image: bytes, mime_type: str, instruction: str, form: _Form) -> Reply:
         structured = self._structured
+        question = f"{instruction}\n\n{form.in_words}"
         url = f"data:{mime_type};base64,{base64.b64encode(image).decode()}"
         content = [
-            {"type": "text", "text": f"{instruction}\n\n{AS_JSON}"},
+            {"type": "text", "text": question},
             {"type": "image_url", "image_url": {"url": url, "detail": "high"}},
         ]
         messages: Any = [{"role": "user", "content": content}]
         options: dict[str, Any] = {}
         if structured:
-            schema = {"name": "description", "strict": True, "schema": Answer.model_json_schema()}
+            schema = {"name": form.name, "strict": True, "schema": form.schema.model_json_schema()}
             options = {
                 "response_format": {"type": "json_schema", "json_schema": schema},
                 "max_completion_tokens": LONGEST_ANSWER,
@@ -173,18 +223,18 @@ class ChatModel:
         except openai.APIStatusError as error:
             if not structured or not _may_be_the_structure(error):
                 raise
-            return self._ask_in_words(image, mime_type, instruction)
+            return self._ask_in_words(image, mime_type, instruction, form)
         try:
-            return read_completion(response.content, f"{instruction}\n\n{AS_JSON}")
+            return read_completion(response.content, question, form.read)
         except ValueError:
             words = self._scrubbed(response.content.decode("utf-8", "replace"))
             raise FailedError(f"the answer of {self.host} is not understood{words}") from None
 
-    def _ask_in_words(self, image: bytes, mime_type: str, instruction: str) -> Reply:
+    def _ask_in_words(self, image: bytes, mime_type: str, instruction: str, form: _Form) -> Reply:
         """Ask a server that seems to know no structured output; where that works it is asked so from now on."""
         self._structured = False
         try:
-            return self._ask(image, mime_type, instruction)
+            return self._ask(image, mime_type, instruction, form)
         except openai.APIStatusError:
             self._structured = True
             raise
@@ -222,8 +272,8 @@ class ChatModel:
         return f": {words[:LONGEST_WORDS]}" if words else ""
 
 
-def read_completion(body: bytes, asked: str = "") -> Reply:
-    """The description in the body of a chat completion.
+def read_completion(body: bytes, asked: str = "", read: Callable[[str, str], str] = description_in) -> Reply:
+    """The description in the body of a chat completion, or what else `read` takes an answer for.
 
     asked: the question; an answer that only repeats it is none. Raises ValueError where the body is no completion, and
     UnusableError: empty, cut off, refused, malformed, not English.
@@ -237,7 +287,7 @@ def read_completion(body: bytes, asked: str = "") -> Reply:
     if choice.finish_reason == "content_filter" or choice.message.refusal:
         raise UnusableError(REFUSED, raw)
     try:
-        return Reply(description_in(raw.text, asked), *used)
+        return Reply(read(raw.text, asked), *used)
     except NoDescriptionError as error:
         raise UnusableError(str(error), raw) from None
 

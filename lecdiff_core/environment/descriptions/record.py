@@ -46,6 +46,7 @@ class Description(BaseModel):
     model: str = Field(min_length=1)
     prompt_version: str = Field(min_length=1)
     image_sha256: str = Field(pattern="^([0-9a-f]{64})?$")
+    second_look: str | None = None
 
     @property
     def key(self) -> DescriptionKey:
