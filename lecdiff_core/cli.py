@@ -284,7 +284,7 @@ def site(
             "--sites FILE says where the sites are and what stands there; leave --lon, --lat, --chip and --text away"
         )
     opened = City.open(city)
-    asked = [one_candidate(opened, lon, lat, chip, text)] if sites is None else read_candidates(sites)
+    asked = [one_candidate(opened, lon, lat, chip, text)] if sites is None else read_candidates(sites, opened)
     result = SiteForecaster(opened).forecast(asked, start, samples, seed, chip_metres, accept_terms)
     write_forecast(result.day, out, keep_samples)
     if usual_week is not None:

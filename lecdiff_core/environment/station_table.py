@@ -137,18 +137,42 @@ def embedded(table: StationTable) -> tuple[np.ndarray, str]:
     gets mean 0 and deviation 1 over the stations, and all are scaled alike so that a row's mean squared length is 1: unlike a
     direction, such a row still says how much there is. A column that is the same everywhere is 0.
     """
-    values = table.values
-    if (np.abs(np.linalg.norm(values, axis=1) - 1) < UNIT_LENGTH).all():
-        method = {"columns": table.columns, "as": "given"}
-        return values.astype(np.float32), hashlib.sha256(json.dumps(method).encode()).hexdigest()
-    counted = table.counted
-    values = np.where(counted, np.log1p(np.maximum(values, 0)), values)
-    mean, deviation = values.mean(0), values.std(0)
-    scaled = np.divide(values - mean, deviation, out=np.zeros_like(values), where=deviation > 1e-12)
-    scaled /= np.sqrt((scaled**2).sum(1).mean())
-    scaling = [counted.tolist(), mean.tolist(), deviation.tolist()]
-    method = {"columns": table.columns, "as": "standardised", "by": scaling}
-    return scaled.astype(np.float32), hashlib.sha256(json.dumps(method).encode()).hexdigest()
+    if _is_embedded(table):
+        method: dict[str, object] = {"columns": table.columns, "as": "given"}
+    else:
+        mean, deviation = _spread(table)
+        scaling = [table.counted.tolist(), mean.tolist(), deviation.tolist()]
+        method = {"columns": table.columns, "as": "standardised", "by": scaling}
+    return embedded_alike(table, table.values), hashlib.sha256(json.dumps(method).encode()).hexdigest()
+
+
+def embedded_alike(table: StationTable, values: np.ndarray) -> np.ndarray:
+    """(M, D) float32 rows of other places with numbers (M, D), made as those of the table's stations are."""
+    if _is_embedded(table):
+        return values.astype(np.float32)
+    mean, deviation = _spread(table)
+    stations, others = (_standardised(table, part, mean, deviation) for part in (table.values, values))
+    return (others / np.sqrt((stations**2).sum(1).mean())).astype(np.float32)
+
+
+def _is_embedded(table: StationTable) -> bool:
+    """Whether its rows are embeddings already."""
+    return bool((np.abs(np.linalg.norm(table.values, axis=1) - 1) < UNIT_LENGTH).all())
+
+
+def _spread(table: StationTable) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) means and deviations of its columns, counts as logs."""
+    values = _logged(table, table.values)
+    return values.mean(0), values.std(0)
+
+
+def _logged(table: StationTable, values: np.ndarray) -> np.ndarray:
+    return np.where(table.counted, np.log1p(np.maximum(values, 0)), values)
+
+
+def _standardised(table: StationTable, values: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    departures = _logged(table, values) - mean
+    return np.divide(departures, deviation, out=np.zeros_like(departures), where=deviation > 1e-12)
 
 
 def _columns(table: Table) -> Columns:

@@ -7,32 +7,39 @@ from pathlib import Path
 
 from lecdiff_core.city.folder import City, named
 from lecdiff_core.city.importers.amounts import Amounts
-from lecdiff_core.city.importers.columns import ColumnRole, find_columns
+from lecdiff_core.city.importers.columns import Column, ColumnRole, find_columns
 from lecdiff_core.city.importers.forms import Table, open_tables
 from lecdiff_core.city.importers.tables import Batch, Columns, read_batches
+from lecdiff_core.environment.station_table import stored_table
 from lecdiff_core.errors import UserError
 
-COLUMNS = ("station_id", "lon", "lat", "text", "chip")  # the first may also be called name or site
 ROLES = (
     ColumnRole("station_id", ["name", "site"]),
-    ColumnRole("lon"),
-    ColumnRole("lat"),
+    ColumnRole("lon", optional=True),
+    ColumnRole("lat", optional=True),
     ColumnRole("text", ["text", "description"], optional=True),
     ColumnRole("chip", ["chip", "image"], optional=True),
 )
 DEFAULT_NAME = "site"
+PLACE = ("lon", "lat")
+NUMBER = "number "  # before the name of a column of numbers, where roles are told apart
 MOST = 10_000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One place that is asked about; lon and lat in degrees (WGS 84), None where the city knows no places."""
+    """One place that is asked about.
+
+    lon, lat: degrees (WGS 84), None where the city knows no places.  numbers: (D,) of the columns of the city's table of
+    surroundings.
+    """
 
     name: str = DEFAULT_NAME
     lon: float | None = None
     lat: float | None = None
     chip: Path | None = None
     text: str | None = None
+    numbers: tuple[float, ...] | None = None
 
     @property
     def place(self) -> tuple[float, float] | None:
@@ -47,14 +54,17 @@ def one_candidate(city: City, lon: float | None, lat: float | None, chip: Path |
     if lon is None and city.has_places:
         raise UserError("where is the site? give --lon and --lat, or --sites FILE")
     if lon is None and chip is None and text is None:
-        raise UserError("the city knows no places, so the site needs --chip or --text")
+        raise UserError(
+            "the city knows no places, so the site needs --chip, --text, or --sites with the columns of its table"
+        )
     return Candidate(DEFAULT_NAME, lon, lat, chip, text)
 
 
-def read_candidates(file: Path) -> list[Candidate]:
-    """Candidates of a table, CSV, Excel or Parquet: name, lon, lat, and optionally text and chip (files beside the table).
+def read_candidates(file: Path, city: City) -> list[Candidate]:
+    """Candidates of a table, CSV, Excel or Parquet: a row a site.
 
-    Raises UserError that names file, row and column.
+    Columns: name; lon and lat where the city knows places; optionally text, chip (files beside the table), and those of the city's
+    own table of surroundings. Raises UserError that names file, row and column.
     """
     if not file.is_file():
         raise UserError(f"--sites {file} cannot be read: there is no such file")
@@ -62,45 +72,63 @@ def read_candidates(file: Path) -> list[Candidate]:
         tables = open_tables(file, Path(room), ROLES)
         if len(tables) != 1:
             raise UserError(f"--sites {file} holds {len(tables)} tables; give the one of the sites")
-        return _read(tables[0], file)
+        candidates = _read(tables[0], _columns(tables[0], city), file)
+    if not candidates:
+        raise UserError(f"--sites {file}: it has no rows; give one a site")
+    if len(candidates) > MOST:
+        raise UserError(f"--sites {file}: {len(candidates):,} rows; at most {MOST:,} sites are answered at once")
+    names = [site.name for site in candidates]
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise UserError(f"--sites {file}: {named(repeated)} is there twice; give each site a name of its own")
+    return candidates
 
 
-def _read(table: Table, file: Path) -> list[Candidate]:
+def _columns(table: Table, city: City) -> dict[str, Column]:
+    """The columns of the roles, and those of the city's table under their own names."""
     match = find_columns(table.columns, ROLES, table.cells)
     if match.problems:
         raise UserError(f"--sites {table}: {match.problems[0]}")
-    candidates = [
-        site for batch in read_batches(table, match.columns) for site in _of_batch(table, batch, match.columns, file)
-    ]
-    if not candidates:
-        raise UserError(f"--sites {table}: it has no rows; give one a site")
-    if len(candidates) > MOST:
-        raise UserError(f"--sites {table}: {len(candidates):,} rows; at most {MOST:,} sites are answered at once")
-    names = [site.name for site in candidates]
-    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise UserError(f"--sites {table}: {named(repeated)} is there twice; give each site a name of its own")
-    return candidates
+    lacking = [role for role in PLACE if role not in match.columns and city.has_places]
+    if lacking:
+        raise UserError(f"--sites {table}: it has no column {named(lacking)}; say where each site is, in degrees")
+    surroundings = stored_table(city)
+    wanted = () if surroundings is None else surroundings.columns
+    there = [name for name in wanted if name in table.columns]
+    if there and len(there) < len(wanted):
+        absent = [name for name in wanted if name not in there]
+        raise UserError(
+            f"--sites {table}: of the city's table of surroundings it lacks {named(absent)}; give all of them or none"
+        )
+    return {**match.columns, **{f"{NUMBER}{name}": (name,) for name in there}}
+
+
+def _read(table: Table, columns: Columns, file: Path) -> list[Candidate]:
+    return [site for batch in read_batches(table, columns) for site in _of_batch(table, batch, columns, file)]
 
 
 def _of_batch(table: Table, batch: Batch, columns: Columns, file: Path) -> list[Candidate]:
     batch.refuse_empty("station_id")
-    place = {}
-    for role in ("lon", "lat"):
-        batch.refuse_empty(role)
-        place[role] = Amounts([(table, {role: columns[role]})]).read(batch, role, least=None).tolist()
-    texts = {role: _texts(batch, role) for role in ("station_id", "text", "chip")}
+    unplaced: list[float | None] = [None] * len(batch)
+    lon, lat = (_numbers(table, batch, columns, role) if role in columns else unplaced for role in PLACE)
+    numbers = [_numbers(table, batch, columns, role) for role in columns if role.startswith(NUMBER)]
+    names, texts, chips = (_texts(batch, role) for role in ("station_id", "text", "chip"))
     return [
         Candidate(
-            name or DEFAULT_NAME,
-            float(lon),
-            float(lat),
-            None if chip is None else file.parent / chip,
-            text,
+            names[row] or DEFAULT_NAME,
+            lon[row],
+            lat[row],
+            chip=None if (chip := chips[row]) is None else file.parent / chip,
+            text=texts[row],
+            numbers=tuple(part[row] for part in numbers) or None,
         )
-        for name, lon, lat, text, chip in zip(
-            texts["station_id"], place["lon"], place["lat"], texts["text"], texts["chip"], strict=True
-        )
+        for row in range(len(batch))
     ]
+
+
+def _numbers(table: Table, batch: Batch, columns: Columns, role: str) -> list[float]:
+    batch.refuse_empty(role)
+    values = Amounts([(table, {role: columns[role]})]).read(batch, role, least=None)
+    return [float(value) for value in values]
 
 
 def _texts(batch: Batch, role: str) -> list[str | None]:

@@ -116,7 +116,7 @@ class SiteForecaster:
         allowed: AllowedHosts | None,
     ) -> Surroundings:
         image = None if site.chip is None else read_chip(site.chip, site.place, chip_metres, usual)
-        return look_at(self.city, self.table, image, site.text, site.place, accept_terms, allowed)
+        return look_at(self.city, self.table, image, site.text, site.place, accept_terms, allowed, site.numbers)
 
     def origin(self, time: pd.Timestamp | str | None) -> tuple[pd.Timestamp, int]:
         """Start of the day that is forecast, None = the end of the data, and the step up to which the panel lies before it."""

@@ -10,7 +10,7 @@ Letters: N stations, M sites, D width of all kinds together.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from lecdiff_core.environment.imagery.geotiff import open_raster
 from lecdiff_core.environment.refinement.filters import filter_rules, sentence_fault, strip_leads
 from lecdiff_core.environment.refinement.sentences import split_sentences
 from lecdiff_core.environment.search.neighbours import city_encoder, nearest
+from lecdiff_core.environment.station_table import embedded_alike, stored_table
 from lecdiff_core.errors import UserError
 from lecdiff_core.images import ImageError, read_image
 
@@ -161,11 +162,31 @@ def look_at(
     place: tuple[float, float] | None = None,
     accept_terms: bool = False,
     allowed: AllowedHosts | None = None,
+    numbers: Sequence[float] | None = None,
 ) -> Surroundings:
     """Embed what is given of a site; without a chip, that of the city's own imagery at the place (lon, lat) is looked for.
 
-    Raises UserError for an empty text.
+    numbers: (D,) of the columns of the city's table of surroundings. Raises UserError for an empty text.
     """
+    seen = _look_at(city, table, image, text, place, accept_terms, allowed, numbers is not None)
+    stored = None if numbers is None or table is None or table.table is None else stored_table(city)
+    if stored is None:
+        return seen
+    row = embedded_alike(stored, np.array([numbers], float))[0]
+    return replace(seen, kinds=seen.kinds + NUMBERS, rows={**seen.rows, NUMBERS[0]: row})
+
+
+def _look_at(
+    city: City,
+    table: EnvironmentTable | None,
+    image: Image.Image | None,
+    text: str | None,
+    place: tuple[float, float] | None,
+    accept_terms: bool,
+    allowed: AllowedHosts | None,
+    counted: bool,
+) -> Surroundings:
+    """By chip and words. counted: whether numbers are known beside them, so that nothing need be said where these are not."""
     notices = list[str]()
     words = ""
     if text is not None:
@@ -174,7 +195,8 @@ def look_at(
         words, notices = readable(text)
     if table is None or not (table.image.any() or table.text.any()):
         given = "; what was given of the site cannot be compared" if image is not None or words else ""
-        notices.append(f"the stations have no embedded chips or descriptions (lecdiff embed){given}")
+        if given or not counted:
+            notices.append(f"the stations have no embedded chips or descriptions (lecdiff embed){given}")
         return Surroundings(text=words, image=image, notices=tuple(notices))
     if image is None and place is not None and table.image.any():
         try:
@@ -183,7 +205,8 @@ def look_at(
             notices.append(f"no chip of the site: {error}")
     kinds = _comparable(table, image is not None, bool(words))
     if not kinds:
-        notices.append("nothing is known of the site's surroundings")
+        if not counted:
+            notices.append("nothing is known of the site's surroundings")
         return Surroundings(text=words, image=image, notices=tuple(notices))
     encoder = city_encoder(city)
     if encoder.identity != table.encoder:

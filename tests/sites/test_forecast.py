@@ -10,6 +10,7 @@ from PIL import Image
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.demo import DEMO_CITY
+from lecdiff_core.environment.embedding.embed import embed_city
 from lecdiff_core.errors import UserError
 from lecdiff_core.sites.candidates import Candidate, one_candidate, read_candidates
 from lecdiff_core.sites.forecast import SiteForecaster
@@ -194,18 +195,48 @@ def test_an_origin_outside_the_data_is_refused(plain: SiteForecaster) -> None:
         plain.forecast([Candidate("A", 0.015, 0.015)], "2030-01-01")
 
 
-def test_candidates_of_a_table(tmp_path: Path) -> None:
+def test_candidates_of_a_table(plain: SiteForecaster, tmp_path: Path) -> None:
     file = tmp_path / "sites.csv"
     file.write_text("name,lon,lat,text\nA,0.01,0.02,A park.\nB,0.03,0.04,\n")
-    assert read_candidates(file) == [Candidate("A", 0.01, 0.02, None, "A park."), Candidate("B", 0.03, 0.04)]
+    assert read_candidates(file, plain.city) == [
+        Candidate("A", 0.01, 0.02, None, "A park."),
+        Candidate("B", 0.03, 0.04),
+    ]
     file.write_text("name,lon,lat\nA,0.01,north\n")
     with pytest.raises(UserError, match=r"row 1.*lat"):
-        read_candidates(file)
+        read_candidates(file, plain.city)
     file.write_text("name,lon,lat\nA,0.01,0.02\nA,0.01,0.03\n")
     with pytest.raises(UserError, match="A is there twice"):
-        read_candidates(file)
+        read_candidates(file, plain.city)
+    file.write_text("name,text\nA,A park.\n")
+    with pytest.raises(UserError, match="no column lon"):
+        read_candidates(file, plain.city)
     with pytest.raises(UserError, match="no such file"):
-        read_candidates(tmp_path / "nothing.csv")
+        read_candidates(tmp_path / "nothing.csv", plain.city)
+
+
+def test_sites_told_by_the_columns_of_the_table_of_surroundings(tmp_path: Path) -> None:
+    """Without places: shops say how much a station carries, and so how much a site does."""
+    rng = np.random.default_rng(0)
+    shops = np.arange(30)
+    times = pd.date_range("2024-03-01", periods=24 * 6, freq="1h", tz="UTC")
+    rhythm = 50 + 40 * np.sin(np.arange(len(times)) * 2 * np.pi / 24)
+    noise = np.exp(0.05 * rng.normal(size=30))
+    traffic = pd.DataFrame({f"S{i:02d}": rhythm * (1 + shops[i]) * noise[i] for i in range(30)}, index=times)
+    city = City.from_frames(traffic, folder=tmp_path / "city")
+    table = pd.DataFrame({"station_id": traffic.columns, "shops": shops, "parks": rng.integers(0, 5, 30)})
+    table.to_csv(tmp_path / "poi.csv", index=False)
+    embed_city(city, table=tmp_path / "poi.csv")
+    sites = tmp_path / "sites.csv"
+    sites.write_text("name,shops,parks\nfew,2,1\nmany,25,1\n")
+    found = SiteForecaster(city).forecast(read_candidates(sites, city))
+    level = {report.name: report.level["q50"] for report in found.sites}
+    assert found.sites[0].basis == "table" and len(found.sites[0].lookalikes) == 8
+    np.testing.assert_allclose(level["few"], 50 * 3, rtol=0.3)
+    np.testing.assert_allclose(level["many"], 50 * 26, rtol=0.3)
+    sites.write_text("name,shops\nfew,2\n")
+    with pytest.raises(UserError, match="it lacks parks"):
+        read_candidates(sites, city)
 
 
 def test_one_candidate_needs_a_place_where_the_city_has_places(plain: SiteForecaster, tmp_path: Path) -> None:
@@ -213,7 +244,7 @@ def test_one_candidate_needs_a_place_where_the_city_has_places(plain: SiteForeca
         one_candidate(plain.city, 1.0, None, None, None)
     with pytest.raises(UserError, match="where is the site"):
         one_candidate(plain.city, None, None, None, "A park.")
-    with pytest.raises(UserError, match="needs --chip or --text"):
+    with pytest.raises(UserError, match="needs --chip, --text"):
         one_candidate(without_places(tmp_path / "city"), None, None, None, None)
 
 
