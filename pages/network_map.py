@@ -11,6 +11,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from pages.parts.data import forecasts, traffic_levels
 from pages.parts.data.cities import Place
+from pages.parts.events import today
 from pages.parts.look.columns import SIDES
 from pages.parts.look.formats import moment
 from pages.parts.state import session
@@ -50,6 +51,7 @@ def show_panel(place: Place, city: City) -> Callable[[], None] | None:
         return None
     if chosen is None:
         panel.overview(city, session.origin())
+        today.show(city, session.origin())
         return None
     return panel.station(place, city, chosen, session.origin())
 

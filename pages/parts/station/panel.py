@@ -79,11 +79,14 @@ def overview(city: City, origin: pd.Timestamp) -> None:
             )
 
 
+def network_is_forecast(city: City) -> bool:
+    """Whether all stations are forecast together on this page: where it takes a moment, or was asked for."""
+    return len(city.station_ids) <= MOST_UNASKED or bool(st.session_state.get(NETWORK_ASKED, False))
+
+
 def _network(city: City, origin: pd.Timestamp) -> None:
     """What all stations carry together, before and, where it is not too much to compute unasked, ahead."""
-    large = len(city.station_ids) > MOST_UNASKED
-    asked = not large or st.session_state.get(NETWORK_ASKED, False)
-    fan = None
+    asked, fan = network_is_forecast(city), None
     if asked and (result := views.forecast_of(city, origin).result):
         fan = result.together
     figure = forecast_charts.fan_chart(city, fan.stations if fan else city.station_ids, origin, fan)
