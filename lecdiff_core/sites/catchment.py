@@ -13,7 +13,7 @@ ASSUMPTION = (
     "and the site takes the ground that becomes nearest to it; terrain, antennas and load balancing are left out"
 )
 REACH = 2.0  # usual distances of nearest stations: as far as a station serves
-POINTS = 2000  # of a station's disc
+POINTS = 1000  # of a station's disc
 
 
 def shares_taken(site: np.ndarray, stations: np.ndarray, usual: float) -> np.ndarray:

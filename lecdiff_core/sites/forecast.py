@@ -67,6 +67,7 @@ class SiteForecaster:
         self.table = read_environment(self.city)
         self._models: dict[tuple[Kinds, int, bytes], tuple[SiteModel, View]] = {}
         self._days: dict[bytes, KnownDays] = {}
+        self._position_of: dict[tuple[float, float] | None, np.ndarray] = {}
 
     def forecast(
         self,
@@ -192,9 +193,11 @@ class SiteForecaster:
         return float(max(FAR * self.usual, 3 * np.quantile(alone[:, -1], FAR_QUANTILE)))
 
     def _position(self, site: Candidate) -> np.ndarray:
-        points = self.city.stations.geometry
-        around = points.x.to_numpy(), points.y.to_numpy()
-        return metric_positions(np.array([site.lon]), np.array([site.lat]), around)[0]
+        if site.place not in self._position_of:
+            points = self.city.stations.geometry
+            around = points.x.to_numpy(), points.y.to_numpy()
+            self._position_of[site.place] = metric_positions(np.array([site.lon]), np.array([site.lat]), around)[0]
+        return self._position_of[site.place]
 
     def _positions(self, sites: Sequence[Candidate]) -> np.ndarray | None:
         if not self.city.has_places or any(site.place is None for site in sites):

@@ -38,8 +38,6 @@ from lecdiff_core.environment.imagery.tiles import (
     choose_zoom,
     cut,
     fetch_tiles,
-    is_placeholder,
-    read_tile,
     window,
 )
 from lecdiff_core.errors import UserError
@@ -281,8 +279,7 @@ def place_chip(
 
 def _chip_of_tiles(place: Window, tiles: TileCache, size: int) -> Image.Image:
     for tile in place.tiles.values():
-        content = tiles.read(tile)
-        if content is None or is_placeholder(content, read_tile(content)):
+        if tiles.read(tile) is None:
             raise ImageError("the city's imagery does not reach there")
     return cut(place, tiles, size)
 
