@@ -25,6 +25,8 @@ from lecdiff_core.models.names import (
     ABLATIONS,
     OURS,
     WITH_OTHERS_SURROUNDINGS,
+    WITH_TEXT,
+    WITH_UNIFIED,
     WITHOUT_SURROUNDINGS,
     YESTERDAY,
     label_of,
@@ -42,6 +44,13 @@ from pages.parts.steps import missing
 
 HELD_OUT, SHORT_HISTORY = 0.2, 24  # share of stations, hours: how stations never seen are measured
 MAP_HEIGHT = 400
+HISTORIES: dict[int | None, str] = {0: "nothing", 24: "24 h", 168: "7 days", None: "all of it"}
+KINDS_OF_SURROUNDINGS = {
+    OURS: "image",
+    WITH_TEXT: "text",
+    WITH_UNIFIED: "image and text",
+    WITH_OTHERS_SURROUNDINGS: "another station's",
+}
 SHOWN_HOURS = 4  # models in the chart by hour
 T = TypeVar("T")
 
@@ -344,10 +353,13 @@ def show_slow(benchmark: Benchmark) -> None:
 
 def show_studies() -> None:
     """What was measured once, on cities of the project's own choice."""
+    history = read("What surroundings are worth by the length of the history", measured.history_effect)
     effect = read("What surroundings add", measured.surroundings)
     steps = read("The study of denoising steps", measured.samplers)
     network = read("Latency against network size", measured.latency)
     shows: list[Callable[[], None]] = []
+    if history and history.results:
+        shows.append(lambda: show_by_history(history))
     if effect and results.models(effect.results):
         shows.append(lambda: show_surroundings(effect))
     if steps and steps.results:
@@ -361,6 +373,31 @@ def show_studies() -> None:
         for side, show in zip(st.columns(2, gap="large"), shows[start : start + 2], strict=False):
             with side:
                 show()
+
+
+def show_by_history(effect: Benchmark) -> None:
+    """What each kind of surroundings changes, for stations held out of training, by how much of their own traffic is known."""
+    by_hours = {
+        hours: results.models(effect.results, Conditions(hold_out_stations=HELD_OUT, history_hours=hours))
+        for hours in HISTORIES
+    }
+    there = [hours for hours, models in by_hours.items() if WITHOUT_SURROUNDINGS in models]
+    changes = {
+        words: [
+            results.verdict(by_hours[hours][name], by_hours[hours][WITHOUT_SURROUNDINGS])
+            if name in by_hours[hours]
+            else None
+            for hours in there
+        ]
+        for name, words in KINDS_OF_SURROUNDINGS.items()
+        if any(name in by_hours[hours] for hours in there)
+    }
+    if not changes:
+        return
+    names = [HISTORIES[hours] for hours in there]
+    sentence = findings.by_history(names, next(iter(changes.values())))
+    title = f"What surroundings are worth, by history, in {effect.city}"
+    figure(title, accuracy_charts.by_history(names, changes), sentence, "history")
 
 
 def show_surroundings(effect: Benchmark) -> None:

@@ -97,6 +97,16 @@ def surroundings() -> dict[str, Any]:
     return benchmark("Gulfmouth", rows)
 
 
+def history_effect() -> dict[str, Any]:
+    """The study of surroundings by the length of the history: much without any, nothing with all of it."""
+    rows = []
+    for history, gain in ((0, 0.02), (24, 0.01), (168, 0.002), (None, 0.0)):
+        conditions = {"hold_out_stations": 0.2, "history_hours": history}
+        for name, worse in (("drop-gei", gain), ("lec-diff", 0.0), ("lec-diff-text", gain / 2), ("shuffled-gei", gain)):
+            rows += [result(name, 0.1 + worse, seed, **conditions) for seed in (0, 1)]
+    return benchmark("Gulfmouth", rows)
+
+
 def samplers() -> dict[str, Any]:
     """The study of denoising steps."""
     rows = [
@@ -145,6 +155,7 @@ def write_all(folder: Path, stations: tuple[str, ...] = ()) -> None:
         "peers/milan": benchmark("Milan", [row for row in city_results() if row["model"] == "deepar"]),
         "demo": benchmark("Gulfmouth", city_results(stations)),
         "environment_effect": surroundings(),
+        "history_effect": history_effect(),
         "samplers": samplers(),
         "latency": latency(),
     }

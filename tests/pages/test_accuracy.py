@@ -54,10 +54,10 @@ def test_every_chart_of_a_city_and_of_the_studies(open_page, results, of_flatlan
     assert not app.exception and not app.warning
     shown = figures(app)
     assert set(shown) == {
-        "ranking", "ablations", "reliability", "pit", "hours", "unseen", "slow", "surroundings", "denoising", "latency",
+        "ranking", "ablations", "reliability", "pit", "hours", "unseen", "slow", "surroundings", "history", "denoising", "latency",
     }  # fmt: skip
     told = text_of(app)
-    assert told.count('class="lec-told"') == len(shown) + 2  # each chart, the map, the introduction
+    assert told.count('class="lec-text"') == len(shown) + 2  # each chart, the map, the introduction
     assert "DeepAR (GluonTS) has the lowest error, LEC-Diff&#39;s is 11." in told
     assert "1 tie" in told and "1 loss" in told
     verdicts = {note["y"]: note["text"] for note in shown["ranking"]["layout"]["annotations"]}
@@ -68,6 +68,8 @@ def test_every_chart_of_a_city_and_of_the_studies(open_page, results, of_flatlan
         "Same time yesterday": "LEC-Diff wins",
     }
     assert shown["ranking"]["layout"]["yaxis"]["categoryarray"][-1] == "DeepAR (GluonTS)"  # the best at the top
+    without, *_, whole = shown["history"]["data"][0]["y"]
+    assert without < -10 and abs(whole) < 1e-6 and shown["history"]["data"][0]["name"] == "image"
     table = app.dataframe[0].value
     assert list(table["Seeds"]) == [1 if name == "Same time yesterday" else 2 for name in table["Model"]]
     assert table.set_index("Model")["± seeds"].isna().to_dict()["Same time yesterday"]

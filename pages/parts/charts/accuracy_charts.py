@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lecdiff_core.evaluation.results import SAMPLER_LABELS, LatencyRun, Model, verdict
+from lecdiff_core.evaluation.results import SAMPLER_LABELS, LatencyRun, Model, Verdict, verdict
 from lecdiff_core.models.names import NAMES
 from pages.parts.charts.forecast_charts import BELOW
 from pages.parts.data.findings import OUTCOMES
@@ -214,6 +214,38 @@ def conditions(names: Sequence[str], models: Mapping[str, Sequence[Model | None]
     layout = _layout("", ERROR, HEIGHT + 20)
     layout["margin"] |= {"b": 84}
     return go.Figure(traces, layout | {"barmode": "group", "bargap": 0.25})
+
+
+def by_history(histories: Sequence[str], changes: Mapping[str, Sequence[Verdict | None]]) -> go.Figure:
+    """What surroundings change, in per cent, by the length of a station's history: a line a kind of them, ± 2 standard errors."""
+    traces = []
+    for number, (label, verdicts) in enumerate(changes.items()):
+        scale = [None if one is None or not one.difference else abs(one.change / one.difference) for one in verdicts]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": escaped(label),
+                "x": list(histories),
+                "y": [None if one is None else 100 * one.change for one in verdicts],
+                "error_y": {
+                    "array": [
+                        0.0 if one is None or factor is None else 200 * one.error * factor
+                        for one, factor in zip(verdicts, scale, strict=True)
+                    ],
+                    "thickness": 1.2,
+                    "width": 3,
+                },
+                "line": {"color": _line_colour(number), "dash": DASHES[number % 4], "width": 2},
+                "marker": {"size": 7},
+                "hovertemplate": "%{y:+.1f} %",
+            }
+        )
+    layout = _layout("what is known of the station's own traffic", "change of the error, %", HEIGHT + 20)
+    layout["yaxis"] |= {"rangemode": "normal", "zeroline": True, "zerolinecolor": layout["yaxis"]["color"]}
+    layout["xaxis"] |= {"type": "category"}
+    layout["margin"] |= {"b": 96}
+    return go.Figure(traces, layout)
 
 
 def denoising(curves: Mapping[str, Sequence[tuple[int, float]]], chosen: tuple[int, float]) -> go.Figure:

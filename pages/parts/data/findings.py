@@ -16,6 +16,7 @@ from lecdiff_core.models.names import (
 from pages.parts.look.formats import share
 
 TOLERANCE = 0.03  # of a coverage: within it an interval counts as keeping its promise
+MEANINGS = {"win": "a clear gain", "tie": "a tie", "loss": "a clear loss"}
 NEGLIGIBLE = 5e-4  # relative change that rounds to nothing
 ENOUGH = 0.01  # relative excess up to which fewer denoising steps are enough
 OUTCOMES = {"win": "LEC-Diff wins", "tie": "tie", "loss": "LEC-Diff loses"}
@@ -172,14 +173,26 @@ def unseen(seen: Model, others: Sequence[tuple[str, Model]]) -> str:
 def surroundings(true: Model, others: Sequence[Model], condition: str) -> str:
     """Whether knowing the surroundings lowers the error under a condition."""
     against = {WITHOUT_SURROUNDINGS: "not knowing them", WITH_OTHERS_SURROUNDINGS: "being given another station's"}
-    meaning = {"win": "a clear gain", "tie": "a tie", "loss": "a clear loss"}
     parts = []
     for other in others:
         said = verdict(true, other)
         much = f"{percent(said.change)} {'below' if said.change < 0 else 'above'}"
         much = "no different from" if abs(said.change) < NEGLIGIBLE else f"{much} that of"
-        parts.append(f"{much} {against.get(other.name, other.label)} ({meaning[said.outcome]})")
+        parts.append(f"{much} {against.get(other.name, other.label)} ({MEANINGS[said.outcome]})")
     return f"{condition}, the error with knowing the surroundings is {joined(parts)}."
+
+
+def by_history(histories: Sequence[str], verdicts: Sequence[Verdict | None]) -> str:
+    """What the image's surroundings change with the shortest and with the longest history."""
+    measured = [(name, one) for name, one in zip(histories, verdicts, strict=True) if one is not None]
+    if not measured:
+        return "Surroundings were not measured against none."
+    parts = []
+    for name, one in dict([measured[0], measured[-1]]).items():
+        much = f"{percent(one.change)} {'lower' if one.change < 0 else 'higher'}"
+        much = "no different" if abs(one.change) < NEGLIGIBLE else much
+        parts.append(f"{much} with {name} ({MEANINGS[one.outcome]})")
+    return f"Beside knowing nothing of the surroundings, the error with the satellite image is {joined(parts)}."
 
 
 def denoising(default: SamplerRun, most: SamplerRun) -> str:

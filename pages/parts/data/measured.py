@@ -47,6 +47,12 @@ def surroundings() -> Benchmark | None:
     return _benchmark(file) if file.is_file() else None
 
 
+def history_effect() -> Benchmark | None:
+    """What surroundings are worth by the length of a station's history, on the demo city. Raises UserError."""
+    file = results_folder() / "history_effect.json"
+    return _benchmark(file) if file.is_file() else None
+
+
 def samplers() -> SamplerStudy | None:
     """Error against denoising steps. Raises UserError."""
     file = results_folder() / "samplers.json"
