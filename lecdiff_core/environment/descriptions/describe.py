@@ -34,6 +34,7 @@ from lecdiff_core.environment.descriptions.second_look import Chip, look_again
 from lecdiff_core.environment.descriptions.tabular import TABLE_MODEL, describe_table
 from lecdiff_core.environment.imagery.chips import chip_metres, read_chip_records
 from lecdiff_core.environment.refinement.evidence import Evidence, measure
+from lecdiff_core.environment.refinement.look import Looked, default_look
 from lecdiff_core.environment.refinement.refiner import default_rules, refine_with
 from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
 from lecdiff_core.environment.station_table import StationTable, read_station_table, stage_table, stored_table
@@ -292,16 +293,19 @@ def _refine(city: City, again: bool, report: Report) -> int:
     waiting.sort(key=lambda i: descriptions[i].image_sha256)
     records, rules, refined = read_chip_records(city), default_rules(), 0
     names = _proper_names(city)
-    measured: dict[tuple[str, float], Evidence | None] = {}  # of the chip at hand, which several stations may share
+    measured: dict[
+        tuple[str, float], tuple[Evidence, Looked | None] | None
+    ] = {}  # of the chip at hand, which stations share
     try:
         for done, i in enumerate(waiting, start=1):
             one = descriptions[i]
             metres = chip_metres(records.get(one.station_id, []), one.image_sha256)
             if image := _described_chip(city, one):
                 if (one.image_sha256, metres) not in measured:
-                    measured = {(one.image_sha256, metres): _evidence(image, metres)}
-                if evidence := measured[one.image_sha256, metres]:
-                    verdict = refine_with(one.text, evidence, names, rules)
+                    measured = {(one.image_sha256, metres): _measured(image, metres)}
+                if of_chip := measured[one.image_sha256, metres]:
+                    evidence, looked = of_chip
+                    verdict = refine_with(one.text, evidence, names, rules, looked)
                     scores = {"image_score": verdict.image_score, "text_score": verdict.text_score}
                     refreshed = {"sentences": list(verdict.sentences), "second_look": None, **scores}
                     descriptions[i] = one.model_copy(update=refreshed)
@@ -377,12 +381,14 @@ def _described_chip(city: City, description: Description) -> Image.Image | None:
         return None
 
 
-def _evidence(image: Image.Image, metres: float) -> Evidence | None:
-    """What can be measured in a chip; None where it shows too little."""
+def _measured(image: Image.Image, metres: float) -> tuple[Evidence, Looked | None] | None:
+    """What can be measured in a chip, and what the encoder sees in it; None where it shows too little."""
     try:
-        return measure(image, metres / image.width)
+        evidence = measure(image, metres / image.width)
     except UserError:
         return None
+    look = default_look()
+    return evidence, look.at(image) if look else None
 
 
 class _Question(NamedTuple):

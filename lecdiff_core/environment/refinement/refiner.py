@@ -20,6 +20,7 @@ from lecdiff_core.environment.refinement.filters import (
     sentence_fault,
     strip_leads,
 )
+from lecdiff_core.environment.refinement.look import Looked, default_look
 from lecdiff_core.environment.refinement.scores import image_score, text_score
 from lecdiff_core.environment.refinement.sentence_classes import SentenceClassifier, sentence_classifier
 from lecdiff_core.environment.refinement.sentences import Sentence, split_sentences
@@ -70,7 +71,8 @@ def refine(
     `metres_per_pixel` is the chip's scale, `names` are proper names that may stand, such as the city's. Raises UserError for a
     scale that is not positive or a chip that shows too little ground (see `evidence.measure`).
     """
-    return refine_with(text, measure(image, metres_per_pixel), names, rules)
+    evidence, look = measure(image, metres_per_pixel), default_look()
+    return refine_with(text, evidence, names, rules, look.at(image) if look else None)
 
 
 def refine_with(
@@ -78,8 +80,12 @@ def refine_with(
     evidence: Evidence,
     names: Sequence[str] = (),
     rules: Rules | None = None,
+    looked: Looked | None = None,
 ) -> Refinement:
-    """Refine one description against evidence already measured, as where a chip has several descriptions."""
+    """Refine one description against evidence already measured, as where a chip has several descriptions.
+
+    looked: what the encoder sees in the chip; None = it is not asked.
+    """
     rules = rules or default_rules()
     parts: list[Sentence] = []
     verdicts: list[Verdict] = []
@@ -99,6 +105,8 @@ def refine_with(
         pieces = _reassemble(judged)
         if classes is not None:
             pieces = _without_empty(body, pieces, classes)
+        if looked is not None:
+            pieces = [_unless_doubted(piece, looked) for piece in pieces]
         parts += pieces
         kept += [piece.text for piece in pieces if piece.kept]
     if len(text) > rules.filters.max_text:
@@ -110,6 +118,12 @@ def refine_with(
         parts = [part if not part.kept else Sentence(text=part.text, kept=False, reason=reason) for part in parts]
         kept = []
     return Refinement(tuple(parts), score, text_score(kept, total, rules.claims), " ".join(kept))
+
+
+def _unless_doubted(piece: Sentence, looked: Looked) -> Sentence:
+    """What was kept of a sentence, dropped where the encoder sees that it does not fit."""
+    reason = looked.doubt(piece.text) if piece.kept else None
+    return Sentence(text=piece.text, kept=False, reason=reason) if reason else piece
 
 
 def _without_empty(sentence: str, pieces: list[Sentence], classes: SentenceClassifier) -> list[Sentence]:
