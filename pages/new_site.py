@@ -1,9 +1,11 @@
 """New site: what a place without a station would carry, how sure that is, whom it is like and what it takes from whom."""
 
-import io
+from __future__ import annotations
+
 import string
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +13,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
 from lecdiff_core.tables import csv_text
-from pages.parts.charts import exports, forecast_charts
+from pages.parts.charts import exports
 from pages.parts.data import new_sites
 from pages.parts.data.cities import Place
 from pages.parts.data.new_sites import Site
@@ -21,11 +23,13 @@ from pages.parts.look.formats import literal
 from pages.parts.look.markup import blocks
 from pages.parts.map import basemap, site_map
 from pages.parts.state import address, session
-from pages.parts.station.chips import chips
+from pages.parts.station import estimates
+
+if TYPE_CHECKING:
+    from lecdiff_core.sites.report import SiteForecasts
 
 SITES, CHOSEN, TURN, OPENED = "new_sites", "new_site", "new_site_turn", "new_site_city"
 LETTERS = string.ascii_uppercase[:8]
-LOOKALIKES = 4
 CHIP_TYPES = ["jpg", "jpeg", "png", "webp"]
 LARGEST_CHIP_MB = 20
 NO_PLACES = "Nothing is known of the places of this city's stations, so no site can be put among them."
@@ -146,10 +150,11 @@ def show(place: Place, city: City, sites: Sequence[Site]) -> None:
         st.warning(f"No estimate of {site.name}: {literal(answers.left_out[site.name])}", icon=":material/error:")
         return
     report = next(one for one in answers.sites if one.name == site.name)
-    facts(city, site, report)
-    charts(city, answers, site.name)
-    neighbours(city, report)
-    alike(place, city, report)
+    estimates.site_facts(city, site, report)
+    estimates.site_charts(city, answers, site.name)
+    download(answers, site)
+    estimates.site_neighbours(city, report)
+    estimates.site_alike(place, city, report)
     for notice in report.notices:
         st.caption(f":material/info: {formats.sentence(notice)}")
     with st.expander("What this rests on"):
@@ -199,47 +204,12 @@ def words(site: Site) -> None:
         st.rerun()
 
 
-def facts(city: City, site: Site, report) -> None:
-    """Image and figures."""
-    unit, per = city.meta.unit, formats.duration(city.interval)
-
-    def read(values: dict[str, float]) -> list[str]:
-        low, middle, high = (formats.amount(values[name], unit) for name in ("q05", "q50", "q95"))
-        return [middle, f"{low} – {high}"]
-
-    image_side, fact_side = st.columns([3, 8], vertical_alignment="center")
-    image = new_sites.chip(city, site)
-    if image is None:
-        image_side.html(blocks.paragraph("No satellite image of this place", "sub"))
-    else:
-        packed = io.BytesIO()
-        image.save(packed, "PNG")
-        image_side.image(packed.getvalue(), width="stretch")
-    level, total = read(report.level), read(report.day_total)
-    rows = {
-        f"Mean load / {per}": level[0],
-        "90 % interval": level[1],
-        "Busiest hour": f"{report.busiest_hour:02d}:00 – {(report.busiest_hour + 1) % 24:02d}:00",
-        "24 h in all": total[0],
-        "90 % interval of it": total[1],
-        f"Taken from neighbours / {per}": formats.amount(report.taken, unit),
-    }
-    basis = "the stations around alone" if report.basis == "nothing" else f"its {report.basis} and the stations around"
-    fact_side.html(tables.facts(rows) + blocks.paragraph(f"Judged by {basis}.", "sub"))
-
-
-def charts(city: City, answers, name: str) -> None:
-    """The day from the time of forecast, and a usual week."""
-    day, week = (new_sites.fan_of(one, name) for one in (answers.day, answers.week))
-    day_tab, week_tab = st.tabs(["Day ahead", "Usual week"])
-    for tab, fan, key in ((day_tab, day, "site-day"), (week_tab, week, "site-week")):
-        with tab:
-            figure = forecast_charts.estimate_chart(city, fan)
-            st.plotly_chart(figure, key=key, config=forecast_charts.CONFIG, alt=f"Estimated load of site {name}")
-    file = exports.file_name(city, [f"site-{name}"], session.origin(), ".csv")
+def download(answers: SiteForecasts, site: Site) -> None:
+    """The day's numbers as a file."""
+    file = exports.file_name(session.city(), [f"site-{site.name}"], session.origin(), ".csv")
     st.download_button(
         "CSV",
-        lambda: csv_text(day.table),
+        lambda: csv_text(answers.day.station(site.name).to_frame()),
         file,
         "text/csv",
         icon=":material/download:",
@@ -248,41 +218,7 @@ def charts(city: City, answers, name: str) -> None:
     )
 
 
-def neighbours(city: City, report) -> None:
-    """The stations around, before and after."""
-    if not report.neighbours:
-        return
-    unit = city.meta.unit
-    st.html(blocks.part("Stations around, mean load before and after"))
-    rows = [
-        [
-            one.station_id,
-            formats.distance(one.distance_m) if city.has_true_places else "–",
-            formats.amount(one.before, unit),
-            formats.amount(one.after, unit),
-            formats.share(one.share),
-        ]
-        for one in report.neighbours
-    ]
-    st.html(blocks.table(["Station", "Distance", "Before", "After", "Taken"], rows, "lec-numbers"))
-
-
-def alike(place: Place, city: City, report) -> None:
-    """Stations in like surroundings."""
-    names = [name for name, _ in report.lookalikes[:LOOKALIKES]]
-    if names:
-        st.html(blocks.part("Stations in like surroundings"))
-        chips(
-            place,
-            city,
-            "site-alike",
-            names,
-            [f"likeness {fit:.2f}" for _, fit in report.lookalikes[:LOOKALIKES]],
-            LOOKALIKES,
-        )
-
-
-def ranking(city: City, answers, sites: Sequence[Site]) -> None:
+def ranking(city: City, answers: SiteForecasts, sites: Sequence[Site]) -> None:
     """All sites, the highest load first."""
     order = [site.name for site in sites]
     rows = []

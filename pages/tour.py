@@ -1,4 +1,4 @@
-"""Tour: six stops through the demo city, for demonstrations, from the town seen from above to a surge caught.
+"""Tour: nine stops through the demo city, for demonstrations, from the town seen from above to a site that is not built yet.
 
 Every stop shows the very parts that the other pages are made of, on a station that is picked from the data.
 """
@@ -16,15 +16,16 @@ from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.results import models
 from lecdiff_core.models.names import OURS
 from pages.parts.charts import accuracy_charts, forecast_charts
-from pages.parts.data import areas, cities, findings, measured, surge_results, surroundings, traffic_levels
+from pages.parts.data import areas, cities, findings, measured, new_sites, surge_results, surroundings, traffic_levels
 from pages.parts.data.cities import Place
+from pages.parts.data.new_sites import Site
 from pages.parts.look import formats
 from pages.parts.look.formats import literal
 from pages.parts.look.markup import blocks
-from pages.parts.map import basemap, views
+from pages.parts.map import basemap, site_map, views
 from pages.parts.map import station_map as station_map
 from pages.parts.state import address, session
-from pages.parts.station import description, panel
+from pages.parts.station import description, estimates, panel
 from pages.parts.station.chips import chips, likeness_of
 
 STOP, STOOD = "stop", "tour_stood"  # keys of the stop, and of where the visitor was led last
@@ -36,6 +37,8 @@ PUT_IN = (  # into a true description, at the second stop
 SIDES = (5, 7)
 MAP_SHARE = SIDES[1] / sum(SIDES)
 MAP_HEIGHT = 470
+DISTRICT = "20"  # the station and its nearest, the key of an area
+IMAGINED = "A stadium with a large car park stands beside dense housing."
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,8 @@ def elsewhere() -> None:
             [
                 blocks.heading("A tour through the demo city"),
                 blocks.paragraph(
-                    "In six stops it shows what this application does, in a fictional town whose map, traffic and events agree "
-                    "with each other."
+                    f"In {len(STOPS)} stops it shows what this application does, in a fictional town whose map, traffic and "
+                    "events agree with each other."
                 ),
             ],
         )
@@ -169,6 +172,12 @@ def strongest(city: City) -> pd.Series | None:
 def at_the_town(city: City) -> tuple[str | None, pd.Timestamp]:
     """No station, the busiest time."""
     return None, busiest_time(city)
+
+
+def at_the_busiest(city: City) -> tuple[str | None, pd.Timestamp]:
+    """The station with the most load at the busiest time."""
+    time = busiest_time(city)
+    return traffic_levels.busiest(city, time, 1)[0][0], time
 
 
 def at_the_described(city: City) -> tuple[str | None, pd.Timestamp]:
@@ -276,6 +285,39 @@ def show_surge(place: Place, city: City) -> None:
         later()
 
 
+def show_district(place: Place, city: City) -> None:
+    """The forecast of the station and its nearest as one, and where they are."""
+    area = areas.around(city, str(session.station()))[DISTRICT]
+    outline = [station_map.outline(city, area.stations)]
+    station_map.draw(place, city, key="tour-map", below=outline, height=MAP_HEIGHT - 190, share=MAP_SHARE)
+    st.html(basemap.attribution(city))
+    later = panel.forecast(city, area, session.origin())
+    if later:
+        later()
+
+
+def show_site(place: Place, city: City) -> None:
+    """What a site in the widest gap of the network would carry."""
+    site = Site("A", *site_map.widest_gap(city))
+    answers = new_sites.forecast(city, (site,), session.origin())
+    st.html(blocks.heading(f"A site at {formats.position(site.lon, site.lat)}"))
+    estimates.site_facts(city, site, answers.sites[0])
+    estimates.site_charts(city, answers, site.name)
+    estimates.site_alike(place, city, answers.sites[0])
+
+
+def show_what_if(place: Place, city: City) -> None:
+    """The station's forecast of today, and with other things around it."""
+    station_id = str(session.station())
+    st.html(blocks.heading(station_id) + blocks.paragraph(f"“{IMAGINED}”", "said"))
+    answered = new_sites.changed(city, station_id, IMAGINED, (), 1.0, session.origin())
+    estimates.changed(city, station_id, answered)
+    names = [name for name, _ in answered.lookalikes_after[: estimates.LOOKALIKES]]
+    st.html(blocks.part("It would resemble"))
+    notes = [f"likeness {fit:.2f}" for _, fit in answered.lookalikes_after]
+    chips(place, city, "tour-if", names, notes, estimates.LOOKALIKES)
+
+
 STOPS = (
     Stop(
         "A town seen from above",
@@ -321,6 +363,16 @@ STOPS = (
         "Try other stations",
     ),
     Stop(
+        "A district at once",
+        "The futures of all stations belong together: a busy evening is busy for its neighbours, too. So the sum of a district has "
+        "a forecast of its own, with a peak, a total and an interval that holds.\n"
+        "Adding up the single intervals would promise far too much, or far too little.",
+        at_the_busiest,
+        show_district,
+        "pages/network_map.py",
+        "Choose another area",
+    ),
+    Stop(
         "How good it is",
         "Every model forecast the same days, none of which it was trained on. The error is the distance between the whole forecast "
         "distribution and what was observed, as a share of the traffic: further left is better.\n"
@@ -339,6 +391,26 @@ STOPS = (
         show_surge,
         "pages/surges.py",
         "All surges",
+    ),
+    Stop(
+        "A site that is not built yet",
+        "Here stands no station, so there is no history. What a site would carry is estimated from its satellite image, from "
+        "stations in like surroundings and from those around.\n"
+        "How wide the bands are is measured, too: it is how wrong the same estimate is for stations whose traffic is known.",
+        at_the_described,
+        show_site,
+        "pages/new_site.py",
+        "Put a site of your own",
+    ),
+    Stop(
+        "What if?",
+        "What would this station carry if a stadium stood beside it? The words are compared with the descriptions of all stations, "
+        "and the forecast moves to where places like that lie.\n"
+        "It is an estimate, and nothing of it is saved.",
+        at_the_described,
+        show_what_if,
+        "pages/what_if.py",
+        "Ask your own",
     ),
 )
 

@@ -8,16 +8,16 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts.charts import exports, forecast_charts
+from pages.parts.charts import exports
 from pages.parts.data import new_sites, surroundings
 from pages.parts.data.cities import Place
-from pages.parts.data.new_sites import LONGEST_TEXT, fan_of
+from pages.parts.data.new_sites import LONGEST_TEXT
 from pages.parts.look import formats
 from pages.parts.look.columns import SIDES
 from pages.parts.look.formats import literal
 from pages.parts.look.markup import blocks
 from pages.parts.state import session
-from pages.parts.station import panel
+from pages.parts.station import estimates, panel
 from pages.parts.station.chips import chips
 from pages.parts.station.search import station_box
 
@@ -102,21 +102,7 @@ def answer(place: Place, city: City, station_id: str, text: str | None, off: tup
     except UserError as error:
         st.warning(f"No estimate: {literal(str(error))}", icon=":material/error:")
         return
-    before, after = fan_of(answered.before, station_id), fan_of(answered.after, station_id)
-    figure = forecast_charts.changed_chart(city, before, after)
-    st.plotly_chart(
-        figure,
-        key="what-if",
-        config=forecast_charts.CONFIG,
-        alt=f"Forecast of {station_id} as it is and as it would be",
-    )
-    rows = [
-        [name, *(amounts(city, fan.peak) + amounts(city, fan.total))]
-        for name, fan in (("Today", before), ("As it would be", after))
-    ]
-    length = formats.duration(len(after.timestamps) * city.interval)
-    head = ["", "Expected peak", "90 % interval", f"{length} in all", "90 % interval"]
-    st.html(blocks.table(head, rows, "lec-numbers"))
+    before, after = estimates.changed(city, station_id, answered)
     show_lookalikes(place, city, answered)
     for notice in answered.notices:
         st.caption(f":material/info: {formats.sentence(notice)}")
@@ -130,12 +116,6 @@ def answer(place: Place, city: City, station_id: str, text: str | None, off: tup
         on_click="ignore",
         key="what_if_csv",
     )
-
-
-def amounts(city: City, values: tuple[float, float, float]) -> list[str]:
-    """Median and interval in words."""
-    low, middle, high = (formats.amount(value, city.meta.unit) for value in values)
-    return [middle, f"{low} – {high}"]
 
 
 def show_lookalikes(place: Place, city: City, answered: WhatIf) -> None:

@@ -4,6 +4,7 @@ import pytest
 from visitor import link_of, text_of
 
 PAGE = "pages/tour.py"
+STOPS = 9
 
 
 @pytest.fixture
@@ -23,26 +24,26 @@ def step(app, key):
     return app.button(key=key).click().run()
 
 
-def test_six_stops_lead_from_the_town_to_a_surge_and_back(open_tour):
+def test_the_stops_lead_from_the_town_to_what_if_and_back(open_tour):
     app = open_tour()
     titles = []
-    for number in range(1, 7):
+    for number in range(1, STOPS + 1):
         assert not app.exception and not app.warning
         shown = text_of(app)
-        assert f"Stop {number} of 6" in shown and shown.count('class="lec-here"') == 1
+        assert f"Stop {number} of {STOPS}" in shown and shown.count('class="lec-here"') == 1
         assert link_of(app, "stop") == str(number)
         titles.append(shown.split("<h2>")[1].split("</h2>")[0])
         assert app.button(key="back").disabled == (number == 1)
         app = step(app, "next")
-    assert len(set(titles)) == 6
-    assert "Stop 1 of 6" in text_of(app)
+    assert len(set(titles)) == STOPS
+    assert f"Stop 1 of {STOPS}" in text_of(app)
 
 
 def test_a_link_leads_to_a_stop_and_one_that_leads_nowhere_to_the_first(open_tour):
-    assert "Stop 2 of 6" in text_of(open_tour(stop="2"))
-    for wanted in ("0", "7", "²", "<b>", "-1"):
+    assert f"Stop 2 of {STOPS}" in text_of(open_tour(stop="2"))
+    for wanted in ("0", "10", "²", "<b>", "-1"):
         app = open_tour(stop=wanted)
-        assert not app.exception and "Stop 1 of 6" in text_of(app)
+        assert not app.exception and f"Stop 1 of {STOPS}" in text_of(app)
 
 
 def test_the_second_stop_strikes_out_what_was_put_in_and_nothing_else(open_tour):
@@ -62,7 +63,7 @@ def test_the_second_stop_shows_a_removed_sentence_and_the_forecast_is_of_the_sam
 
 
 def test_the_surge_starts_after_the_forecast_and_left_its_interval(open_tour):
-    app = open_tour(stop="6")
+    app = open_tour(stop="7")
     shown = text_of(app).replace("\N{NARROW NO-BREAK SPACE}", " ")
     assert "were expected" in shown and "left their forecasts with it" in shown
     assert link_of(app, "station") in shown
@@ -75,4 +76,4 @@ def test_another_city_offers_the_demo_city(open_app):
     app = app.switch_page("app.py").run()  # which a browser runs around every page
     assert "<h1>Gulfmouth" in text_of(app)
     app = app.switch_page(PAGE).run()
-    assert not app.exception and "Stop 1 of 6" in text_of(app)
+    assert not app.exception and f"Stop 1 of {STOPS}" in text_of(app)

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pydeck
 import streamlit as st
+from scipy.spatial import cKDTree
 
 from lecdiff_core.city.folder import City
 from pages.parts.data import places
@@ -40,6 +42,18 @@ def cells(city: City) -> list[dict[str, Any]]:
         {"position": [lon, lat], "radius": radius, "label": "Put a site here", "value": f"{lat:.5f}°, {lon:.5f}°"}
         for lon, lat in middles
     ]
+
+
+def widest_gap(city: City) -> tuple[float, float]:
+    """Longitude and latitude of the cell farthest from every station, of those in the middle half of the network."""
+    stand = places.drawn(city)
+    west, south = np.quantile(stand, 0.25, axis=0)
+    east, north = np.quantile(stand, 0.75, axis=0)
+    wide = [math.cos(math.radians(float(stand[:, 1].mean()))), 1.0]
+    middles = np.array([cell["position"] for cell in cells(city)])
+    inside = middles[((middles >= (west, south)) & (middles <= (east, north))).all(1)]
+    lon, lat = inside[cKDTree(stand * wide).query(inside * wide)[0].argmax()].tolist()
+    return lon, lat
 
 
 def draw(
