@@ -42,6 +42,7 @@ PAGES = (
     ROOT / "docs" / "results.md",
     ROOT / "docs" / "experiments.md",
     ROOT / "docs" / "glossary.md",
+    ROOT / "docs" / "sites.md",
 )
 TITLES = {
     "milan": "Milan",
@@ -54,7 +55,10 @@ TITLES = {
     "milan-grid400-a": "Milan's grid, first week",
     "milan-grid400-b": "Milan's grid, second week",
     "hangzhou": "Hangzhou",
+    "town-301": "Generated town 301",
+    "town-302": "Generated town 302",
 }
+WITH_SURROUNDINGS = "**Surroundings, and the stations around where places are known**"
 SUBSET = Conditions(subset=True)
 UNSEEN = {
     "all stations in training": WHOLE,
@@ -430,6 +434,38 @@ def surroundings() -> str:
     return table(["Stations", "Model", "nCRPS", "LEC-Diff against it"], rows)
 
 
+def sites() -> str:
+    """How well a place without history is told, in each city: ours by relative change against each row."""
+    file = RESULTS / "sites.json"
+    rows = []
+    for name, city in (json.loads(file.read_text("utf-8"))["cities"] if file.is_file() else {}).items():
+        for model, row in city["rows"].items():
+            against_it = city["differences"].get(model)
+            said = f"{against_it['verdict']} ({signed(against_it['change'])})" if against_it else ""
+            label = WITH_SURROUNDINGS if model == OURS else label_of(model)
+            step, total = row["step"], row["day_total"]
+            held = [share(score[f"coverage_{level}"]) for score in (step, total) for level in (50, 90)]
+            scores = [f"{step['ncrps']:.4f}", f"{total['ncrps']:.4f}", *held]
+            rows.append(
+                [TITLES[name], label, *scores, f"{row['level_error']:.3f}", f"{row['profile_error']:.3f}", said]
+            )
+    head = ["City", "Told from", "nCRPS, a step", "a day's total", "50 %", "90 %", "total 50 %", "total 90 %"]
+    return table([*head, "Level", "Profile", "With surroundings against it, a step"], rows)
+
+
+def history_effect() -> str:
+    """What surroundings change by the length of a station's history, on the demo city."""
+    file = RESULTS / "history_effect.json"
+    lines = json.loads(file.read_text("utf-8"))["comparison"] if file.is_file() else []
+    rows = []
+    for line in lines:
+        hours = line["history_hours"]
+        label = "all" if hours is None else f"{hours} h" if hours < 48 else f"{hours // 24} days"
+        said = f"{line['against_none']} ({signed(line['change'])})" if "change" in line else ""
+        rows.append([label, label_of(line["model"]), f"{line['ncrps']:.4f}", str(line["seeds"]), said])
+    return table(["History", "Model", "nCRPS", "Seeds", "Against no surroundings"], rows)
+
+
 def samplers() -> str:
     """nCRPS against denoising steps, for each sampler and city."""
     study = read_sampler_study(RESULTS / "samplers.json")
@@ -541,6 +577,8 @@ TABLES = {
     "slow": slow_tables,
     "unseen": unseen,
     "surroundings": surroundings,
+    "sites": sites,
+    "history-effect": history_effect,
     "samplers": samplers,
     "latency": latency,
     "trials": trials,

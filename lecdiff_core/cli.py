@@ -285,16 +285,17 @@ def site(
         )
     opened = City.open(city)
     asked = [one_candidate(opened, lon, lat, chip, text)] if sites is None else read_candidates(sites, opened)
-    result = SiteForecaster(opened).forecast(asked, start, samples, seed, chip_metres, accept_terms)
+    with _progress() as report:
+        result = SiteForecaster(opened).forecast(asked, start, samples, seed, chip_metres, accept_terms, report=report)
     write_forecast(result.day, out, keep_samples)
     if usual_week is not None:
         write_forecast(result.week, usual_week, keep_samples)
-    _note(f"{report.name}: {notice}" for report in result.sites for notice in report.notices)
+    _note(f"{told.name}: {notice}" for told in result.sites for notice in told.notices)
     summary = {
         "out": str(out),
         "start": result.day.timestamps[0].isoformat(),
         "unit": opened.meta.unit,
-        "sites": [asdict(report) for report in result.sites],
+        "sites": [asdict(told) for told in result.sites],
         "left_out": result.left_out,
         "assumptions": list(result.assumptions),
     }

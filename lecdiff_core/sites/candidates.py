@@ -23,7 +23,7 @@ ROLES = (
 DEFAULT_NAME = "site"
 PLACE = ("lon", "lat")
 NUMBER = "number "  # before the name of a column of numbers, where roles are told apart
-MOST = 10_000
+MOST = 2_000
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lecdiff_core.city.timeline import moment
 from lecdiff_core.environment.embedding.table import read_environment
 from lecdiff_core.errors import UserError
 from lecdiff_core.forecast import Forecast
+from lecdiff_core.progress import Report, silent
 from lecdiff_core.provenance import digest
 from lecdiff_core.sites.candidates import Candidate, check_place
 from lecdiff_core.sites.catchment import shares_taken
@@ -47,6 +48,7 @@ ON_TOP_METRES = 10.0
 # Far from the network: so many usual distances, and three times the distance that so many of the stations keep.
 FAR, FAR_QUANTILE = 10.0, 0.95
 SHOWN_NEIGHBOURS = 8
+BLOCK = 100  # sites whose samples are made at once
 
 
 class SiteForecaster:
@@ -78,6 +80,7 @@ class SiteForecaster:
         chip_metres: float | None = None,
         accept_terms: bool = False,
         allowed: AllowedHosts | None = None,
+        report: Report = silent,
     ) -> SiteForecasts:
         """What the candidates would carry.
 
@@ -88,6 +91,7 @@ class SiteForecaster:
             seed: of the random numbers.
             chip_metres: metres a side that the candidates' own chips show; None = as the city's.
             accept_terms, allowed: for imagery of others, see `imagery.chips.place_chip`.
+            report: called with what is done, how much there is to do, and words.
 
         Raises:
             UserError: for an origin outside the data, a chip that cannot be read, an empty text; and where no place is left: off
@@ -98,7 +102,10 @@ class SiteForecaster:
         first, step = self.origin(origin)
         placed, left_out = self._placed(candidates)
         usual = usual_metres(self.city)
-        looked = [self._look_at(site, usual, chip_metres, accept_terms, allowed) for site in placed]
+        looked = list[Surroundings]()
+        for done, site in enumerate(placed):
+            report(done, len(placed), f"site {done + 1} of {len(placed)}")
+            looked.append(self._look_at(site, usual, chip_metres, accept_terms, allowed))
         days, weeks, reports = self._told(placed, looked, step, samples, seed)
         return self._assembled(placed, days, weeks, reports, first, left_out)
 
@@ -156,8 +163,10 @@ class SiteForecaster:
     def _check(self, site: Candidate) -> None:
         """Raise UserError where a site stands where it cannot be told what it carries."""
         check_place(site)
-        if site.place is None or not self.city.has_places:
+        if not self.city.has_places:
             return
+        if site.place is None:
+            raise UserError(f"{site.name}: where is it? give its longitude and latitude")
         metres = np.linalg.norm(self._stations - self._position(site), axis=1)
         nearest = int(metres.argmin())
         station = self.panel.station_ids[nearest]
@@ -207,17 +216,22 @@ class SiteForecaster:
     def _told(
         self, sites: Sequence[Candidate], looked: Sequence[Surroundings], step: int, samples: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray, list[SiteReport]]:
-        """Samples of the day (S, M, H) and of the week (S, M, 7 H), and the reports; sites of which alike is known together."""
+        """Samples of the day (S, M, H) and of the week (S, M, 7 H), and the reports; sites told from the same stations together."""
         steps = self.panel.steps_per_day
         days = np.empty((samples, len(sites), steps), np.float32)
         weeks = np.empty((samples, len(sites), 7 * steps), np.float32)
-        groups: dict[Kinds, list[int]] = {}
+        groups: dict[tuple[Kinds, int], list[int]] = {}
         for index, surroundings in enumerate(looked):
-            groups.setdefault(surroundings.kinds, []).append(index)
+            groups.setdefault((surroundings.kinds, self._anchor(sites[index])), []).append(index)
         reports: dict[int, SiteReport] = {}
-        for kinds, members in groups.items():
+        blocks = [
+            (kinds, anchor, members[start : start + BLOCK])
+            for (kinds, anchor), members in groups.items()
+            for start in range(0, len(members), BLOCK)
+        ]
+        for kinds, anchor, members in blocks:
             chosen = [sites[index] for index in members]
-            model, view, notices = self.model(kinds, chosen, step)
+            model, view, notices = self._model(kinds, anchor, step)
             places = Places(
                 len(chosen), side_by_side(view, [looked[index] for index in members]), self._positions(chosen)
             )
@@ -229,14 +243,18 @@ class SiteForecaster:
                 reports[index] = self._report(site, seen, model, days[:, index], weeks[:, index])
         return days, weeks, [reports[index] for index in range(len(sites))]
 
-    def model(
-        self, kinds: Kinds, sites: Sequence[Candidate], step: int, without: str | None = None
+    def model_without(self, kinds: Kinds, station_id: str, step: int) -> tuple[SiteModel, View, list[str]]:
+        """What the others say of a station's place, see `_model`."""
+        return self._model(kinds, self.panel.station_ids.index(station_id), step, station_id)
+
+    def _model(
+        self, kinds: Kinds, anchor: int, step: int, without: str | None = None
     ) -> tuple[SiteModel, View, list[str]]:
         """The known stations as they speak of places of which these kinds are known.
 
         Args:
             kinds: of embeddings that the places are compared by.
-            sites: the places.
+            anchor: row of the station nearest to them, where not all stations can be asked.
             step: what lies before it is known.
             without: a station that is not asked.
 
@@ -246,7 +264,7 @@ class SiteForecaster:
         Raises:
             UserError: where fewer than five stations have enough traffic.
         """
-        around = self._around(sites)
+        around = self._around(anchor)
         day = self._known_days(around).at(step)
         levelled = np.isfinite(day.level) & (day.level > 0)
         levelled &= np.array([self.panel.station_ids[row] != without for row in around])
@@ -278,15 +296,20 @@ class SiteForecaster:
         kernels = fitted_kernels(places, scale, log_level, week.reshape(len(known), -1))
         return SiteModel(days, known, Regressed(kernels, places, float(log_level.var())), step), view
 
-    def _around(self, sites: Sequence[Candidate]) -> np.ndarray:
-        """Sorted rows of the stations that sites are told from: all, or those nearest to them."""
+    def _anchor(self, site: Candidate) -> int:
+        """Row of the nearest station, whose neighbours a site is told from in a large network; -1 where all stations are asked."""
+        if len(self.panel.station_ids) <= MOST_KNOWN or not self.city.has_places:
+            return -1
+        return int(np.linalg.norm(self._stations - self._position(site), axis=1).argmin())
+
+    def _around(self, anchor: int) -> np.ndarray:
+        """Sorted rows of the stations that sites are told from: all, the anchor's nearest, or any where no place is known."""
         count = len(self.panel.station_ids)
-        positions = self._positions(sites)
         if count <= MOST_KNOWN:
             return np.arange(count)
-        if positions is None:
+        if not self.city.has_places:
             return np.sort(np.random.default_rng(0).permutation(count)[:MOST_KNOWN])
-        metres = np.min([np.linalg.norm(self._stations - position, axis=1) for position in positions], axis=0)
+        metres = np.linalg.norm(self._stations - self._stations[anchor], axis=1)
         return np.sort(np.argsort(metres, kind="stable")[:MOST_KNOWN])
 
     def _known_days(self, around: np.ndarray) -> KnownDays:

@@ -22,7 +22,6 @@ from lecdiff_core.forecaster import Forecaster
 from lecdiff_core.images import ImageError, read_image
 from lecdiff_core.models.names import PREFERRED
 from lecdiff_core.models.protocol import RowNoise
-from lecdiff_core.sites.candidates import Candidate
 from lecdiff_core.sites.catchment import shares_left
 from lecdiff_core.sites.forecast import SiteForecaster, side_by_side
 from lecdiff_core.sites.regression import Places
@@ -160,7 +159,7 @@ def _factor(
     _, step = sites.origin(origin)
     row = sites.panel.station_ids.index(station_id)
     position = sites.panel.positions[[row, row]] if sites.city.has_places else None
-    model, view, _ = sites.model(new.kinds, [_as_candidate(sites.city, station_id)], step, without=station_id)
+    model, view, _ = sites.model_without(new.kinds, station_id, step)
     both = Places(2, side_by_side(view, [new, old]), position)
     assert isinstance(model.rule, Regressed)
     said = model.rule(both)
@@ -192,13 +191,6 @@ def _alike(sites: SiteForecaster | None, station_id: str, seen: Surroundings | N
         return ()
     others = tuple(name for name in sites.panel.station_ids if name != station_id)
     return tuple(lookalikes(seen, station_rows(sites.table, others, seen.kinds), others))
-
-
-def _as_candidate(city: City, station_id: str) -> Candidate:
-    if not city.has_places:
-        return Candidate(station_id)
-    point = city.stations.set_index("station_id").geometry[station_id]
-    return Candidate(station_id, float(point.x), float(point.y))
 
 
 def _check_stations(city: City, station_id: str, off: Sequence[str]) -> None:

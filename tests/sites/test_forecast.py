@@ -12,6 +12,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import DEMO_CITY
 from lecdiff_core.environment.embedding.embed import embed_city
 from lecdiff_core.errors import UserError
+from lecdiff_core.sites import forecast as module
 from lecdiff_core.sites.candidates import Candidate, one_candidate, read_candidates
 from lecdiff_core.sites.forecast import SiteForecaster
 from lecdiff_core.sites.report import site_lines
@@ -78,6 +79,18 @@ def test_samples_of_a_site_are_the_same_in_any_company(demo: SiteForecaster) -> 
     np.testing.assert_allclose(together.day.samples[:, column], alone.day.samples[:, 0], rtol=1e-5)
 
 
+def test_in_blocks_and_from_the_stations_nearest_alone(plain: SiteForecaster, monkeypatch: pytest.MonkeyPatch) -> None:
+    sites = [Candidate(name, 0.011 + 0.003 * row, 0.02) for row, name in enumerate("ABCDE")]
+    at_once = SiteForecaster(plain.city).forecast(sites)
+    monkeypatch.setattr(module, "BLOCK", 2)
+    np.testing.assert_allclose(SiteForecaster(plain.city).forecast(sites).day.samples, at_once.day.samples, rtol=1e-5)
+    monkeypatch.setattr(module, "MOST_KNOWN", 15)
+    near = SiteForecaster(plain.city).forecast(sites)
+    alone = SiteForecaster(plain.city).forecast(sites[2:3])
+    column = near.day.station_ids.index("C")
+    np.testing.assert_allclose(near.day.samples[:, column], alone.day.samples[:, 0], rtol=1e-5)
+
+
 def test_only_what_lies_before_the_origin_is_used(tmp_path: Path) -> None:
     city = make_city(tmp_path / "city", stations=30)
     origin = city.traffic.index[24 * 15]
@@ -133,6 +146,7 @@ def test_without_places_the_mean_of_the_network_is_left(tmp_path: Path) -> None:
         (Candidate("A", 0.0, 95.0), "no place on Earth"),
         (Candidate("A", 0.0, 95.0), "longitude comes first"),
         (Candidate("A", float("nan"), 0.0), "no place on Earth"),
+        (Candidate("A", text="A park."), "where is it"),
         (Candidate("A", **HERE, text="  "), "empty"),
         (Candidate("A", **HERE, chip=Path("nowhere.jpg")), "nowhere.jpg cannot be read"),
     ],
