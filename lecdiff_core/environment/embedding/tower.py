@@ -51,7 +51,7 @@ class ConvolutionalTower(nn.Module):
 
     def early(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The frozen stages' map, and the raw statistics (n, S)."""
-        maps = self.trunk.bn1(self.trunk.conv_stem(pixels))
+        maps = self.trunk.bn1(self.trunk.conv_stem(pixels.contiguous(memory_format=torch.channels_last)))
         statistics = [colour_statistics(pixels)]
         for number, stage in enumerate(self.trunk.blocks[: self.frozen]):
             maps = stage(maps)

@@ -344,10 +344,11 @@ def test_the_small_model_is_small_and_holds_long_descriptions():
 # ---- what is shipped
 
 
-def test_the_shipped_encoder_is_small_and_understands_words():
-    folder = find_encoder("default")
-    assert folder == assets_folder() / "encoder"
-    assert sum(file.stat().st_size for file in folder.iterdir()) <= 15_000_000
+@pytest.mark.parametrize(("name", "place"), [("default", "encoder"), ("clean", "encoders/clean")])
+def test_the_shipped_encoders_are_small_and_understand_words(name, place):
+    folder = find_encoder(name)
+    assert folder == assets_folder() / place
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 20_000_000
     encoder = Encoder.open(folder)
     assert encoder.config.model["text_cfg"]["context_length"] >= 127 and encoder.unites
     houses, houses_too, water = encoder.embed_texts(["dense housing", "dense housing blocks", "open water"])
