@@ -466,9 +466,12 @@ def describe(
 def embed(
     city: CityFolder,
     encoder: Annotated[
-        str,
-        typer.Option(help="default, clean, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE)."),
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="default, clean, a folder, or an open_clip model with its weights (MODEL/TAG, MODEL/FILE); without it the one "
+            "that CITY has, else default."
+        ),
+    ] = None,
     device: Device = "auto",
     table: Annotated[
         Path | None,

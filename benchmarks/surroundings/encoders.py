@@ -43,7 +43,7 @@ from lecdiff_core.images import read_image
 PENALTIES = np.logspace(-1, 5, 25)
 SIDE, FOLDS, SEEDS = 4, 5, range(5)
 DRAWS = 2000  # of the bootstrap
-SCENE_CHIPS = 3000  # of the training part, to fit the scene probe on
+SCENE_CHIPS = 1500  # of the training part, to fit the scene probe on
 QUANTILES = (0.1, 0.5, 0.9)
 Result = dict[str, Any]
 

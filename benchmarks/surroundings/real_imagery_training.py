@@ -70,7 +70,7 @@ FIRST = Recipe(
     caption_weight=0.5,
     keep_every=50,
 )
-SECOND = replace(FIRST, steps=120, learning_rate=4e-4)
+SECOND = replace(FIRST, steps=90, learning_rate=4e-4)
 REPEATED = 3  # how often a chip without human captions counts in the second part of training
 DROPPED = 0.1  # share of the frozen map's channels that a step does not see
 CAPTION_WEIGHT = 3  # how often a caption counts beside the name of its scene

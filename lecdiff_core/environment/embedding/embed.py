@@ -109,16 +109,17 @@ class _Job(NamedTuple):
 
 def embed_city(
     city: City,
-    encoder: str = "default",
+    encoder: str | None = None,
     device: str = "auto",
     report: Report = silent,
     table: Path | None = None,
 ) -> EmbedReport:
     """Embed what stands around every station and write `environment.safetensors`.
 
-    encoder: `default`, the folder of an encoder, or an open_clip model with its weights (`MODEL/TAG`, `MODEL/FILE`). A copy of
-    it stays in the city folder, for the text search. Of a description, the sentences that refinement kept count; of several
-    descriptions the mean. A station without one is united with the empty text; one without a chip has its text alone.
+    encoder: `default`, `clean`, the folder of an encoder, or an open_clip model with its weights (`MODEL/TAG`, `MODEL/FILE`);
+    None: the one that the city has, else `default`. A copy of it stays in the city folder, for the text search. Of a
+    description, the sentences that refinement kept count; of several descriptions the mean. A station without one is united
+    with the empty text; one without a chip has its text alone.
     table: station ids and number columns (`read_station_table`), which the city keeps; None = the one that it keeps already.
     Where nothing but a table is there, no encoder is needed. `report` may raise to stop; what was embedded is kept.
     """
@@ -126,7 +127,7 @@ def embed_city(
         return _embed_city(city, encoder, device, report, table)
 
 
-def _embed_city(city: City, encoder: str, device: str, report: Report, file: Path | None) -> EmbedReport:
+def _embed_city(city: City, encoder: str | None, device: str, report: Report, file: Path | None) -> EmbedReport:
     recover(city.path)
     given = read_station_table(file, city) if file else stored_table(city)
     result = EmbedReport()
@@ -144,7 +145,7 @@ def _embed_city(city: City, encoder: str, device: str, report: Report, file: Pat
 
 
 def _embed_seen(
-    city: City, encoder: str, device: str, result: EmbedReport, report: Report
+    city: City, encoder: str | None, device: str, result: EmbedReport, report: Report
 ) -> tuple["Files | None", dict[str, _Made]]:
     """Embed chips and texts by an encoder: its files, None where there is nothing to embed, and the rows by station."""
     jobs = _jobs(city, result)
@@ -207,10 +208,21 @@ def stations_to_embed(city: City, table: EnvironmentTable) -> list[str]:
     return [station for station in city.station_ids if station in waiting]
 
 
-def _files(encoder: str, folder: Path) -> "Files":
+def _files(encoder: str | None, folder: Path) -> "Files":
     """The files of the encoder that is meant; what the city folder holds already is not downloaded again."""
-    from lecdiff_core.environment.embedding.encoder import find_encoder, from_open_clip, read_config, read_files
+    from lecdiff_core.environment.embedding.encoder import (
+        DEFAULT,
+        find_encoder,
+        from_open_clip,
+        read_config,
+        read_files,
+    )
 
+    if encoder is None:
+        try:
+            return read_files(folder)
+        except UserError:
+            encoder = DEFAULT
     if source := find_encoder(encoder):
         return read_files(source)
     model, _, weights = encoder.partition("/")

@@ -70,6 +70,8 @@ def test_the_city_keeps_the_encoder_that_made_its_embeddings(city, encoder_folde
         assert (city.path / "encoder" / name).read_bytes() == (encoder_folder / name).read_bytes()
     assert made.encoder == table_of(city).encoder
     assert embed_city(city, str(city.path / "encoder")).encoder == made.encoder
+    without_name = embed_city(city)
+    assert without_name.encoder == made.encoder and not without_name.made
 
 
 def test_a_second_run_opens_no_image_whatever_its_time(city, encoder_folder, monkeypatch):
