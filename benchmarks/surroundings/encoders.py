@@ -68,11 +68,15 @@ def main() -> None:
             folder = find_encoder(name)
             assert folder is not None, "give `default`, `clean` or the folder of an encoder"
             encoder = Encoder.open(folder)
+            began = time.process_time()
+            images = encoder.embed_images(test.chips)
+            milliseconds = 1e3 * (time.process_time() - began) / len(images)
             result[name] = {
                 "identity": encoder.identity[:12],
                 "width": encoder.width,
-                "captions": captions(encoder, test),
-                "scenes": scene_probe(encoder.embed_images(fit.chips), encoder.embed_images(test.chips), fit, test),
+                "processor_milliseconds_an_image": round(milliseconds, 1),
+                "captions": captions(encoder, test, images),
+                "scenes": scene_probe(encoder.embed_images(fit.chips), images, fit, test),
                 "milan": milan_level(city, name),
                 "towns": {
                     "retrieval": {town: town_retrieval(encoder, one) for town, one in towns.items()},
@@ -85,20 +89,16 @@ def main() -> None:
 # ---- captions and scenes
 
 
-def captions(encoder: Encoder, test: Captioned) -> Result:
-    """Recalls among the test images, and the speed of it."""
+def captions(encoder: Encoder, test: Captioned, images: np.ndarray) -> Result:
+    """Recalls among the test images, whose rows are given."""
     texts = [sentence(caption) for of_image in test.captions for caption in of_image]
     owner = np.repeat(np.arange(len(test.chips)), [len(of_image) for of_image in test.captions])
-    began = time.process_time()
-    images = encoder.embed_images(test.chips)
-    milliseconds = 1e3 * (time.process_time() - began) / len(images)
     recalls = retrieval(images, encoder.embed_texts(texts), owner)
     return {
         "images": len(images),
         "captions": len(texts),
         **{way: {depth: round(value, 2) for depth, value in of_way.items()} for way, of_way in recalls.items()},
         "mean_recall": round(mean_recall(recalls), 2),
-        "processor_milliseconds_an_image": round(milliseconds, 1),
     }
 
 
