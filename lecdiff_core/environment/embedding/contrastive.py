@@ -64,7 +64,7 @@ class Recipe:
     whole_texts: float = 0.4  # share of rows that show the whole text
     clauses: float = 0.15  # share of rows that show one clause of it
     zoom: float = 0.8  # smallest part of a chip's side that is shown
-    positions: int = 8  # that chips are shown in: four quarters, then those mirrored; 1 where directions must stay
+    positions: int = 8  # that chips are shown in: 1 to 4 quarters, or 8 with those mirrored; 1 where directions must stay
     caption_rows: int = 16  # rows a step that enter the caption loss
     caption_weight: float = 1.0
     seed: int = 0
@@ -231,8 +231,8 @@ class Shower:
         order = self._order(step // per_epoch)
         chosen = order[(step % per_epoch) * rows :][:rows]
         random = np.random.default_rng((recipe.seed, step, 1))
-        positions = random.integers(0, recipe.positions, rows)
-        quarters, mirrored = positions % TURNS, positions >= TURNS
+        quarters = random.integers(0, min(recipe.positions, TURNS), rows)
+        mirrored = random.integers(0, 2 if recipe.positions > TURNS else 1, rows).astype(bool)
         texts = [
             turned(_excerpt(self.descriptions[pair], recipe, random), int(quarter), bool(mirror))
             for pair, quarter, mirror in zip(chosen, quarters, mirrored, strict=True)

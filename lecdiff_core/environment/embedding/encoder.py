@@ -369,6 +369,9 @@ def _build(config: EncoderConfig) -> Any:
         if isinstance(config.model, str):
             return open_clip.create_model(config.model, device="cpu", load_weights=False)
         model = open_clip.CoCa(**config.model)
+        model.text.correct_cls_mask = True
+        projection = model.text_decoder.text_projection
+        nn.init.normal_(projection, std=projection.shape[0] ** -0.5)  # open_clip leaves it as the memory was
         if config.backbone:
             sizes = config.model["embed_dim"], config.model["text_cfg"]["width"]
             model.visual = ConvolutionalTower(config.backbone, *sizes, config.frozen)
@@ -376,9 +379,6 @@ def _build(config: EncoderConfig) -> Any:
             model.visual.conv1 = _stem(config.stem, config.model["vision_cfg"]["width"])
     except (TypeError, ValueError, RuntimeError, AssertionError, KeyError) as error:
         raise UserError(f"the encoder {config.name!r} cannot be built: {' '.join(str(error).split())[:200]}") from error
-    model.text.correct_cls_mask = True
-    projection = model.text_decoder.text_projection
-    nn.init.normal_(projection, std=projection.shape[0] ** -0.5)  # open_clip leaves it as the memory was
     return model
 
 
