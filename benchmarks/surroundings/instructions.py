@@ -56,7 +56,7 @@ def main() -> None:
             generate_town(Path(folder) / "town", STATIONS, SEED, DAYS, imagery="chips")
         city = City.open(given or Path(folder) / "town")
         described = by_instruction(city)
-        encoder = Encoder.open(find_encoder("default") or Path())
+        encoder = Encoder.open(find_encoder("clean") or Path())
         result = {
             "chips": len(next(iter(described.values()))),
             "described_by": sorted({one.model for texts in described.values() for one in texts}),
