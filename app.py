@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """One run for one visitor."""
+    st.set_page_config(page_icon="📡", layout="wide")  # before the navigation, which would ask a host outside for an icon
     st.html(HERE / "assets" / "style.css")
     window.ask()
     network_map = st.Page(
@@ -48,7 +49,7 @@ def main() -> None:
     data = st.Page(HERE / "pages" / "data.py", title="Data", icon=":material/database:", url_path="data")
     tour = st.Page(HERE / "pages" / "tour.py", title="Tour", icon=":material/tour:", url_path="tour")
     page = st.navigation([network_map, surges, environment, new_site, what_if, accuracy, data, tour], position="top")
-    st.set_page_config(f"{page.title} · LEC-Diff", page_icon="📡", layout="wide")
+    st.set_page_config(f"{page.title} · LEC-Diff")
     if open_city():
         page.run()
 

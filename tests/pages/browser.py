@@ -185,7 +185,7 @@ def visit(chromium, server):
         visitor.page.close()
         hosts = {urlsplit(url).hostname for url in visitor.asked if not url.startswith(("data:", "blob:"))}
         assert hosts == {"127.0.0.1"}
-        assert visitor.errors == []
+        assert visitor.errors == [], visitor.errors
 
 
 def wait_until(page, expression: str) -> None:
