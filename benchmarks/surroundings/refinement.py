@@ -33,6 +33,7 @@ from lecdiff_core.city.layout import DESCRIPTIONS_FILE
 from lecdiff_core.environment.descriptions.offline import describe_offline
 from lecdiff_core.environment.descriptions.record import read_descriptions
 from lecdiff_core.environment.refinement.evidence import Evidence, measure
+from lecdiff_core.environment.refinement.look import Looked, default_look
 from lecdiff_core.environment.refinement.refiner import Refinement, refine_with
 from lecdiff_core.storage import replacing
 
@@ -96,11 +97,26 @@ def real_data() -> Path:
     return Path(os.environ.get("LECDIFF_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
+Seen = tuple[Evidence, Looked | None]
+
+
+def seen(image: Image.Image, metres_per_pixel: float) -> Seen:
+    """What is measured in a chip, and what the encoder sees in it."""
+    look = default_look()
+    return measure(image, metres_per_pixel), look.at(image) if look else None
+
+
+def refined_by(text: str, of_chip: Seen) -> Refinement:
+    """A text refined by a chip that was measured and looked at."""
+    evidence, looked = of_chip
+    return refine_with(text, evidence, looked=looked)
+
+
 def measure_set(rows: list[Row], chip: Chips) -> dict[str, Any]:
     """Recall, loss and the wrong-chip control of one labelled set, each half for itself."""
-    evidence = {key: measure(*chip(key)) for key in sorted({row["chip"] for row in rows})}
+    evidence = {key: seen(*chip(key)) for key in sorted({row["chip"] for row in rows})}
     start = time.perf_counter()
-    refined = [refine_with(row["text"], evidence[row["chip"]]) for row in rows]
+    refined = [refined_by(row["text"], evidence[row["chip"]]) for row in rows]
     seconds = time.perf_counter() - start
     halves = {}
     for half in (name for name in HALVES if any(row["half"] == name for row in rows)):
@@ -115,7 +131,7 @@ def measure_set(rows: list[Row], chip: Chips) -> dict[str, Any]:
             ),
         }
     offline = [describe_offline(*chip(key), seed=0) for key in evidence]
-    kept = [refine_with(" ".join(said), evidence[key]) for key, said in zip(evidence, offline, strict=True)]
+    kept = [refined_by(" ".join(said), evidence[key]) for key, said in zip(evidence, offline, strict=True)]
     return {
         **halves,
         "milliseconds_a_sentence": round(1000 * seconds / len(rows), 2),
@@ -156,7 +172,7 @@ def loss(part: list[tuple[Row, Refinement]]) -> dict[str, Any]:
     return {kind: share(hits, "lost") for kind, hits in sorted(lost.items())}
 
 
-def wrong_chip(rows: list[Row], evidence: dict[str, Evidence]) -> dict[str, Any]:
+def wrong_chip(rows: list[Row], evidence: dict[str, Seen]) -> dict[str, Any]:
     """The true sentences against every other chip of their half, and how well `image_score` tells the right chip."""
     by_chip: dict[str, list[str]] = defaultdict(list)
     for row in rows:
@@ -164,8 +180,8 @@ def wrong_chip(rows: list[Row], evidence: dict[str, Evidence]) -> dict[str, Any]
     right, wrong, right_scores, wrong_scores = [], [], [], []
     for key, texts in by_chip.items():
         for other in by_chip:
-            accepted = [refine_with(text, evidence[other]).text == text for text in texts]
-            score = refine_with(" ".join(texts), evidence[other]).image_score
+            accepted = [refined_by(text, evidence[other]).text == text for text in texts]
+            score = refined_by(" ".join(texts), evidence[other]).image_score
             (right if other == key else wrong).extend(accepted)
             (right_scores if other == key else wrong_scores).append(score)
     return {
@@ -186,10 +202,10 @@ def measure_real(chip: Chips) -> dict[str, Any]:
     """What is removed from the real Milan descriptions and why: counts only."""
     lines = (real_data() / "milan-imagery" / "descriptions.jsonl").read_text("utf-8").splitlines()
     described = [json.loads(line) for line in lines]
-    evidence = [measure(*chip(str(row["cell_id"]))) for row in described]
-    refined = [refine_with(row["description"], seen) for row, seen in zip(described, evidence, strict=True)]
+    evidence = [seen(*chip(str(row["cell_id"]))) for row in described]
+    refined = [refined_by(row["description"], of_chip) for row, of_chip in zip(described, evidence, strict=True)]
     turned = evidence[len(evidence) // 2 :] + evidence[: len(evidence) // 2]
-    control = [refine_with(row["description"], seen) for row, seen in zip(described, turned, strict=True)]
+    control = [refined_by(row["description"], of_chip) for row, of_chip in zip(described, turned, strict=True)]
     return {
         "descriptions": len(refined),
         "sentences_and_parts": sum(len(result.sentences) for result in refined),
@@ -207,10 +223,10 @@ def measure_real(chip: Chips) -> dict[str, Any]:
 def measure_city(city: City) -> dict[str, Any]:
     """What is removed from a city's descriptions: counts only. The sentences are not labelled; they are presumed to be true."""
     described = read_descriptions(city.path / DESCRIPTIONS_FILE)
-    evidence = [measure(*city_chip(city, one.station_id)) for one in described]
-    refined = [refine_with(one.text, seen) for one, seen in zip(described, evidence, strict=True)]
+    evidence = [seen(*city_chip(city, one.station_id)) for one in described]
+    refined = [refined_by(one.text, of_chip) for one, of_chip in zip(described, evidence, strict=True)]
     turned = evidence[len(evidence) // 2 :] + evidence[: len(evidence) // 2]
-    control = [refine_with(one.text, seen) for one, seen in zip(described, turned, strict=True)]
+    control = [refined_by(one.text, of_chip) for one, of_chip in zip(described, turned, strict=True)]
     parts = sum(len(result.sentences) for result in refined)
     return {
         "describer": sorted({one.model for one in described}),

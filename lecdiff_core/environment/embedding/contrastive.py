@@ -64,7 +64,9 @@ class Recipe:
     whole_texts: float = 0.4  # share of rows that show the whole text
     clauses: float = 0.15  # share of rows that show one clause of it
     zoom: float = 0.8  # smallest part of a chip's side that is shown
-    positions: int = 8  # that chips are shown in: 1 to 4 quarters, or 8 with those mirrored; 1 where directions must stay
+    positions: int = (
+        8  # that chips are shown in: 1 to 4 quarters, or 8 with those mirrored; 1 where directions must stay
+    )
     caption_rows: int = 16  # rows a step that enter the caption loss
     caption_weight: float = 1.0
     seed: int = 0

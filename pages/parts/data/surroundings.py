@@ -43,8 +43,9 @@ def is_of_this_chip(city: City, description: Description) -> bool:
 
 
 def refined_with(city: City, description: Description, sentences: Sequence[str]) -> Description:
-    """A description with further sentences at its end, refined against its chip now; nothing is saved."""
-    from lecdiff_core.environment.refinement import refine
+    """A description with further sentences at its end, refined by what its chip measures; nothing is saved."""
+    from lecdiff_core.environment.refinement.evidence import measure
+    from lecdiff_core.environment.refinement.refiner import refine_with
 
     station_id = description.station_id
     metres = chip_metres(read_chip_records(city).get(station_id, []), description.image_sha256)
@@ -52,7 +53,7 @@ def refined_with(city: City, description: Description, sentences: Sequence[str])
     assert chip is not None
     image = read_image(chip.read_bytes())
     text = " ".join([description.text, *sentences])
-    refined = refine(text, image, metres / image.width, [city.meta.name])
+    refined = refine_with(text, measure(image, metres / image.width), [city.meta.name])
     scores = {"image_score": refined.image_score, "text_score": refined.text_score}
     return description.model_copy(update={"text": text, "sentences": list(refined.sentences), **scores})
 

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lecdiff_core.environment.refinement.evidence import measure
-from lecdiff_core.environment.refinement.look import Look, is_judged, open_look
+from lecdiff_core.environment.refinement.look import Look, Looked, default_look, is_judged, open_look
 from lecdiff_core.environment.refinement.refiner import refine_with
 from tests.environment.little_encoder import one_thread, tiny_encoder  # noqa: F401
 
@@ -97,3 +97,10 @@ def test_references_of_another_encoder_give_no_look(tmp_path: Path) -> None:
     save_file({"images": rows, "texts": rows}, file, {"encoder": encoder.identity, "sure": "1", "least": "0.5"})
     look = open_look(tmp_path / "encoder", file)
     assert look is not None and (look.sure, look.least) == (1.0, 0.5) and look.images.dtype == np.float32
+
+
+def test_the_shipped_references_are_of_the_shipped_encoder() -> None:
+    look = default_look()
+    assert look is not None, "calibrate again: python -m benchmarks.surroundings.looking calibrate"
+    looked = look.at(chip_of("g", 150))
+    assert isinstance(looked, Looked) and np.isfinite(looked.sureness)
