@@ -26,7 +26,9 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """One run for one visitor."""
-    st.set_page_config(page_icon="📡", layout="wide")  # before the navigation, which would ask a host outside for an icon
+    st.set_page_config(
+        page_icon="📡", layout="wide"
+    )  # before the navigation, which would ask a host outside for an icon
     st.html(HERE / "assets" / "style.css")
     window.ask()
     network_map = st.Page(

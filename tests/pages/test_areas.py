@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -85,3 +86,16 @@ def test_the_file_of_an_area_holds_its_sum_and_what_was_observed(flat):  # noqa:
     observed = traffic_levels.carried(flat, area.stations).reindex(fan.timestamps).to_numpy()
     told = [float(row["observed"] or "nan") for row in rows]
     np.testing.assert_allclose(told, observed, rtol=1e-5)
+
+
+def test_the_chart_shows_as_much_of_the_past_as_is_asked_for_and_single_futures(open_app):
+    app = open_app(city="flatland", station="ST-04", t=NOON)
+    before = json.loads(app.get("plotly_chart")[0].proto.spec)
+    control = next(group for group in app.get("button_group") if "7 days" in str(group.proto))
+    control.set_value("7 days").run()
+    app.toggle(key="chart_paths").set_value(True).run()
+    after = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert not app.exception
+    start = [pd.Timestamp(spec["layout"]["xaxis"]["range"][0]) for spec in (before, after)]
+    assert start[0] - start[1] == pd.Timedelta("5D")
+    assert sum(line.get("name") == "sampled futures" for line in after["data"]) == 12

@@ -19,19 +19,29 @@ CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
 def fan_chart(
-    city: City, stations: Sequence[str], origin: pd.Timestamp, fan: Fan | None, capacity: float | None = None
+    city: City,
+    stations: Sequence[str],
+    origin: pd.Timestamp,
+    fan: Fan | None,
+    capacity: float | None = None,
+    history: pd.Timedelta = HISTORY,
+    paths: int = 0,
 ) -> go.Figure:
-    """History of stations together, their forecast with its 50 % and 90 % intervals, and what was observed since."""
+    """History of stations together, their forecast with its 50 % and 90 % intervals, and what was observed since.
+
+    history: how much of what came before is shown.  paths: how many of the sampled futures are drawn, too.
+    """
     theme = colours.ink()
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
-    observed = carried(city, stations).loc[origin - HISTORY : end]
+    first = max(origin - history, city.traffic.index[0])
+    observed = carried(city, stations).loc[first:end]
     before = city.last_before(origin)
     past, since = observed[:before], observed[before:]
     top = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0]))
     divisor, unit = formats.scale(top, city.meta.unit)
     lines = [_line(past / divisor, "observed", theme["past"], 1.6)]
     if fan:
-        lines += _fan_lines(fan, divisor, unit, theme)
+        lines += [*_fan_lines(fan, divisor, unit, theme), *_paths(fan, divisor, theme, paths)]
     if since[1:].notna().any():
         lines.append(_line(since / divisor, "observed since", theme["since"], 2.0))
     marks = _origin_mark(origin, theme["line"])
@@ -39,7 +49,7 @@ def fan_chart(
         label = f"capacity {formats.amount(capacity, city.meta.unit)}"
         marks = _joined(marks, _capacity_mark(capacity / divisor, top / divisor, label, theme["line"]))
     highest = max([top / divisor, *(mark["y0"] for mark in marks["shapes"] if mark.get("name") == "capacity")])
-    layout = _layout(formats.rate(unit, city.interval), [_wall(origin - HISTORY), _wall(end)], highest, theme)
+    layout = _layout(formats.rate(unit, city.interval), [_wall(first), _wall(end)], highest, theme)
     return go.Figure(lines, layout | marks)
 
 
@@ -162,6 +172,25 @@ def _fan_lines(fan: Fan, divisor: float, unit: str, theme: dict[str, str]) -> li
         "hovertemplate": f"%{{y:,.3~r}} {formats.escaped(unit)}<br>{words}",
     }
     return [*lines, median]
+
+
+def _paths(fan: Fan, divisor: float, theme: dict[str, str], count: int) -> list[dict]:
+    """The first sampled futures, each a thin line; one entry of the legend for all."""
+    times = _wall(fan.timestamps)
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": times,
+            "y": path / divisor,
+            "name": "sampled futures",
+            "legendgroup": "paths",
+            "showlegend": not number,
+            "hoverinfo": "skip",
+            "line": {"color": f"rgba({theme['forecast']},.45)", "width": 0.8},
+        }
+        for number, path in enumerate(fan.samples[:count])
+    ]
 
 
 def _origin_mark(origin: pd.Timestamp, colour: str) -> dict[str, list]:

@@ -27,6 +27,14 @@ from pages.parts.station import description, live_map
 from pages.parts.steps import missing
 
 BUSIEST = 6
+HISTORIES = {
+    "24 h": pd.Timedelta("1D"),
+    "2 days": pd.Timedelta("2D"),
+    "7 days": pd.Timedelta("7D"),
+    "All": pd.Timedelta("36500D"),
+}
+USUAL_HISTORY, PATHS_SHOWN = "2 days", 12
+HISTORY_BOX, PATHS_BOX = "chart_history", "chart_paths"
 MOST_UNASKED = 2000  # stations that are forecast without being asked for
 NETWORK_ASKED, AREA_BOX = "network_asked", "area_box"
 COORDINATES = {
@@ -195,11 +203,16 @@ def forecast(
             fan = forecasts.fan_of(city, model, area.stations, origin, area.name)
     except UserError as error:
         trouble = str(error)
-    figure = forecast_charts.fan_chart(city, area.stations, origin, fan, capacity)
+    history, paths = (
+        HISTORIES[st.session_state.get(HISTORY_BOX) or USUAL_HISTORY],
+        st.session_state.get(PATHS_BOX, False),
+    )
+    figure = forecast_charts.fan_chart(city, area.stations, origin, fan, capacity, history, PATHS_SHOWN if paths else 0)
     st.plotly_chart(figure, key="fan", config=forecast_charts.CONFIG, alt=f"Observed and forecast load of {area.name}")
     if fan is None:
         st.warning(f"No forecast: {formats.literal(trouble)}", icon=":material/error:")
         return None
+    _choose_chart()
     words, trust = st.columns([7, 5], gap="medium")
     candidates = [
         _expected(city, fan),
@@ -230,6 +243,24 @@ def forecast(
 
     exports.buttons(city, {area.name: fan}, origin, made_report if facts and len(area.stations) == 1 else None)
     return lambda: _trust(slot, city, model, area.stations, origin)
+
+
+def _choose_chart() -> None:
+    """How much of the past the chart shows, and whether single futures are drawn."""
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        st.segmented_control(
+            "Past shown",
+            list(HISTORIES),
+            default=None if HISTORY_BOX in st.session_state else USUAL_HISTORY,
+            required=True,
+            key=HISTORY_BOX,
+            label_visibility="collapsed",
+        )
+        st.toggle(
+            "Sampled futures",
+            key=PATHS_BOX,
+            help=f"The first {PATHS_SHOWN} of {forecasts.SAMPLES} futures, each a whole day that could come.",
+        )
 
 
 def _trust(slot: DeltaGenerator, city: City, model: str, stations: tuple[str, ...], origin: pd.Timestamp) -> None:
