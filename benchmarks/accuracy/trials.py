@@ -81,7 +81,7 @@ TRIALS: dict[str, tuple[str, Change]] = {
     "keep-anomalies": ("anomalies of the past count like all else", with_config(forget_anomalies=False)),
     "no-day-level": ("levels of the last 6 h and 1 h only", short_level),
     "no-smoothing": ("past days as they are", with_config(smoothing_hours=0.01)),
-    "no-usual-error": ("spread not told the usual errors", with_config(error_days=0)),
+    "no-usual-error": ("spread without the usual errors", with_config(error_days=0)),
     "one-memory": ("one seasonal kernel, seven days", with_config(memory_days=(7.0,))),
     "no-learned-mean": ("only the denoiser is trained", without_learning),
     "noise-prediction": ("noise predicted instead of velocity", with_config(prediction="noise")),
