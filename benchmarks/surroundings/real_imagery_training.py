@@ -38,6 +38,7 @@ from benchmarks.surroundings.retrieval import mean_recall, retrieval
 from benchmarks.surroundings.town_captions import Captioner
 from benchmarks.surroundings.training_views import Views, make_views, open_views
 from lecdiff_core.city.folder import City
+from lecdiff_core.city.layout import CONFIG_FILE
 from lecdiff_core.demo import generate_town
 from lecdiff_core.demo.painting import Painter
 from lecdiff_core.demo.plan import Plan
@@ -88,11 +89,15 @@ def main() -> None:
     began = time.process_time()
     chips, held, near_duplicates = training_parts()
     sources = [aerial(chips), milan(), nanchang(), town(arguments.work / "town")]
-    encoder = untrained(sources[0], arguments.backbone)
+    first = arguments.work / "first"
+    begun = (first / CONFIG_FILE).is_file()
+    encoder = Encoder.open(first) if begun else untrained(sources[0], arguments.backbone)
     encoder.model.visual.to(memory_format=torch.channels_last)
-    views = [viewed(arguments.work / source.name, encoder, source) for source in sources]
+    views = [viewed(arguments.work / "views" / source.name, encoder, source) for source in sources]
     standardise(encoder, views)
-    train(encoder, sources[:1], views[:1], FIRST, arguments.work / "first.safetensors")
+    if not begun:
+        train(encoder, sources[:1], views[:1], FIRST, arguments.work / "first.safetensors")
+        encoder.save(first)
     everything = [*sources[:1], *sources[1:] * REPEATED], [*views[:1], *views[1:] * REPEATED]
     train(encoder, *everything, SECOND, arguments.work / "second.safetensors")
     trained_on = {

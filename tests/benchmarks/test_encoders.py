@@ -3,13 +3,14 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.surroundings.aerial_captions import HASH_SIDE, NEAR, near, perceptual_hashes
+from benchmarks.surroundings.aerial_captions import HASH_SIDE, NEAR, Captioned, near, perceptual_hashes
 from benchmarks.surroundings.degraded_views import POSITIONS, view
 from benchmarks.surroundings.encoders import FOLDS, SIDE, colour_numbers, difference, predict, quantile_tiles
 from benchmarks.surroundings.real_imagery_training import (
     SHOWN,
     Source,
     load_backbone,
+    main,
     scene_name,
     sentence,
     standardise,
@@ -164,3 +165,34 @@ def test_weights_of_another_order_of_names_go_into_the_trunk(tmp_path, little):
     torch.save(given, tmp_path / "weights.pth")
     load_backbone(little, tmp_path / "weights.pth")
     assert all(torch.equal(tensor, given[f"_{name}"]) for name, tensor in trunk.state_dict().items())
+
+
+def test_a_training_goes_on_with_its_second_part_where_the_first_is_done(tmp_path, monkeypatch, capsys):
+    names = list(COLOURS)
+    chips = Captioned([coloured(name) for name in names], [(TEXTS[name],) for name in names], np.array(names))
+
+    def source(name: str) -> Source:
+        return Source(name, chips.chips[:2], [((TEXTS[name],),) for name in names[:2]], np.full(2, 7))
+
+    recipe = Recipe(steps=2, rows=4, warm_up=1, positions=SHOWN, caption_rows=2)
+    parts = {
+        "training_parts": lambda: (chips, chips, 3),
+        "milan": lambda: source("milan"),
+        "nanchang": lambda: source("nanchang"),
+    }
+    parts |= {
+        "town": lambda _: source("town"),
+        "untrained": lambda *_: tower_encoder(),
+        "FIRST": recipe,
+        "SECOND": recipe,
+    }
+    parts |= {"aerial": lambda _: source("aerial")}
+    for name, part in parts.items():
+        monkeypatch.setattr(f"benchmarks.surroundings.real_imagery_training.{name}", part)
+    given = ["", "--backbone", "none.pth", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", given)
+    main()
+    assert Encoder.open(tmp_path / "out").config.trained_on["near_duplicates_of_the_test_part_left_out"] == 3
+    monkeypatch.setattr("benchmarks.surroundings.real_imagery_training.untrained", lambda *_: pytest.fail("began anew"))
+    main()
+    assert "held_out_mean_recall" in capsys.readouterr().out
