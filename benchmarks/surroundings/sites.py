@@ -27,6 +27,7 @@ from lecdiff_core.city.folder import City
 from lecdiff_core.demo import DEMO_CITY, generate_town
 from lecdiff_core.environment.descriptions.describe import describe_city
 from lecdiff_core.environment.embedding.embed import embed_city
+from lecdiff_core.environment.embedding.encoder import DEFAULT
 from lecdiff_core.evaluation.backtest import PROTOCOL, Run
 from lecdiff_core.evaluation.unseen import Measured, Unseen, tiles
 from lecdiff_core.models.names import OURS
@@ -53,7 +54,7 @@ def town(seed: int) -> Callable[[Path, Path], City]:
             generate_town(folder, stations=TOWN_STATIONS, seed=seed, imagery="chips")
         city = City.open(folder)
         describe_city(city, "offline", None, 1, "standard")
-        embed_city(city)
+        embed_city(city, encoder=DEFAULT)
         return city
 
     return make
@@ -120,6 +121,7 @@ def of_city(city: City, part: str, seeds: int) -> Result:
         "stations": len(city.station_ids),
         "blocks": len(set(blocks.tolist())),
         "surroundings": list(kinds_of(unseen.table)),
+        "encoder": unseen.table.encoder[:12] if unseen.table else "",
         "rows": {model: row(found) for model, found in runs.items()},
         "differences": {model: difference(runs[OURS], found, blocks) for model, found in runs.items() if model != OURS},
     }
