@@ -27,6 +27,8 @@ OF_OTHER_THINGS = {  # functions that take quantiles of something else than samp
     ("error.py", "_highest"),
     ("forecast.py", "highest"),  # of all stations' widths, for the colours
     ("traffic_levels.py", "top"),
+    ("site_map.py", "widest_gap"),  # of places
+    ("station_map.py", "outline"),  # of distances
     ("import_report.py", "_figures"),  # of the traffic of whole stations
 }
 
@@ -87,4 +89,4 @@ def test_nothing_that_a_person_sees_takes_a_quantile_of_samples_of_its_own(file:
 
 def _of_a_forecast(node: ast.Attribute) -> bool:
     """Whether it is `Forecast.quantile`, or the median that a fan or an outlook has from it."""
-    return isinstance(node.value, ast.Name) and node.value.id in {"drawn", "forecast", "fan", "found"}
+    return isinstance(node.value, ast.Name) and node.value.id in {"drawn", "forecast", "fan", "before", "after"}
