@@ -116,7 +116,7 @@ def test_a_typical_station_of_each_kind_leads_in(open_page):
     assert link_of(app, "station") == kinds[0].key.removeprefix("chip-kind-")
 
 
-@pytest.mark.skipif(not ENCODER.is_dir(), reason="no encoder is shipped in assets/encoder")
+@pytest.mark.skipif(not ENCODER.is_dir(), reason="no encoder is shipped in assets/encoders/clean")
 def test_words_find_stations(open_page):
     app = open_page()
     app.text_input(key="words").set_value("<b>stadium</b>").run()
