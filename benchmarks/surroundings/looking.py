@@ -100,7 +100,7 @@ def judge(look: Look, pairs: Pairs) -> Judged:
         found.append(
             np.array(
                 [
-                    looked[id(chip)].best_fit(text, row[None]) if is_judged(text) else np.inf
+                    float(look.fit(row[None], looked[id(chip)].embedding)[0]) if is_judged(text) else np.inf
                     for chip, text, row in zip(chips, pairs.texts, texts, strict=True)
                 ]
             )
@@ -161,8 +161,8 @@ def measure(look: Look) -> dict[str, Any]:
     for pairs in parts:
         own_sure, own, other_sure, other = judge(look, pairs)
         result[pairs.name] = {
-            "own_chip": counted(list((own_sure >= look.sure) & (own < look.least))),
-            "other_chip": counted(list((other_sure >= look.sure) & (other < look.least))),
+            "own_chip": counted(((own_sure >= look.sure) & (own < look.least)).tolist()),
+            "other_chip": counted(((other_sure >= look.sure) & (other < look.least)).tolist()),
         }
     return result
 

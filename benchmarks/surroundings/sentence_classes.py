@@ -5,7 +5,7 @@
 
 Taught by: phrasings of every class (`data/sentences/training.toml`, our own), sentences on chips that are in the project
 (demonstration city, `data/instructions`, `data/falsehoods` but `held_out`), and, where the real data are here
-(LECDIFF_REAL_DATA), captions by people (RSITMD, UCM) and 330 labelled sentences of a language model (UrbanCLIP). Measured on
+(LECDIFF_REAL_DATA), captions by people (RSITMD, UCM) and 417 labelled sentences of a language model (UrbanCLIP). Measured on
 sentences that neither the training nor the choice of a threshold saw. Labels of captions are kept by the sentences' hashes,
 never the sentences.
 """

@@ -18,7 +18,6 @@ from safetensors import safe_open
 
 from lecdiff_core.assets import assets_folder
 from lecdiff_core.environment.refinement.claims import claim_rules, find_places
-from lecdiff_core.environment.refinement.evidence import REGIONS
 
 if TYPE_CHECKING:
     from lecdiff_core.environment.embedding.encoder import Encoder
@@ -34,8 +33,11 @@ _NOT_SEEN = re.compile(
 
 
 def is_judged(sentence: str) -> bool:
-    """Whether a sentence says of something seen that it is there, which is what an encoder can tell."""
-    return _NOT_SEEN.search(sentence) is None
+    """Whether a sentence says of something seen that it is there, wherever, which is what an encoder of captions can tell.
+
+    What stands in a part of the chip is measured, and captions hardly say it.
+    """
+    return _NOT_SEEN.search(sentence) is None and not find_places(sentence, claim_rules())[0]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Look:
 
     def at(self, image: Image.Image) -> "Looked":
         """What the encoder sees in a chip."""
-        return Looked(self, image, self.encoder.embed_images([image.convert("RGB")])[0])
+        return Looked(self, self.encoder.embed_images([image.convert("RGB")])[0])
 
     def fit(self, texts: np.ndarray, image: np.ndarray) -> np.ndarray:
         """(n,) z of (n, D) texts at a (D,) image."""
@@ -67,7 +69,6 @@ class Looked:
     """A chip that was looked at; `embedding` is (D,)."""
 
     look: Look
-    image: Image.Image
     embedding: np.ndarray
 
     @cached_property
@@ -80,25 +81,10 @@ class Looked:
         if not is_judged(sentence) or self.sureness < self.look.sure:
             return None
         text = self.look.encoder.embed_texts([sentence])
-        if self.best_fit(sentence, text) >= self.look.least:
+        if self.look.fit(text, self.embedding)[0] >= self.look.least:
             return None
         better = float(((text @ self.look.images.T)[0] > float(text[0] @ self.embedding)).mean())
         return f"does not look so: it fits {better:.0%} of other images better"
-
-    def best_fit(self, sentence: str, text: np.ndarray) -> float:
-        """z at the chip, or at the one part of it that the sentence names, where it is higher there."""
-        fit = float(self.look.fit(text, self.embedding)[0])
-        places, _ = find_places(sentence, claim_rules())
-        if fit >= self.look.least or len(places) != 1:
-            return fit
-        part = self.look.encoder.embed_images([self._part(places[0][2])])[0]
-        return max(fit, float(self.look.fit(text, part)[0]))
-
-    def _part(self, region: str) -> Image.Image:
-        top, bottom, left, right = REGIONS[region]
-        width, height = self.image.size
-        box = (round(left * width), round(top * height), round(right * width), round(bottom * height))
-        return self.image.convert("RGB").crop(box)
 
 
 @cache

@@ -69,14 +69,6 @@ def test_what_no_encoder_of_captions_can_tell_is_not_judged(look: Look, sentence
     assert not is_judged(sentence) and look.at(chip_of("g")).doubt(sentence) is None
 
 
-def test_the_one_part_that_a_sentence_names_is_looked_at_too(look: Look) -> None:
-    image = chip_of("g")
-    image.paste(chip_of("h", 32), (32, 0))
-    looked = look.at(image)
-    assert looked.doubt("Houses stand in the upper right.") is None
-    assert looked.doubt("Houses stand in the lower left.") is not None
-
-
 def test_refinement_drops_what_is_doubted_and_keeps_it_in_the_record(look: Look) -> None:
     image = chip_of("g")
     evidence = measure(image, 10.0)
