@@ -127,9 +127,11 @@ def _unless_doubted(piece: Sentence, looked: Looked) -> Sentence:
 
 
 def _without_empty(sentence: str, pieces: list[Sentence], classes: SentenceClassifier) -> list[Sentence]:
-    """The pieces of a sentence, dropped where they claim nothing of the place: as the whole of it, or as they stand now."""
-    fault = classes.fault(sentence, part=len(pieces) > 1)
-    reasons = [(fault or classes.fault(piece.text)) if piece.kept else None for piece in pieces]
+    """The pieces of a sentence, dropped where they claim nothing of the place: as it was said, or what is left of a cut one."""
+    if len(pieces) == 1:
+        reasons = [(classes.fault(sentence) or classes.fault(pieces[0].text)) if pieces[0].kept else None]
+    else:
+        reasons = [classes.fault(piece.text) if piece.kept else None for piece in pieces]
     return [
         Sentence(text=piece.text, kept=False, reason=reason) if reason else piece
         for piece, reason in zip(pieces, reasons, strict=True)
