@@ -139,6 +139,7 @@ def usual_metres(city: City) -> float:
 def readable(text: str) -> tuple[str, list[str]]:
     """What of a person's words can be read as a description, and a notice for each thing that was left out."""
     rules, kept, notices = filter_rules(), list[str](), list[str]()
+    unread: dict[str, list[str]] = {}  # by the reason
     if len(text) > rules.max_text:
         notices.append(f"only the first {rules.max_text:,} of {len(text):,} characters were read")
     for sentence in split_sentences(text[: rules.max_text]):
@@ -149,8 +150,11 @@ def readable(text: str) -> tuple[str, list[str]]:
         if fault is None:
             kept.append(body)
         else:
-            shown = body[:SHOWN_CHARACTERS] + ("…" if len(body) > SHOWN_CHARACTERS else "")
-            notices.append(f"not read ({fault}): {shown!r}")
+            unread.setdefault(fault, []).append(body)
+    for fault, bodies in unread.items():
+        first = bodies[0][:SHOWN_CHARACTERS] + ("…" if len(bodies[0]) > SHOWN_CHARACTERS else "")
+        more = f" and {len(bodies) - 1:,} more" if len(bodies) > 1 else ""
+        notices.append(f"not read ({fault}): {first!r}{more}")
     return " ".join(kept), notices
 
 
