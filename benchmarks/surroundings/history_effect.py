@@ -28,6 +28,7 @@ from lecdiff_core.evaluation.unseen import Unseen
 from lecdiff_core.models.catalogue import entry
 from lecdiff_core.models.names import (
     OURS,
+    WITH_IMAGE,
     WITH_OTHERS_SURROUNDINGS,
     WITH_TEXT,
     WITH_UNIFIED,
@@ -70,16 +71,22 @@ def measured(city: City, model: str, seed: int) -> list[Result]:
     panel, _ = read_panel(city, entry(model).embedding)
     device = torch.device("cpu")
     trained = fitted(run, panel, protocol_split(panel.steps), device)
-    rows = []
-    for hours in HISTORIES:
-        asked = replace(run, history_hours=hours)
-        found = (
-            Unseen(city).measure(asked).rows() if hours == 0 else measure(asked, panel, device, fit=lambda *_: trained)
-        )
-        rows.append(
-            {"hold_out_stations": HELD_OUT, "history_hours": hours} | {name: found["own"][name] for name in KEPT}
-        )
+    rows = [unknown(city, model, seed)]
+    for hours in HISTORIES[1:]:
+        scores = measure(replace(run, history_hours=hours), panel, device, fit=lambda *_: trained)["own"]
+        rows.append(row(hours, scores))
     return rows
+
+
+def unknown(city: City, model: str, seed: int) -> Result:
+    """One model without any history; `lec-diff` has the image alone, as with history."""
+    run = Run(WITH_IMAGE if model == OURS else model, seed, "test", HELD_OUT, subset=False, history_hours=0)
+    return row(0, Unseen(city).measure(run).rows()["own"])
+
+
+def row(hours: int | None, scores: Result) -> Result:
+    """What is kept of a measurement."""
+    return {"hold_out_stations": HELD_OUT, "history_hours": hours} | {name: scores[name] for name in KEPT}
 
 
 def write(rows: list[Result]) -> None:
