@@ -290,12 +290,12 @@ def site(
     write_forecast(result.day, out, keep_samples)
     if usual_week is not None:
         write_forecast(result.week, usual_week, keep_samples)
-    _note(f"{told.name}: {notice}" for told in result.sites for notice in told.notices)
+    _note(f"{shown.name}: {notice}" for shown in result.sites for notice in shown.notices)
     summary = {
         "out": str(out),
         "start": result.day.timestamps[0].isoformat(),
         "unit": opened.meta.unit,
-        "sites": [asdict(told) for told in result.sites],
+        "sites": [asdict(shown) for shown in result.sites],
         "left_out": result.left_out,
         "assumptions": list(result.assumptions),
     }

@@ -195,10 +195,10 @@ def recover(folder: Path) -> None:
         ) from problem
 
 
-Found = TypeVar("Found")
+Content = TypeVar("Content")
 
 
-def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Found]) -> Found:
+def read_whole(folder: Path, names: Sequence[str], read: Callable[[], Content]) -> Content:
     """What `read` makes of the files `names` of `folder`, which it reads all of one change.
 
     Where they change meanwhile it reads again, whether or not it failed, and where they do so again and again it lets writers wait.

@@ -228,7 +228,9 @@ def milan(folder: Path) -> Result | str:
         imagery = fetch_imagery(city, source=str(data / "milan_sentinel2_rgb.tif"))
         texts = milan_descriptions(city, data)
         refine_city(city)
-        kept = {one.station_id: one for one in read_descriptions(city.path / DESCRIPTIONS_FILE) if one.kept_text}
+        described_chips = {
+            one.station_id: one for one in read_descriptions(city.path / DESCRIPTIONS_FILE) if one.kept_text
+        }
         report = embed_city(city, str(folder))
         again = embed_city(city, str(folder))
         table = read_environment(city)
@@ -238,7 +240,7 @@ def milan(folder: Path) -> Result | str:
             "chips": int(np.any(table.image, axis=1).sum()),
             "chips_failed": len(imagery.failed),
             "descriptions": len(texts),
-            "descriptions_left_after_refinement": len(kept),
+            "descriptions_left_after_refinement": len(described_chips),
             "sentences_removed": sum(
                 not s.kept for one in read_descriptions(city.path / DESCRIPTIONS_FILE) for s in one.sentences
             ),
@@ -246,21 +248,21 @@ def milan(folder: Path) -> Result | str:
             "embedded_again_by_a_second_run": len(again.made),
             "seconds": round(time.perf_counter() - began, 1),
         }
-        found = {text: [round(similarity, 3) for _, similarity in search(city, text, top=3)] for text in QUERIES}
-        described = sorted(kept)
+        searches = {text: [round(similarity, 3) for _, similarity in search(city, text, top=3)] for text in QUERIES}
+        described = sorted(described_chips)
         chosen = np.random.default_rng(0).permutation(len(described))
         held_out = [described[index] for index in chosen[:HELD_OUT]]
         others = [described[index] for index in chosen[HELD_OUT:]]
         encoder = Encoder.open(folder)
         images = [chip_of(city, station) for station in held_out]
-        as_shipped = retrieval(encoder, images, [kept[station].kept_text for station in held_out])
-        pairs = [Pair(chip_of(city, station), (kept_sentences(kept[station]),)) for station in others]
+        as_shipped = retrieval(encoder, images, [described_chips[station].kept_text for station in held_out])
+        pairs = [Pair(chip_of(city, station), (kept_sentences(described_chips[station]),)) for station in others]
         train_encoder(encoder, pairs, FINE_TUNING)
-        tuned = retrieval(encoder, images, [kept[station].kept_text for station in held_out])
+        tuned = retrieval(encoder, images, [described_chips[station].kept_text for station in held_out])
         tuning = {"steps": FINE_TUNING.steps, "rows": min(FINE_TUNING.rows, len(pairs)), "cells": len(pairs)}
     return {
         "chain": chain,
-        "similarities_of_searches": found,
+        "similarities_of_searches": searches,
         "retrieval_as_shipped": as_shipped,
         "fine_tuning": tuning,
         "retrieval_fine_tuned": tuned,

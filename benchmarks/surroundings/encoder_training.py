@@ -150,8 +150,8 @@ def weighed(descriptions: list[Description]) -> list[tuple[str, ...]]:
     """Kept sentences; a language model's descriptions repeated until they are as many as the offline ones."""
     texts: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
     for one in descriptions:
-        if kept := tuple(sentence.text for sentence in one.sentences if sentence.kept):
-            texts[one.model == OFFLINE_MODEL].append(kept)
+        if sentences := tuple(sentence.text for sentence in one.sentences if sentence.kept):
+            texts[one.model == OFFLINE_MODEL].append(sentences)
     written, offline = texts[False], texts[True]
     return written * max(1, len(offline) // max(1, len(written))) + offline
 

@@ -53,14 +53,14 @@ def main() -> None:
         for share in HELD_OUT
         for model in chosen.models.split(",")
     ]
-    found = known_results([RESULTS / f"{NAME}.json", *chosen.merge])
-    missing = [run for run in runs if not all(key in found for key in keys(run))]
+    known = known_results([RESULTS / f"{NAME}.json", *chosen.merge])
+    missing = [run for run in runs if not all(key in known for key in keys(run))]
     print(f"{len(runs) - len(missing)} trainings are there, {len(missing)} to do", file=sys.stderr, flush=True)
-    write(found)
+    write(known)
     with ProcessPoolExecutor(chosen.processes, get_context("spawn"), shorten, (chosen.epochs,)) as pool:
         for done, future in enumerate(as_completed(pool.submit(measured, run) for run in missing), start=1):
-            found |= {result["key"]: result for result in future.result()}
-            write(found)
+            known |= {result["key"]: result for result in future.result()}
+            write(known)
             print(f"{done} of {len(missing)} trainings done", file=sys.stderr, flush=True)
 
 
@@ -112,12 +112,12 @@ def measured(run: Run) -> list[Result]:
 
 def known_results(files: list[Path]) -> dict[str, Result]:
     """Results of earlier runs by their key; of a run under several keys, the last file's."""
-    found: dict[tuple[Any, ...], Result] = {}
+    known: dict[tuple[Any, ...], Result] = {}
     for file in files:
         if file.is_file():
             for result in json.loads(file.read_text())["results"]:
-                found[order(result)] = result
-    return {result["key"]: result for result in found.values()}
+                known[order(result)] = result
+    return {result["key"]: result for result in known.values()}
 
 
 def order(result: Result) -> tuple[Any, ...]:
@@ -126,9 +126,9 @@ def order(result: Result) -> tuple[Any, ...]:
     return (*setting, MODELS.index(result["model"]), result["seed"])
 
 
-def write(found: dict[str, Result]) -> None:
+def write(known: dict[str, Result]) -> None:
     """Write the results, those that a newer one replaces left out, and their comparison."""
-    latest = {order(result): result for result in found.values()}
+    latest = {order(result): result for result in known.values()}
     rows = [latest[place] for place in sorted(latest)]
     document = {
         "city": demo()[0].meta.name,
@@ -153,10 +153,10 @@ def compared(rows: list[Result], share: float, hours: int | None) -> list[Result
         line = {"hold_out_stations": share, "history_hours": hours, "model": name, "seeds": len(model.runs)}
         line |= {"ncrps": round(model.mean("ncrps"), 4), "standard_deviation": model.spread("ncrps")}
         if name != OURS and OURS in models:
-            found = results.verdict(models[OURS], model)
-            line[OURS] = found.outcome
-            line |= {"difference": round(found.difference, 5), "standard_error": round(found.error, 5)}
-            line["change"] = round(found.change, 4)
+            said = results.verdict(models[OURS], model)
+            line[OURS] = said.outcome
+            line |= {"difference": round(said.difference, 5), "standard_error": round(said.error, 5)}
+            line["change"] = round(said.change, 4)
         lines.append(line)
     return lines
 

@@ -113,9 +113,9 @@ def compared(rows: list[Result], hours: int | None) -> list[Result]:
         line = {"history_hours": hours, "model": name, "seeds": len(models[name].runs)}
         line["ncrps"] = round(models[name].mean("ncrps"), 4)
         if name != WITHOUT_SURROUNDINGS and WITHOUT_SURROUNDINGS in models:
-            found = results.verdict(models[name], models[WITHOUT_SURROUNDINGS])
-            line |= {"against_none": found.outcome, "change": round(found.change, 4)}
-            line |= {"difference": round(found.difference, 5), "standard_error": round(found.error, 5)}
+            said = results.verdict(models[name], models[WITHOUT_SURROUNDINGS])
+            line |= {"against_none": said.outcome, "change": round(said.change, 4)}
+            line |= {"difference": round(said.difference, 5), "standard_error": round(said.error, 5)}
         lines.append(line)
     return lines
 

@@ -78,10 +78,10 @@ def by_instruction(city: City) -> dict[str, list[Description]]:
         if chip is None or hashlib.sha256(chip.read_bytes()).hexdigest() != one.image_sha256:
             raise SystemExit(f"{city.path}: the chip of {one.station_id} is not the one that was described")
     versions = {load_instruction(name).prompt_version: name for name in INSTRUCTIONS}
-    found: dict[str, list[Description]] = {name: [] for name in INSTRUCTIONS}
+    groups: dict[str, list[Description]] = {name: [] for name in INSTRUCTIONS}
     for one in sorted(read, key=lambda description: description.station_id):
-        found[versions[one.prompt_version]].append(one)
-    return found
+        groups[versions[one.prompt_version]].append(one)
+    return groups
 
 
 def measure(city: City, encoder: Encoder, described: list[Description]) -> Result:
@@ -91,7 +91,7 @@ def measure(city: City, encoder: Encoder, described: list[Description]) -> Resul
     elsewhere = [
         refine(one.text, image, CHIP_METRES / CHIP_SIZE) for one, image in zip(described, shifted(images), strict=True)
     ]
-    kept = [one.text for one in refined]
+    remaining = [one.text for one in refined]
     count = SimpleTokenizer()
     rules = claim_rules()
     return {
@@ -105,9 +105,9 @@ def measure(city: City, encoder: Encoder, described: list[Description]) -> Resul
         "image_score": mean([one.image_score for one in refined]),
         "image_score_on_another_chip": mean([one.image_score for one in elsewhere]),
         "text_score": mean([one.text_score for one in refined]),
-        "retrieval": retrieval(encoder, images, kept),
+        "retrieval": retrieval(encoder, images, remaining),
         "land_use_from_text": land_use_read(
-            encoder.embed_texts(kept), shares(city, [one.station_id for one in described])
+            encoder.embed_texts(remaining), shares(city, [one.station_id for one in described])
         ),
     }
 

@@ -254,9 +254,9 @@ def caption_set(name: str) -> list[str]:
 def load_backbone(encoder: Encoder, weights: Path) -> None:
     """Copy ImageNet weights into the trunk: the same layers in the same order under other names, without the classifier."""
     given = torch.load(weights, map_location="cpu", weights_only=True)
-    kept = [tensor for name, tensor in given.items() if not name.startswith("_fc")]
+    chosen = [tensor for name, tensor in given.items() if not name.startswith("_fc")]
     trunk = encoder.model.visual.trunk
-    trunk.load_state_dict(dict(zip(trunk.state_dict(), kept, strict=True)))
+    trunk.load_state_dict(dict(zip(trunk.state_dict(), chosen, strict=True)))
 
 
 def token_vectors(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:

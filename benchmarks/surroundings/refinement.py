@@ -131,13 +131,13 @@ def measure_set(rows: list[Row], chip: Chips) -> dict[str, Any]:
             ),
         }
     offline = [describe_offline(*chip(key), seed=0) for key in evidence]
-    kept = [refined_by(" ".join(said), evidence[key]) for key, said in zip(evidence, offline, strict=True)]
+    refinements = [refined_by(" ".join(said), evidence[key]) for key, said in zip(evidence, offline, strict=True)]
     return {
         **halves,
         "milliseconds_a_sentence": round(1000 * seconds / len(rows), 2),
         "offline_describer": {
             "sentences": sum(map(len, offline)),
-            "kept": sum(sentence.kept for result in kept for sentence in result.sentences),
+            "kept": sum(sentence.kept for result in refinements for sentence in result.sentences),
         },
     }
 
@@ -149,14 +149,14 @@ def caught(row: Row, result: Refinement) -> bool:
 
 def recall_by_kind(part: list[tuple[Row, Refinement]]) -> dict[str, Any]:
     """Falsehoods planted and caught, by kind and for the kinds that pixels settle and those they don't."""
-    found: dict[str, list[bool]] = defaultdict(list)
+    by_kind: dict[str, list[bool]] = defaultdict(list)
     settled: dict[bool, list[bool]] = defaultdict(list)
     for row, result in part:
         if not row["truth"]:
-            found[row["kind"]].append(caught(row, result))
+            by_kind[row["kind"]].append(caught(row, result))
             settled[row["settled_by_pixels"]].append(caught(row, result))
     return {
-        "by_kind": {kind: share(hits) for kind, hits in sorted(found.items())},
+        "by_kind": {kind: share(hits) for kind, hits in sorted(by_kind.items())},
         "settled_by_pixels": share(settled[True]),
         "not_settled_by_pixels": share(settled[False]),
     }

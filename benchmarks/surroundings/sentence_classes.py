@@ -80,19 +80,19 @@ def train() -> None:
     classifier = fit(rows)
     FOLDER.mkdir(parents=True, exist_ok=True)
     save_file({"weights": classifier.weights.astype(np.float16)}, FOLDER / "model.safetensors")
-    told = {"classes": CLASSES, "least": least, "least_of_part": least_of_part, "sentences": len(rows)}
-    (FOLDER / "config.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    labelled = {"classes": CLASSES, "least": least, "least_of_part": least_of_part, "sentences": len(rows)}
+    (FOLDER / "config.json").write_text(json.dumps(labelled, indent=1) + "\n", "utf-8")
     removed = {name: claims[[row[1] == name for row in rows]] < least for name in CLASSES}
-    print(told, {name: (len(hits), round(float(hits.mean()), 3)) for name, hits in removed.items()})
+    print(labelled, {name: (len(hits), round(float(hits.mean()), 3)) for name, hits in removed.items()})
 
 
 def fit(rows: list[Labelled]) -> SentenceClassifier:
     """The classifier of some sentences; the classes weigh alike."""
-    found = [features(text) for text, _, _ in rows]
-    lengths = np.cumsum([0, *(len(columns) for columns, _ in found)])
-    width = int(found[0][0].max()) + 1
+    optimum = [features(text) for text, _, _ in rows]
+    lengths = np.cumsum([0, *(len(columns) for columns, _ in optimum)])
+    width = int(optimum[0][0].max()) + 1
     matrix = csr_matrix(
-        (np.concatenate([v for _, v in found]), np.concatenate([c for c, _ in found]), lengths), (len(rows), width)
+        (np.concatenate([v for _, v in optimum]), np.concatenate([c for c, _ in optimum]), lengths), (len(rows), width)
     )
     labels = [CLASSES.index(name) for _, name, _ in rows]
     model = LogisticRegression(C=30.0, max_iter=300, class_weight="balanced", tol=1e-3)
@@ -116,14 +116,16 @@ def training_rows() -> list[Labelled]:
 
 def phrased(file: Path) -> list[tuple[str, str]]:
     """Class and text of the phrasings of a file: its sentences, and what its templates give."""
-    told = tomllib.loads(file.read_text("utf-8"))
-    lists = {name: words.split("|") for name, words in told.pop("lists").items()}
+    labels = tomllib.loads(file.read_text("utf-8"))
+    lists = {name: words.split("|") for name, words in labels.pop("lists").items()}
     draw = random.Random(SEED)
-    found = []
-    for name, parts in told.items():
-        found += [(name, sentence) for sentence in parts["sentences"] for _ in range(3)]
-        found += [(name, drawn(template, lists, draw)) for template in parts["templates"] for _ in range(A_TEMPLATE)]
-    return found
+    sentences = []
+    for name, parts in labels.items():
+        sentences += [(name, sentence) for sentence in parts["sentences"] for _ in range(3)]
+        sentences += [
+            (name, drawn(template, lists, draw)) for template in parts["templates"] for _ in range(A_TEMPLATE)
+        ]
+    return sentences
 
 
 def drawn(template: str, lists: dict[str, list[str]], draw: random.Random) -> str:

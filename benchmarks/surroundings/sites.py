@@ -122,20 +122,22 @@ def of_city(city: City, part: str, seeds: int) -> Result:
         "blocks": len(set(blocks.tolist())),
         "surroundings": list(kinds_of(unseen.table)),
         "encoder": unseen.table.encoder[:12] if unseen.table else "",
-        "rows": {model: row(found) for model, found in runs.items()},
-        "differences": {model: difference(runs[OURS], found, blocks) for model, found in runs.items() if model != OURS},
+        "rows": {model: row(scored) for model, scored in runs.items()},
+        "differences": {
+            model: difference(runs[OURS], scored, blocks) for model, scored in runs.items() if model != OURS
+        },
     }
 
 
-def row(found: list[Measured]) -> Result:
+def row(measured: list[Measured]) -> Result:
     """Means over seeds."""
-    summaries = [one.scores.summary() for one in found]
+    summaries = [one.scores.summary() for one in measured]
     scores: Result = {
         score: {name: round(float(np.mean([summary[score][name] for summary in summaries])), 5) for name in KEPT}
         for score in SCORES
     }
-    scores["level_error"] = round(float(np.mean([one.level_error for one in found])), 4)
-    scores["profile_error"] = round(float(np.mean([one.profile_error for one in found])), 4)
+    scores["level_error"] = round(float(np.mean([one.level_error for one in measured])), 4)
+    scores["profile_error"] = round(float(np.mean([one.profile_error for one in measured])), 4)
     return scores
 
 
@@ -158,10 +160,10 @@ def difference(ours: list[Measured], others: list[Measured], blocks: np.ndarray)
     }
 
 
-def by_station(found: list[Measured]) -> np.ndarray:
+def by_station(measured: list[Measured]) -> np.ndarray:
     """(N, 2) CRPS and volume of each station's steps, summed over seeds."""
-    names = found[0].scores.stations
-    sums = [[one.scores.steps.by_station[name][:2] for name in names] for one in found]
+    names = measured[0].scores.stations
+    sums = [[one.scores.steps.by_station[name][:2] for name in names] for one in measured]
     return np.asarray(sums).sum(0)
 
 

@@ -210,7 +210,7 @@ class Chip:
     @cached_property
     def objects(self) -> set[str]:
         """Single things among the buildings in the chip."""
-        found = set()
+        objects = set()
         cells: set[tuple[int, int]] = set()
         plan_points = self.plan.fields.distortion.to_plan(self.ground)
         town = self.plan.town_of(plan_points)
@@ -222,9 +222,9 @@ class Chip:
             scene = self.of.painter.ground.scene_of_cell(*key)
             for building in scene.buildings:
                 if building.roof == ROUND and self._inside(building.ring.mean(0)):
-                    found.add("tanks")
+                    objects.add("tanks")
             if scene.arena is not None and self._inside(scene.arena.field.mean(0)):
-                found.add("arena")
+                objects.add("arena")
             for points, _, colour, _ in scene.lines:
                 outline = np.asarray(points)
                 if (
@@ -233,8 +233,8 @@ class Chip:
                     and np.ptp(outline, axis=0).max() > 55
                     and self._inside(outline.mean(0))
                 ):
-                    found.add("pitch")
-        return found
+                    objects.add("pitch")
+        return objects
 
     def _inside(self, point: Array, margin: float = 10.0) -> bool:
         return bool(np.abs(point - self.middle).max() < HALF - margin)

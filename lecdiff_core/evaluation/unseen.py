@@ -218,7 +218,7 @@ class Unseen:
         folds = self.folds(run.seed, run.hold_out)
         measured = np.sort(np.concatenate(folds))
         names = tuple(panel.station_ids[row] for row in measured)
-        found = Measured(Scores(Asked(), names), np.zeros((len(measured), 24, 3)))
+        totals = Measured(Scores(Asked(), names), np.zeros((len(measured), 24, 3)))
         windows = [
             (split, int(origin))
             for split in splits_of(run.part, panel)
@@ -230,13 +230,13 @@ class Unseen:
         for number, (split, origin) in enumerate(windows):
             report(number, len(windows), "measuring")
             started = time.perf_counter()
-            told = Told.nothing(len(panel.station_ids), steps)
+            estimated = Told.nothing(len(panel.station_ids), steps)
             window = Window(run, split, origin, fitted_before(run, split, origin, steps))
             for index, fold in enumerate(folds):
-                self._tell(window, index, fold, models, told)
-            found.seconds.append(time.perf_counter() - started)
-            self._add(found, window, measured, told)
-        return found
+                self._tell(window, index, fold, models, estimated)
+            totals.seconds.append(time.perf_counter() - started)
+            self._add(totals, window, measured, estimated)
+        return totals
 
     def folds(self, seed: int, hold_out: float = 0.0) -> list[np.ndarray]:
         """Rows of the stations that are unknown together: each station once, or those held out alone."""
@@ -288,7 +288,7 @@ class Unseen:
             self._places[model] = Places(count, together, positions), seen
         return self._places[model]
 
-    def _tell(self, window: Window, fold: int, rows: np.ndarray, models: Models, found: Told) -> None:
+    def _tell(self, window: Window, fold: int, rows: np.ndarray, models: Models, totals: Told) -> None:
         """Tell a fold's stations, those with surroundings and those without apart."""
         places, seen = self._placed(window.run.model)
         before = self.days.at(window.origin).level
@@ -304,8 +304,8 @@ class Unseen:
             model = self._model(window, whole, np.flatnonzero(known), models, name)
             at = whole.select(asked)
             names = [self.panel.station_ids[row] for row in asked]
-            found.samples[:, asked] = model.sample_day(at, names, SAMPLES, window.run.seed)
-            found.level[asked] = model.level(model.rule(at))[0]
+            totals.samples[:, asked] = model.sample_day(at, names, SAMPLES, window.run.seed)
+            totals.level[asked] = model.level(model.rule(at))[0]
 
     def _model(self, window: Window, places: Places, rows: np.ndarray, models: Models, name: int) -> SiteModel:
         """What these stations say; their rule is the same for all origins that it is fitted for."""
@@ -335,21 +335,21 @@ class Unseen:
             fitted_kernels(known, Scale.of(known, self.usual), log_level, week), known, float(log_level.var())
         )
 
-    def _add(self, found: Measured, window: Window, measured: np.ndarray, told: Told) -> None:
+    def _add(self, totals: Measured, window: Window, measured: np.ndarray, estimated: Told) -> None:
         run, split, origin = window.run, window.split, window.origin
-        samples, level = told.samples[:, measured], told.level[measured]
+        samples, level = estimated.samples[:, measured], estimated.level[measured]
         panel = self.panel
         observed = panel.values[measured, origin : origin + panel.steps_per_day]
         clock = panel.future_clock(origin, panel.steps_per_day)
         hours = np.asarray(clock.hour)
         threshold = threshold_of(panel, measured, origin if run.part == "zero-shot" else split.test.start)
-        found.scores.add(observed, samples, hours, str(clock[0].date()), threshold)
+        totals.scores.add(observed, samples, hours, str(clock[0].date()), threshold)
         known, mean = np.isfinite(observed), samples.mean(0)
         by_hour = np.eye(24)[hours]  # (H, 24)
         parts = (np.where(known, observed, 0.0), np.where(known, mean, 0.0), known)
-        found.profile += np.stack([values @ by_hour for values in parts], axis=2)
+        totals.profile += np.stack([values @ by_hour for values in parts], axis=2)
         total = np.where(known.all(1), observed.mean(1), np.nan)
-        found.level_errors.append(np.log(np.where(total > 0, total, np.nan)) - level)
+        totals.level_errors.append(np.log(np.where(total > 0, total, np.nan)) - level)
 
 
 def fitted_before(run: Run, split: Split, origin: int, steps_per_day: int) -> int:

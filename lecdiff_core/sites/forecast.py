@@ -356,7 +356,7 @@ class SiteForecaster:
         shares = shares_taken(here, panel.positions, self.usual)
         level = np.nan_to_num(model.days.at(model.origin).level)
         order = np.lexsort((metres, -shares))[:SHOWN_NEIGHBOURS]
-        found = tuple(
+        around = tuple(
             Neighbour(
                 panel.station_ids[row],
                 float(metres[row]),
@@ -366,7 +366,7 @@ class SiteForecaster:
             )
             for row in order
         )
-        return found, float(shares @ level)
+        return around, float(shares @ level)
 
     def _assembled(
         self,

@@ -80,12 +80,12 @@ class Kernel:
 
 def distances_between(ones: Places, others: Places, scale: Scale) -> dict[str, np.ndarray]:
     """How far apart places are, (M, N) by kind: squared distance of embeddings, distance on the ground; in units of the scale."""
-    found = {}
+    distances = {}
     if ones.surroundings is not None and others.surroundings is not None:
-        found["alike"] = _squared_distance(ones.surroundings, others.surroundings) / scale.surroundings
+        distances["alike"] = _squared_distance(ones.surroundings, others.surroundings) / scale.surroundings
     if ones.positions is not None and others.positions is not None:
-        found["near"] = np.sqrt(_squared_distance(ones.positions, others.positions)) / scale.ground
-    return found
+        distances["near"] = np.sqrt(_squared_distance(ones.positions, others.positions)) / scale.ground
+    return distances
 
 
 def fitted_kernel(distances: dict[str, np.ndarray], values: np.ndarray) -> Kernel:
@@ -104,7 +104,7 @@ def fitted_kernel(distances: dict[str, np.ndarray], values: np.ndarray) -> Kerne
         values = values[chosen]
     scaled = values / max(float(np.sqrt(np.square(values).mean())), 1e-12)
     bounds = [BOUNDS["amplitude"], BOUNDS["length"]] * len(kinds) + [BOUNDS["noise"]]
-    found = minimize(
+    optimum = minimize(
         _unlikelihood,
         np.log(_parameters(start)),
         args=(kinds, distances, scaled),
@@ -113,7 +113,7 @@ def fitted_kernel(distances: dict[str, np.ndarray], values: np.ndarray) -> Kerne
         bounds=np.log(bounds),
         options={"maxiter": ITERATIONS},
     )
-    return _kernel(kinds, np.exp(found.x))
+    return _kernel(kinds, np.exp(optimum.x))
 
 
 @dataclass(frozen=True)

@@ -71,11 +71,11 @@ def summary(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean())} | dict(zip(QUANTILES, map(float, quantiles), strict=True))
 
 
-def site_lines(found: SiteForecasts, unit: str, interval: str) -> list[str]:
+def site_lines(answers: SiteForecasts, unit: str, interval: str) -> list[str]:
     """What a person reads of the sites, a line each."""
     amount = f"{unit or 'units'} every {interval}"
     lines = []
-    for report in found.sites:
+    for report in answers.sites:
         level = report.level
         taken = "" if np.isnan(report.taken) else f"; would take {report.taken:,.4g} from its neighbours"
         alike = named([name for name, _ in report.lookalikes], 3)

@@ -138,7 +138,7 @@ def usual_metres(city: City) -> float:
 
 def readable(text: str) -> tuple[str, list[str]]:
     """What of a person's words can be read as a description, and a notice for each thing that was left out."""
-    rules, kept, notices = filter_rules(), list[str](), list[str]()
+    rules, sentences, notices = filter_rules(), list[str](), list[str]()
     unread: dict[str, list[str]] = {}  # by the reason
     if len(text) > rules.max_text:
         notices.append(f"only the first {rules.max_text:,} of {len(text):,} characters were read")
@@ -146,16 +146,16 @@ def readable(text: str) -> tuple[str, list[str]]:
         _, body = strip_leads(sentence, rules)
         if not body:
             continue
-        fault = "markup" if MARKUP.search(body) else sentence_fault(body, kept, rules)
+        fault = "markup" if MARKUP.search(body) else sentence_fault(body, sentences, rules)
         if fault is None:
-            kept.append(body)
+            sentences.append(body)
         else:
             unread.setdefault(fault, []).append(body)
     for fault, bodies in unread.items():
         first = bodies[0][:SHOWN_CHARACTERS] + ("…" if len(bodies[0]) > SHOWN_CHARACTERS else "")
         more = f" and {len(bodies) - 1:,} more" if len(bodies) > 1 else ""
         notices.append(f"not read ({fault}): {first!r}{more}")
-    return " ".join(kept), notices
+    return " ".join(sentences), notices
 
 
 def look_at(
@@ -239,8 +239,8 @@ def lookalikes(
         return []
     kind = site.kinds[-1]
     known = np.flatnonzero(rows[kind].any(1))
-    found, similarity = nearest(_directions(rows[kind][known]), _directions(site.rows[kind]), k)
-    return [(station_ids[known[row]], float(cosine)) for row, cosine in zip(found, similarity, strict=True)]
+    order, similarity = nearest(_directions(rows[kind][known]), _directions(site.rows[kind]), k)
+    return [(station_ids[known[row]], float(cosine)) for row, cosine in zip(order, similarity, strict=True)]
 
 
 def _directions(rows: np.ndarray) -> np.ndarray:

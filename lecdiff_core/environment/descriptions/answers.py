@@ -97,8 +97,8 @@ def _text_of(answer: str) -> str:
     """The text of JSON in the answer, else the answer's own words."""
     insides = [fence["inside"].strip() for fence in _FENCE.finditer(answer)]
     for part in [*insides, answer]:
-        if found := _from_json(part):
-            return found
+        if text_in_part := _from_json(part):
+            return text_in_part
     plain = _FENCE.sub(lambda fence: f"\n{fence['inside']}\n", answer) if insides else answer
     if _LIKE_JSON.search(plain):
         if any(not _has_words(value) for value in _values(plain)):
@@ -109,9 +109,9 @@ def _text_of(answer: str) -> str:
 
 def _from_json(text: str) -> str:
     """The sentences of the JSON in a text, of several that are there the last that is named so; empty where it has none."""
-    found = [(value, sentences) for value in _values(text) if (sentences := _sentences(value))]
-    named = [sentences for value, sentences in found if isinstance(value, dict) and "sentences" in value]
-    chosen = named[-1] if named else [sentence for _, sentences in found for sentence in sentences]
+    candidates = [(value, sentences) for value in _values(text) if (sentences := _sentences(value))]
+    named = [sentences for value, sentences in candidates if isinstance(value, dict) and "sentences" in value]
+    chosen = named[-1] if named else [sentence for _, sentences in candidates for sentence in sentences]
     return " ".join(dict.fromkeys(chosen))
 
 

@@ -125,7 +125,7 @@ class Rejected(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Request:
     """One question; its answer is of every station in `keys`, which have the very same chip."""
 
     keys: tuple[DescriptionKey, ...]
@@ -197,13 +197,13 @@ def describe_city(
         estimate = plan.estimate(prices)
         _check_budget(budget, estimate, judge or plan.model)
         result = DescriptionReport(plan.model, plan.prompt_version, estimate, kept=plan.kept, failed=dict(plan.failed))
-        report(0, max(1, len(plan.jobs)), str(estimate))
+        report(0, max(1, len(plan.requests)), str(estimate))
         mistaken = False
         _share(city, plan, result)
         if provider == "offline":
             purse = _Purse(Prices(0.0, 0.0), None, plan.instruction)
             mistaken = _run(city, plan, _offline, purse, result, 1, report)
-        elif plan.jobs:
+        elif plan.requests:
             with ChatModel(plan.model, base_url, api_key) as chat:
                 purse = _Purse(prices, budget, plan.instruction)
                 mistaken = _run(
@@ -428,7 +428,7 @@ class _Plan:
             _question(one.key, chip_metres(records.get(one.station_id, []), one.image_sha256)): one for one in there
         }
         present = {one.key for one in there}
-        asked: dict[_Question, _Job] = {}
+        asked: dict[_Question, _Request] = {}
         for station in city.station_ids:
             try:
                 chip, digest, size = _chip(city, station)
@@ -444,17 +444,17 @@ class _Plan:
                 elif question in answered:
                     self.shared.append(answered[question].model_copy(update={"station_id": station}))
                 else:
-                    job = asked.get(question, _Job((), chip, metres, size))
-                    asked[question] = replace(job, keys=(*job.keys, key))
-        self.jobs = list(asked.values())
+                    request = asked.get(question, _Request((), chip, metres, size))
+                    asked[question] = replace(request, keys=(*request.keys, key))
+        self.requests = list(asked.values())
 
     def estimate(self, prices: Prices) -> Estimate:
-        """Tokens and dollars of all the jobs."""
+        """Tokens and dollars of all the requests."""
         if self.model == OFFLINE_MODEL:
-            return Estimate(len(self.jobs), 0, 0, 0.0)
-        tokens_in = sum(tokens_of(job.size, self.instruction, prices) for job in self.jobs)
-        tokens_out = len(self.jobs) * self.instruction.expected_tokens
-        return Estimate(len(self.jobs), tokens_in, tokens_out, prices.cost(tokens_in, tokens_out))
+            return Estimate(len(self.requests), 0, 0, 0.0)
+        tokens_in = sum(tokens_of(request.size, self.instruction, prices) for request in self.requests)
+        tokens_out = len(self.requests) * self.instruction.expected_tokens
+        return Estimate(len(self.requests), tokens_in, tokens_out, prices.cost(tokens_in, tokens_out))
 
 
 def tokens_of(size: tuple[int, int], instruction: Instruction, prices: Prices) -> int:
@@ -483,24 +483,24 @@ def _share(city: City, plan: _Plan, result: DescriptionReport) -> None:
         result.shared += 1
 
 
-def _content(job: _Job) -> bytes:
+def _content(request: _Request) -> bytes:
     try:
-        return read_unchanged(job.chip, job.key.image_sha256)
+        return read_unchanged(request.chip, request.key.image_sha256)
     except (ImageError, OSError) as error:
         raise FailedError(str(error)) from None
 
 
-def _ask_model(chat: ChatModel, instruction: Instruction, job: _Job) -> Reply:
-    content = _content(job)
+def _ask_model(chat: ChatModel, instruction: Instruction, request: _Request) -> Reply:
+    content = _content(request)
     mime_type = MIME_TYPES[read_image(content).format or "JPEG"]
-    return chat.describe(content, mime_type, instruction.for_chip(job.metres))
+    return chat.describe(content, mime_type, instruction.for_chip(request.metres))
 
 
-def _offline(job: _Job) -> Reply:
-    image = read_image(_content(job))
-    seed = int.from_bytes(hashlib.sha256(f"{job.key.image_sha256}:{job.key.n}".encode()).digest()[:4], "big")
+def _offline(request: _Request) -> Reply:
+    image = read_image(_content(request))
+    seed = int.from_bytes(hashlib.sha256(f"{request.key.image_sha256}:{request.key.n}".encode()).digest()[:4], "big")
     try:
-        return Reply(" ".join(describe_offline(image, job.metres / image.width, seed)), 0, 0)
+        return Reply(" ".join(describe_offline(image, request.metres / image.width, seed)), 0, 0)
     except UserError as error:
         raise FailedError(str(error)) from None
 
@@ -511,7 +511,7 @@ class _Purse:
     def __init__(self, prices: Prices, budget: float | None, instruction: Instruction) -> None:
         self._prices, self._budget, self._instruction = prices, budget, instruction
         self._lock = threading.Lock()
-        self._open: dict[_Job, float] = {}
+        self._open: dict[_Request, float] = {}
         self.tokens_in = self.tokens_out = 0
 
     @property
@@ -519,31 +519,31 @@ class _Purse:
         """Dollars so far, None where the price is not known."""
         return self._prices.cost(self.tokens_in, self.tokens_out)
 
-    def open(self, job: _Job) -> None:
+    def open(self, request: _Request) -> None:
         """Set the expected cost of a question aside. Raises StopError where the budget does not allow it."""
-        price = self._prices.cost(*self._expected(job)) or 0.0
+        price = self._prices.cost(*self._expected(request)) or 0.0
         with self._lock:
             if self._budget is not None and (self.cost or 0.0) + sum(self._open.values()) + price > self._budget:
                 raise StopError(f"the budget of {self._budget:g} USD is used up", asked=False)
-            self._open[job] = price
+            self._open[request] = price
 
-    def pay(self, job: _Job, reply: Reply | None) -> None:
+    def pay(self, request: _Request, reply: Reply | None) -> None:
         """Count what the question really took; nothing where no reply came, the expected where the server did not count."""
-        expected_in, expected_out = self._expected(job)
+        expected_in, expected_out = self._expected(request)
         with self._lock:
-            del self._open[job]
+            del self._open[request]
             if reply is not None:
                 self.tokens_in += expected_in if reply.tokens_in is None else reply.tokens_in
                 self.tokens_out += expected_out if reply.tokens_out is None else reply.tokens_out
 
-    def _expected(self, job: _Job) -> tuple[int, int]:
-        return tokens_of(job.size, self._instruction, self._prices), self._instruction.expected_tokens
+    def _expected(self, request: _Request) -> tuple[int, int]:
+        return tokens_of(request.size, self._instruction, self._prices), self._instruction.expected_tokens
 
 
 class _Desk:
-    """Takes one job at a time from the question to the disk; thread-safe."""
+    """Takes one request at a time from the question to the disk; thread-safe."""
 
-    def __init__(self, city: City, describer: Callable[[_Job], Reply], purse: _Purse, room: Room) -> None:
+    def __init__(self, city: City, describer: Callable[[_Request], Reply], purse: _Purse, room: Room) -> None:
         self._folder, self._describer, self._purse, self._room = city.path, describer, purse, room
         self.full = ""  # why no more can be written
         self._lock = threading.Lock()
@@ -553,16 +553,16 @@ class _Desk:
         """Ask nothing more; answers under way are still kept."""
         self._closed.set()
 
-    def work(self, job: _Job) -> bool:
+    def work(self, request: _Request) -> bool:
         """Make one description; False where the desk was closed. Raises UnusableError, FailedError or StopError."""
         for tries_left in reversed(range(TRIES)):
             if self._closed.is_set():
                 return False
             try:
-                self._keep(job, self._ask(job))
+                self._keep(request, self._ask(request))
                 break
             except UnusableError as error:
-                self._reject(job, error)
+                self._reject(request, error)
                 if not tries_left:
                     raise
             except StopError:
@@ -570,27 +570,27 @@ class _Desk:
                 raise
         return True
 
-    def _ask(self, job: _Job) -> Reply:
-        self._purse.open(job)
+    def _ask(self, request: _Request) -> Reply:
+        self._purse.open(request)
         reply = None
         try:
-            reply = self._describer(job)
+            reply = self._describer(request)
         except UnusableError as error:
             reply = error.reply
             raise
         finally:
-            self._purse.pay(job, reply)
+            self._purse.pay(request, reply)
         return reply
 
-    def _keep(self, job: _Job, reply: Reply) -> None:
+    def _keep(self, request: _Request, reply: Reply) -> None:
         sentences = [Sentence(text=text) for text in split_sentences(reply.text)]
         with self._lock:
-            for key in job.keys:
+            for key in request.keys:
                 self._append(DESCRIPTIONS_FILE, Description(**key._asdict(), text=reply.text, sentences=sentences))
 
-    def _reject(self, job: _Job, error: UnusableError) -> None:
+    def _reject(self, request: _Request, error: UnusableError) -> None:
         with self._lock:
-            self._append(REJECTED_FILE, Rejected(**job.key._asdict(), text=error.reply.text, reason=str(error)))
+            self._append(REJECTED_FILE, Rejected(**request.key._asdict(), text=error.reply.text, reason=str(error)))
 
     def _append(self, name: str, record: BaseModel) -> None:
         """Keep a record. Where the disk is full, nothing more is asked, and what is kept goes into the room held for it."""
@@ -606,47 +606,47 @@ class _Desk:
                 raise StopError(f"{error}; an answer that was paid for could not be kept", asked=True) from None
 
 
-def _fail(result: DescriptionReport, plan: _Plan, job: _Job, error: Exception) -> None:
-    which = f"description {job.key.n}: " if plan.per_station > 1 else ""
-    for key in job.keys:
+def _fail(result: DescriptionReport, plan: _Plan, request: _Request, error: Exception) -> None:
+    which = f"description {request.key.n}: " if plan.per_station > 1 else ""
+    for key in request.keys:
         result.failed.setdefault(key.station_id, f"{which}{error}")
 
 
 def _run(
     city: City,
     plan: _Plan,
-    describer: Callable[[_Job], Reply],
+    describer: Callable[[_Request], Reply],
     purse: _Purse,
     result: DescriptionReport,
     concurrency: int,
     report: Report,
 ) -> bool:
-    """Work through the jobs; their outcome goes into `result`. Whether a mistake of the user's stopped them."""
+    """Work through the requests; their outcome goes into `result`. Whether a mistake of the user's stopped them."""
     room = Room(city.path / DESCRIPTIONS_FILE, concurrency + 1)
     desk = _Desk(city, describer, purse, room)
-    settled: set[_Job] = set()
+    settled: set[_Request] = set()
     in_a_row, mistaken = 0, False
     executor = ThreadPoolExecutor(concurrency)
     try:
-        futures = {executor.submit(desk.work, job): job for job in plan.jobs}
+        futures = {executor.submit(desk.work, request): request for request in plan.requests}
         for done, future in enumerate(as_completed(futures), start=1):
-            job, stop = futures[future], ""
+            request, stop = futures[future], ""
             try:
                 if future.result():
-                    settled.add(job)
-                    result.made += len(job.keys)
-                    result.shared += len(job.keys) - 1
+                    settled.add(request)
+                    result.made += len(request.keys)
+                    result.shared += len(request.keys) - 1
                     in_a_row = 0
             except (UnusableError, FailedError) as error:
-                settled.add(job)
-                _fail(result, plan, job, error)
+                settled.add(request)
+                _fail(result, plan, request, error)
                 in_a_row = in_a_row + 1 if isinstance(error, FailedError) and error.connection else 0
                 stop = str(error) if in_a_row == FAILURES_IN_A_ROW else ""
             except StopError as error:
                 stop, mistaken = str(error), mistaken or error.mistake
                 if error.asked:
-                    settled.add(job)
-                    _fail(result, plan, job, error)
+                    settled.add(request)
+                    _fail(result, plan, request, error)
             if stop:
                 desk.close()
                 result.stopped = result.stopped or stop
@@ -660,5 +660,7 @@ def _run(
         result.tokens_in, result.tokens_out, result.cost = purse.tokens_in, purse.tokens_out, purse.cost
     result.stopped = result.stopped or desk.full or None
     result.failed = {station: result.failed[station] for station in city.station_ids if station in result.failed}
-    result.undone = list(dict.fromkeys(key.station_id for job in plan.jobs if job not in settled for key in job.keys))
+    result.undone = list(
+        dict.fromkeys(key.station_id for request in plan.requests if request not in settled for key in request.keys)
+    )
     return mistaken

@@ -295,15 +295,17 @@ def read_completion(body: bytes, asked: str = "", read: Callable[[str, str], str
 def _words_of(body: str) -> str:
     """What a server says of an error, in JSON of several shapes, in HTML or in plain words."""
     try:
-        told: Any = json.loads(body)
+        message: Any = json.loads(body)
     except (ValueError, RecursionError):
         return re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", body[:20_000], flags=re.DOTALL | re.IGNORECASE)
     for _ in range(4):
-        told = told[0] if isinstance(told, list) and told else told
-        if not isinstance(told, dict):
+        message = message[0] if isinstance(message, list) and message else message
+        if not isinstance(message, dict):
             break
-        told = next((told[name] for name in ("error", "message", "detail", "msg", "reason") if told.get(name)), "")
-    return told if isinstance(told, str) else ""
+        message = next(
+            (message[name] for name in ("error", "message", "detail", "msg", "reason") if message.get(name)), ""
+        )
+    return message if isinstance(message, str) else ""
 
 
 def _may_be_the_structure(error: openai.APIStatusError) -> bool:

@@ -97,12 +97,12 @@ def _noteworthy(evidence: Evidence, random: Random) -> list[str]:
         "terracotta": (0.1, 0.05 if evidence.share("built") > 0.5 else 1.0, _terracotta),
         "soil": (0.2, 0.28, _soil),
     }
-    found = [
+    notable = [
         (evidence.share(surface) / normal, tell)
         for surface, (normal, least, tell) in usual.items()
         if evidence.share(surface) >= least and not (surface == "water" and evidence.share("water") > 0.5)
     ]
-    sentences = [tell(evidence, random) for _, tell in sorted(found, key=lambda item: -item[0])]
+    sentences = [tell(evidence, random) for _, tell in sorted(notable, key=lambda item: -item[0])]
     if evidence.share("built") < 0.93 and evidence.share("built") > 0.07:
         sentences.append(_sides(evidence, random))
     if evidence.lines and evidence.lines[0].contrast >= 4.5:

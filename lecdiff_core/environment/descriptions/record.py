@@ -64,11 +64,11 @@ def read_descriptions(path: Path) -> list[Description]:
 
     No file is no descriptions; a torn last line is skipped; any other line that is not a description raises UserError.
     """
-    found: dict[DescriptionKey, Description] = {}
+    by_key: dict[DescriptionKey, Description] = {}
     for description in read_records(path, Description):
-        found.pop(description.key, None)
-        found[description.key] = description
-    return list(found.values())
+        by_key.pop(description.key, None)
+        by_key[description.key] = description
+    return list(by_key.values())
 
 
 def current_descriptions(descriptions: Iterable[Description]) -> dict[str, list[Description]]:

@@ -40,9 +40,9 @@ def verdicts_in(content: str, count: int) -> dict[int, Verdict]:
     answer = without_thoughts(content)
     if not answer:
         raise NoDescriptionError("the answer is empty" if not content.strip() else "the answer is thoughts alone")
-    found = {number: verdict for number, verdict in _judged(answer, count) if 1 <= number <= count}
-    if found:
-        return found
+    verdicts = {number: verdict for number, verdict in _judged(answer, count) if 1 <= number <= count}
+    if verdicts:
+        return verdicts
     raise NoDescriptionError(REFUSED if is_refusal(answer) else "the answer has no verdicts")
 
 

@@ -408,17 +408,17 @@ def _resume(checkpoint: Path, key: str, model: torch.nn.Module, optimizer: torch
     """Restore the state and return the step to go on with; 0 where there is none of the same pairs and recipe."""
     if not checkpoint.is_file():
         return 0
-    with safe_open(checkpoint, framework="pt") as kept:
-        metadata = kept.metadata() or {}
+    with safe_open(checkpoint, framework="pt") as saved:
+        metadata = saved.metadata() or {}
         if metadata.get("key") != key:
             return 0
         step = int(metadata["step"])
-        names = set(kept.keys())
-        model.load_state_dict({name[6:]: kept.get_tensor(name) for name in names if name.startswith("model.")})
+        names = set(saved.keys())
+        model.load_state_dict({name[6:]: saved.get_tensor(name) for name in names if name.startswith("model.")})
         for index, weight in enumerate(_weights(optimizer)):
             if f"exp_avg.{index}" in names:
                 moments = {
-                    moment: kept.get_tensor(f"{moment}.{index}").to(weight) for moment in ("exp_avg", "exp_avg_sq")
+                    moment: saved.get_tensor(f"{moment}.{index}").to(weight) for moment in ("exp_avg", "exp_avg_sq")
                 }
                 optimizer.state[weight] = {"step": torch.tensor(float(step)), **moments}
     return step

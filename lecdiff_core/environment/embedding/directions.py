@@ -33,8 +33,8 @@ def turned(text: str, quarters: int, mirrored: bool = False) -> str:
             x, y = y, -x
         return x, y
 
-    def replace(found: re.Match[str]) -> str:
-        part = found.groupdict()
+    def replace(match: re.Match[str]) -> str:
+        part = match.groupdict()
         if part["ns"]:
             x, y = moved(part["ns"], part["ew"])
             new = _COMPASS[0, y] + part["joint"] + _COMPASS[x, 0] + (part["diagonal_end"] or "")
@@ -47,7 +47,7 @@ def turned(text: str, quarters: int, mirrored: bool = False) -> str:
             new = _in_style(_PAGE[moved(part["page"])], part["page"])
         else:
             new = _SWAPPED[part["axis"].lower()] if quarters % 2 else part["axis"]
-        return new.capitalize() if found[0][0].isupper() else new
+        return new.capitalize() if match[0][0].isupper() else new
 
     return _WORDS.sub(replace, text)
 

@@ -100,7 +100,7 @@ def read_environment(city: City) -> EnvironmentTable | None:
     try:
         with safe_open(file, framework="numpy") as table:
             metadata = table.metadata() or {}
-            found = EnvironmentTable(
+            read = EnvironmentTable(
                 station_ids=tuple(parse_json(metadata["station_ids"])),
                 image=table.get_tensor("image"),
                 text=table.get_tensor("text"),
@@ -112,8 +112,8 @@ def read_environment(city: City) -> EnvironmentTable | None:
                 table_method=metadata.get("table_method", ""),
                 table_sha256=metadata.get("table_sha256", ""),
             )
-        _check(found)
-        return found
+        _check(read)
+        return read
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"{file}: damaged or not an embedding table ({error}); make it again with `lecdiff embed`"

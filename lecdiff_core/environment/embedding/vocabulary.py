@@ -24,13 +24,13 @@ def domain_merges(texts: Iterable[str], at_least: int = 2) -> tuple[str, ...]:
     counts = Counter(token for text in texts for token in full.encode(text))
     parts = {"".join(pair): pair for pair in full.bpe_ranks}
     wanted = [full.decoder[token] for token, count in counts.items() if count >= at_least]
-    kept: set[tuple[str, str]] = set()
+    merges: set[tuple[str, str]] = set()
     while wanted:
         pair = parts.get(wanted.pop())
-        if pair and pair not in kept:
-            kept.add(pair)
+        if pair and pair not in merges:
+            merges.add(pair)
             wanted.extend(pair)
-    return tuple(" ".join(pair) for pair in sorted(kept, key=full.bpe_ranks.__getitem__))
+    return tuple(" ".join(pair) for pair in sorted(merges, key=full.bpe_ranks.__getitem__))
 
 
 def domain_tokenizer(merges: Sequence[str], context: int) -> SimpleTokenizer:

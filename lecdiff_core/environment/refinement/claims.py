@@ -148,20 +148,20 @@ def compile_claims(data: Mapping[str, Any]) -> ClaimRules:
 def find_claims(clause: str, rules: ClaimRules) -> list[Claim]:
     """Return the claims of one clause, in the order of their words. A clause without a known subject claims nothing."""
     places, text = find_places(clause, rules)
-    subjects: list[Found] = []
+    subjects: list[Mention] = []
     rest = text
     for subject in rules.subjects:
         subjects += [(match.start(), match.end(), subject) for match in subject.words.finditer(rest)]
         rest = subject.words.sub(_blank, rest)
-    subjects.sort(key=lambda found: found[0])
-    checkable = [found for found in subjects if found[2].limits is not None]
+    subjects.sort(key=lambda mention: mention[0])
+    checkable = [mention for mention in subjects if mention[2].limits is not None]
     confined = rules.confined.search(clause)
     claims = []
     joined = _join_lists(checkable, text)
     for start, end, subject in joined:
         low, high = _scope(text, start, end, rules)
         quantity = _quantity(rest, start, end, (low, high), clause, rules)
-        part = _part(rest, (low, high), [found for found in joined if low <= found[0] < high], start, rules)
+        part = _part(rest, (low, high), [mention for mention in joined if low <= mention[0] < high], start, rules)
         if part is not None and quantity not in ("none", "few"):
             quantity = "part"
         whole = quantity == "part" and rules.of_chip.search(rest)
@@ -187,12 +187,12 @@ def find_places(clause: str, rules: ClaimRules) -> tuple[list["Place"], str]:
 
 
 Place = tuple[int, int, str]
-Found = tuple[int, int, Subject]
+Mention = tuple[int, int, Subject]
 
 
-def _join_lists(subjects: list[Found], text: str) -> list[Found]:
+def _join_lists(subjects: list[Mention], text: str) -> list[Mention]:
     """Make one subject of those in a list ("woods and meadows"): together they must reach what the clause claims."""
-    joined: list[Found] = []
+    joined: list[Mention] = []
     for start, end, subject in subjects:
         if joined and _LIST_JOINT.match(text[joined[-1][1] : start]):
             first, _, before = joined[-1]
@@ -298,7 +298,7 @@ def _quantity(text: str, start: int, end: int, scope: tuple[int, int], clause: s
     return "most" if spreads or predicate or rules.quantities["most"].search(inside) else "some"
 
 
-def _part(text: str, scope: tuple[int, int], subjects: list[Found], start: int, rules: ClaimRules) -> float | None:
+def _part(text: str, scope: tuple[int, int], subjects: list[Mention], start: int, rules: ClaimRules) -> float | None:
     """The part of the ground that a scope names for a subject, the nearest to it: "a third", "40 percent"; None if for none."""
     inside = text[slice(*scope)]
     at, part = -1, None
@@ -309,7 +309,7 @@ def _part(text: str, scope: tuple[int, int], subjects: list[Found], start: int, 
             if match := words.search(inside):
                 at, part = match.start(), value
                 break
-    nearest = min(subjects, key=lambda found: abs(found[0] - scope[0] - at), default=None)
+    nearest = min(subjects, key=lambda subject: abs(subject[0] - scope[0] - at), default=None)
     return part if nearest is not None and nearest[0] == start else None
 
 
@@ -318,29 +318,29 @@ def _regions(
     start: int,
     end: int,
     scope: tuple[int, int],
-    subjects: list[Found],
+    subjects: list[Mention],
     text: str,
     rules: ClaimRules,
 ) -> list[str]:
     """The region named nearest to a subject within its scope, then those in a list with it; an opening place holds throughout."""
-    found = [place for place in places if scope[0] <= place[0] < scope[1]]
-    if not found and places:
+    near = [place for place in places if scope[0] <= place[0] < scope[1]]
+    if not near and places:
         opening = min((match.start() for match in rules.scope.finditer(text)), default=len(text))
         leads = places[0][0] <= LEAD and not any(subject[0] < places[0][0] for subject in subjects)
-        found = [place for place in places if place[0] < opening] if leads else []
-    found = [place for place in found if not _apart(place, start, end, scope[0], text)]
-    if not found or _REFERENCE.search(text[:start]):
+        near = [place for place in places if place[0] < opening] if leads else []
+    near = [place for place in near if not _apart(place, start, end, scope[0], text)]
+    if not near or _REFERENCE.search(text[:start]):
         return ["all"]
-    nearest = min(found, key=lambda place: place[0] - end if place[0] >= end else start - place[1])
-    at = found.index(nearest)
-    corners = (f"{nearest[2]}-{other}" for place, _, other in found if 0 < place - nearest[0] < 14)
+    nearest = min(near, key=lambda place: place[0] - end if place[0] >= end else start - place[1])
+    at = near.index(nearest)
+    corners = (f"{nearest[2]}-{other}" for place, _, other in near if 0 < place - nearest[0] < 14)
     regions = [next((corner for corner in corners if corner in REGIONS), nearest[2])]
     for one, other, step in ((at, at + 1, 1), (at, at - 1, -1)):
-        while 0 <= other < len(found):
-            first, second = (found[one], found[other]) if step > 0 else (found[other], found[one])
+        while 0 <= other < len(near):
+            first, second = (near[one], near[other]) if step > 0 else (near[other], near[one])
             if not _PLACE_JOINT.match(text[first[1] : second[0]]):
                 break
-            regions.append(found[other][2])
+            regions.append(near[other][2])
             one, other = other, other + step
     return regions
 

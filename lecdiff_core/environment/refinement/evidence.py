@@ -116,10 +116,10 @@ class Evidence:
             "shadow": self.luminance < 0.14,
             "water": self._water(),
         }
-        found = np.full(self.luminance.shape, "paved", dtype="<U10")
+        surface = np.full(self.luminance.shape, "paved", dtype="<U10")
         for name, mask in rules.items():
-            found[mask] = name
-        return {name: found == name for name in SURFACES}
+            surface[mask] = name
+        return {name: surface == name for name in SURFACES}
 
     @cached_property
     def pond(self) -> Mask:
@@ -145,7 +145,7 @@ class Evidence:
     def _calm_patches(self, cool: Mask, area: float = 800.0, light: float = 0.03, colour: float = 0.06) -> Mask:
         """Patches of at least `area` m² without texture inside their rim, as rivers and ponds of any cool tone are."""
         labels, count = ndimage.label(ndimage.binary_opening(cool, np.ones((2, 2))))
-        found = np.zeros_like(cool)
+        mask = np.zeros_like(cool)
         for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
             patch = labels[box] == index
             inside = ndimage.binary_erosion(patch)
@@ -153,8 +153,8 @@ class Evidence:
             calm = self.luminance[box][core].std() < light and self.saturation[box][core].std() < colour
             size = patch.sum() * self.cell**2
             if calm and size >= area and (size > ROOF_AREA or self._has_banks(labels, index, box)):
-                found[box] |= patch
-        return found
+                mask[box] |= patch
+        return mask
 
     def _has_banks(self, labels: NDArray, index: int, box: tuple[slice, slice]) -> bool:
         """Whether green or brown ground, not a roof's rim or asphalt, is around a third of a patch or more."""
@@ -168,7 +168,7 @@ class Evidence:
     def _blue_patches(self, cool: Mask) -> Mask:
         """Blue patches. A shadow may be as blue, but varies over roofs and ground; a small one is darker too."""
         labels, count = ndimage.label(ndimage.uniform_filter(cool.astype(float), 3) > 0.6)
-        found = np.zeros_like(cool)
+        blue = np.zeros_like(cool)
         for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
             patch = labels[box] == index
             seen = patch & cool[box]
@@ -177,8 +177,8 @@ class Evidence:
                 continue
             even = self.saturation[box][seen].std() < 0.08 and self.luminance[box][seen].std() < 0.05
             if even and (area >= 4000 or 0.16 < self.luminance[box][seen].mean() < 0.34):
-                found[box] |= patch
-        return found
+                blue[box] |= patch
+        return blue
 
     @cached_property
     def open_land(self) -> Mask:
@@ -321,7 +321,7 @@ def _corridors(rgb: Floats, paved: Mask, cell: float) -> tuple[Line, ...]:
     """Search bands 30 m wide that are even along 250 m and unlike the ground on both sides, in 24 directions."""
     along = max(9, round(250 / cell) | 1)
     rows, columns = rgb.shape[:2]
-    found: list[Line] = []
+    corridors: list[Line] = []
     valid_map = np.ones((rows, columns))
     for step in range(24):
         angle = step * 7.5
@@ -344,7 +344,7 @@ def _corridors(rgb: Floats, paved: Mask, cell: float) -> tuple[Line, ...]:
         dy, dx = row - centre_row, column - centre_column
         y = cos(turn) * dy + sin(turn) * dx + (rows - 1) / 2
         x = -sin(turn) * dy + cos(turn) * dx + (columns - 1) / 2
-        found.append(
+        corridors.append(
             Line(
                 length=along * cell,
                 bearing=(90 + angle) % 180,
@@ -354,7 +354,7 @@ def _corridors(rgb: Floats, paved: Mask, cell: float) -> tuple[Line, ...]:
                 column=float(x / columns),
             )
         )
-    return tuple(sorted(found, key=lambda line: -line.contrast)[:8])
+    return tuple(sorted(corridors, key=lambda line: -line.contrast)[:8])
 
 
 def _along(mask: Mask, row: float, column: float, turn: float, cells: int) -> float:

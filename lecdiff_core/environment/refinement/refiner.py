@@ -89,7 +89,7 @@ def refine_with(
     rules = rules or default_rules()
     parts: list[Sentence] = []
     verdicts: list[Verdict] = []
-    kept: list[str] = []
+    remaining: list[str] = []
     total = 0
     for sentence in split_sentences(text[: rules.filters.max_text]):
         removed, body = strip_leads(sentence, rules.filters)
@@ -97,7 +97,7 @@ def refine_with(
         if not body:
             continue
         total += 1
-        if fault := sentence_fault(body, kept, rules.filters):
+        if fault := sentence_fault(body, remaining, rules.filters):
             parts.append(Sentence(text=body, kept=False, reason=fault))
             continue
         classes = None if len(find_places(body, rules.claims)[0]) >= SEVERAL_PLACES else rules.classes
@@ -108,7 +108,7 @@ def refine_with(
         if looked is not None:
             pieces = [_unless_doubted(piece, looked) for piece in pieces]
         parts += pieces
-        kept += [piece.text for piece in pieces if piece.kept]
+        remaining += [piece.text for piece in pieces if piece.kept]
     if len(text) > rules.filters.max_text:
         reason = f"beyond the first {rules.filters.max_text} characters"
         parts.append(Sentence(text=text[rules.filters.max_text :], kept=False, reason=reason))
@@ -116,8 +116,8 @@ def refine_with(
     if len(verdicts) >= FEWEST_CLAIMS and score < rules.drop_image_score:
         reason = f"the description as a whole does not fit the image (agreement {score:.2f})"
         parts = [part if not part.kept else Sentence(text=part.text, kept=False, reason=reason) for part in parts]
-        kept = []
-    return Refinement(tuple(parts), score, text_score(kept, total, rules.claims), " ".join(kept))
+        remaining = []
+    return Refinement(tuple(parts), score, text_score(remaining, total, rules.claims), " ".join(remaining))
 
 
 def _unless_doubted(piece: Sentence, looked: Looked) -> Sentence:
@@ -166,12 +166,12 @@ def _judge_clauses(
         reason = clause_fault(clause.text, sentence, rules.filters, evidence, names)
         if reason is None and classes and clause.text != sentence and len(clause.text.split()) >= LEAST_WORDS:
             reason = classes.fault(clause.text, part=True)
-        found: list[Verdict] = []
+        of_clause: list[Verdict] = []
         if reason is None:
-            found = verify(clause.text, evidence, rules.claims)
-            verdicts += found
-            reason = next((verdict.reason for verdict in found if verdict.contradicted), None)
-        judged.append(Judged(clause, reason, contradicted=any(verdict.contradicted for verdict in found)))
+            of_clause = verify(clause.text, evidence, rules.claims)
+            verdicts += of_clause
+            reason = next((verdict.reason for verdict in of_clause if verdict.contradicted), None)
+        judged.append(Judged(clause, reason, contradicted=any(verdict.contradicted for verdict in of_clause)))
     return judged
 
 

@@ -20,21 +20,21 @@ def image_score(verdicts: Sequence[Verdict]) -> float:
     return sum(verdict.agreement for verdict in verdicts) / len(verdicts)
 
 
-def text_score(kept: Sequence[str], total: int, rules: ClaimRules) -> float:
+def text_score(remaining: Sequence[str], total: int, rules: ClaimRules) -> float:
     """Specificity × consistency of the kept sentences, 0…1; 0 where none is kept.
 
     Specificity: distinct subjects and positions a sentence, against `_FULL_DETAIL`. Consistency: the part of the description's
     sentences that was kept, less the part of its subjects that are both claimed and denied for the same region.
     """
-    if not kept or not total:
+    if not remaining or not total:
         return 0.0
     terms = 0
     claimed: dict[tuple[str, str], set[bool]] = {}
-    for sentence in kept:
+    for sentence in remaining:
         claims = find_claims(sentence, rules)
         terms += len({claim.subject.name for claim in claims}) + len({m.lower() for m in _POSITION.findall(sentence)})
         for claim in claims:
             claimed.setdefault((claim.subject.name, claim.region), set()).add(claim.quantity == "none")
-    specificity = min(1.0, terms / len(kept) / _FULL_DETAIL)
+    specificity = min(1.0, terms / len(remaining) / _FULL_DETAIL)
     clashes = sum(len(answers) == 2 for answers in claimed.values()) / max(len(claimed), 1)
-    return specificity * (len(kept) / max(total, len(kept))) * (1 - clashes)
+    return specificity * (len(remaining) / max(total, len(remaining))) * (1 - clashes)

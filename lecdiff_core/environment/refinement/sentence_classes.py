@@ -86,8 +86,8 @@ def features(text: str) -> tuple[np.ndarray, np.ndarray]:
 def _shares(words: list[str]) -> list[float]:
     """Of each group of words: its share of the words, and whether there is any; then how long the text is."""
     count = max(len(words), 1)
-    found = [sum(word in group or word.removesuffix("s") in group for word in words) for group in _groups()]
-    return [part for hits in found for part in (2 * hits / count, float(hits > 0))] + [min(count, 40) / 40]
+    matched = [sum(word in group or word.removesuffix("s") in group for word in words) for group in _groups()]
+    return [part for hits in matched for part in (2 * hits / count, float(hits > 0))] + [min(count, 40) / 40]
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lecdiff_core.addresses import AllowedHosts
 from lecdiff_core.city.folder import City
 from lecdiff_core.city.layout import CONFIG_FILE, DESCRIPTIONS_FILE, ENCODER_FOLDER, ENVIRONMENT_FILE, WEIGHTS_FILE
 from pages.parts.data import forecasts
@@ -70,7 +71,7 @@ def _forecast(city: City, sites: tuple[Site, ...], origin: str) -> SiteForecasts
             Candidate(site.name, site.lon, site.lat, _written(site.chip, Path(folder)), site.text.strip() or None)
             for site in sites
         ]
-        return forecaster(city).forecast(candidates, origin)
+        return forecaster(city).forecast(candidates, origin, allowed=AllowedHosts.here())
 
 
 @read_once(lambda city, *_: _files(city), entries=32)
@@ -80,7 +81,7 @@ def chip(city: City, site: Site) -> Image | None:
 
     with tempfile.TemporaryDirectory() as folder:
         candidate = Candidate(site.name, site.lon, site.lat, _written(site.chip, Path(folder)))
-        return forecaster(city).surroundings(candidate).image
+        return forecaster(city).surroundings(candidate, allowed=AllowedHosts.here()).image
 
 
 def _written(content: bytes, folder: Path) -> Path | None:
