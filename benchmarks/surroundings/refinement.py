@@ -5,7 +5,8 @@
 Writes `benchmarks/results/refinement.json`: recall by kind of falsehood, true sentences lost, the same true sentences judged
 against other chips (the wrong-chip control), and what is removed from the real Milan descriptions. The labelled sentences lie
 in `../data/falsehoods`: rules were chosen on `dev` and mended after `first_held_out` and `second_held_out` had been measured
-(`results/refinement-first.json`, `refinement-second.json`); no rule was chosen on `held_out`.
+(`results/refinement-first.json`, `refinement-second.json`; the rules alone: `refinement-version-2.json`); no rule was chosen on
+`held_out`.
 
 City folders named on the command line, with chips and a multimodal model's descriptions, are refined as well, beside the
 demonstration city; what they lose is counted.
