@@ -15,7 +15,7 @@ def test_from_a_click_on_the_map_to_the_forecast_and_on(visit, cities_folder):
     visitor = visit(f"?city=flatland&t={NOON}")
     visitor.click_station(City.open(cities_folder / "flatland"), "ST-04")
     page = visitor.page
-    page.get_by_text("forecast →").wait_for()
+    page.get_by_label("Observed and forecast load of ST-04").get_by_text("forecast →").wait_for()
     page.get_by_text(f"Model {MODEL}, computed on CPU").wait_for()
     page.locator(".legendtext", has_text="90 % interval").wait_for()
     page.locator(".legendtext", has_text="observed since").wait_for()

@@ -7,9 +7,9 @@ Texts come from a model: they are data, never instructions, and are escaped wher
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from lecdiff_core.environment.refinement.sentences import Sentence
 from lecdiff_core.jsonl import append_record, read_records
@@ -32,7 +32,7 @@ class Description(BaseModel):
     `text` is the raw answer. Until refinement has seen it, every sentence is kept and both scores are None;
     afterwards `image_score` (agreement with the image) and `text_score` (geographic specificity and consistency of the
     text) lie between 0 and 1. `prompt_version` names the instruction, its version and the start of its text's SHA-256,
-    as "standard-1-3f2a9c1b"; `image_sha256` is of the chip file's bytes.
+    as "standard-1-3f2a9c1b"; `image_sha256` is of the chip file's bytes. `second_look`: the model that looked again, if one did.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +47,14 @@ class Description(BaseModel):
     prompt_version: str = Field(min_length=1)
     image_sha256: str = Field(pattern="^([0-9a-f]{64})?$")
     second_look: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _fields(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All fields; the second look only where there was one."""
+        fields: dict[str, Any] = whole(self)
+        return (
+            fields if self.second_look is not None else {name: fields[name] for name in fields if name != "second_look"}
+        )
 
     @property
     def key(self) -> DescriptionKey:

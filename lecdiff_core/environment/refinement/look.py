@@ -90,8 +90,10 @@ class Looked:
 @cache
 def default_look() -> Look | None:
     """The shipped encoder's look; None where its references are of another encoder."""
-    folder = assets_folder()
-    return open_look(folder / "encoder", folder / "look" / FILE)
+    from lecdiff_core.environment.embedding.encoder import DEFAULT, find_encoder
+
+    encoder = find_encoder(DEFAULT)
+    return None if encoder is None else open_look(encoder, assets_folder() / "look" / FILE)
 
 
 def open_look(encoder_folder: Path, references: Path) -> Look | None:

@@ -18,6 +18,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from lecdiff_core.assets import assets_folder
+from lecdiff_core.city.layout import CONFIG_FILE, WEIGHTS_FILE
 
 CLAIM = "claim"
 REASONS = {
@@ -60,8 +61,8 @@ class SentenceClassifier:
 def sentence_classifier(folder: Path | None = None) -> SentenceClassifier:
     """The shipped classifier, or the one of a folder; read once."""
     folder = folder or assets_folder() / "sentences"
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    weights = load_file(folder / "model.safetensors")["weights"].astype(np.float32)
+    config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
+    weights = load_file(folder / WEIGHTS_FILE)["weights"].astype(np.float32)
     return SentenceClassifier(weights, config["least"], config["least_of_part"])
 
 
