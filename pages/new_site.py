@@ -77,8 +77,12 @@ def open_link(place: Place) -> None:
 
 
 def put(lon: float, lat: float) -> None:
-    """Ask about a place, too; beyond the last letter it takes the place of the chosen site."""
+    """Ask about a place, too; beyond the last letter it takes the place of the chosen site, and one that is there is chosen."""
     state = st.session_state
+    there = next((site.name for site in state[SITES] if (site.lon, site.lat) == (lon, lat)), None)
+    if there is not None:
+        state[CHOSEN] = there
+        return
     taken = {site.name for site in state[SITES]}
     free = [letter for letter in LETTERS if letter not in taken]
     name = free[0] if free else chosen_name()

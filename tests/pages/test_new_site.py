@@ -56,6 +56,15 @@ def test_sites_by_coordinates_are_ranked_and_let_go(open_page):
     assert "<h2>Site A</h2>" in text_of(app) and "<th>Mean load</th>" not in text_of(app)
 
 
+def test_the_same_place_twice_is_one_site(open_page):
+    app = open_page(site=BETWEEN)
+    for _ in range(2):
+        app.number_input[0].set_value(0.002)
+        app.number_input[1].set_value(0.001)
+        app.button[[button.label for button in app.button].index("Put a site")].click().run()
+    assert not app.exception and "<h2>Site A</h2>" in text_of(app) and "<th>Mean load</th>" not in text_of(app)
+
+
 @pytest.mark.parametrize(
     ("site", "reason"),
     [("20,50", "km from the nearest station"), ("0,0", "stands on station"), ("<b>here</b>", "is not a place")],
