@@ -396,7 +396,8 @@ def show_by_history(effect: Benchmark) -> None:
         return
     names = [HISTORIES[hours] for hours in there]
     sentence = findings.by_history(names, next(iter(changes.values())))
-    title = f"What surroundings are worth, by history, in {effect.city}"
+    where = "the demo city" if effect.city == measured.DEMO else effect.city
+    title = f"What surroundings are worth, by history, in {where}"
     figure(title, accuracy_charts.by_history(names, changes), sentence, "history")
 
 
