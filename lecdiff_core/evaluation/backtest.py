@@ -105,10 +105,7 @@ def benchmark(
     base_without: the network that the base model's numbers are to have seen nothing of; a city of one of the base's own networks is
     measured zero-shot by no other.
     """
-    if part not in PARTS:
-        raise UserError(f"--part must be {', '.join(PARTS[:-1])} or {PARTS[-1]}, not {part!r}")
-    if not 0 <= hold_out_stations < 1:
-        raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
+    check_part(part, hold_out_stations)
     if history_hours is not None and history_hours < 1:
         raise UserError(f"--history-hours must be at least 0, not {history_hours}")
     history.require("zero-shot" if part == "zero-shot" else "benchmark", city)
@@ -243,6 +240,14 @@ def measure(
         "peak_mb": round(_peak_mb(device), 1),
     }
     return {name: row | about for name, row in scores.rows().items()}
+
+
+def check_part(part: str, hold_out_stations: float) -> None:
+    """Raise UserError for a part that there is not, or a share of stations that cannot be held out."""
+    if part not in PARTS:
+        raise UserError(f"--part must be {', '.join(PARTS[:-1])} or {PARTS[-1]}, not {part!r}")
+    if not 0 <= hold_out_stations < 1:
+        raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
 
 
 def _may_borrow(run: Run, model: ForecastModel) -> bool:

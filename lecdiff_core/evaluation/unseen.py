@@ -27,10 +27,10 @@ from lecdiff_core.environment.embedding.table import EnvironmentTable, read_envi
 from lecdiff_core.errors import UserError
 from lecdiff_core.evaluation.aggregates import Asked
 from lecdiff_core.evaluation.backtest import (
-    PARTS,
     PROTOCOL,
     SAMPLES,
     Run,
+    check_part,
     held_out_stations,
     read_results,
     splits_of,
@@ -97,10 +97,7 @@ def benchmark_unseen(
     models: names; None or "all" = all that the city has what is needed for.  seeds: how often stations are dealt to folds.
     hold_out_stations: instead of every station in turn, this share of them alone. See `backtest.benchmark`.
     """
-    if part not in PARTS:
-        raise UserError(f"--part must be {', '.join(PARTS[:-1])} or {PARTS[-1]}, not {part!r}")
-    if not 0 <= hold_out_stations < 1:
-        raise UserError(f"--hold-out-stations must be at least 0 and below 1, not {hold_out_stations}")
+    check_part(part, hold_out_stations)
     history.require("zero-shot" if part == "zero-shot" else "benchmark", city)
     unseen = Unseen(city)
     runs = [

@@ -53,7 +53,7 @@ def fan_drawing(city: City, name: str, origin: pd.Timestamp, fan: Fan) -> str:
     theme = colours.LIGHT
     end = fan.timestamps[-1]
     start = max(origin - HISTORY, city.traffic.index[0])
-    observed = carried(city, fan.stations).loc[start:end]
+    observed = carried(city, fan.stations, start, end)
     highest = float(np.nanmax([*observed.to_numpy(), *fan.high_90, 0])) or 1.0
     divisor, unit = formats.scale(highest, city.meta.unit)
     plot = _Plot(start, end, 1.06 * highest / divisor)

@@ -10,8 +10,7 @@ import streamlit as st
 from lecdiff_core.city.folder import City
 from lecdiff_core.tables import csv_text
 from pages.parts.charts import drawing
-from pages.parts.data.forecasts import Fan
-from pages.parts.data.traffic_levels import carried
+from pages.parts.data.forecasts import Fan, observed
 from pages.parts.look.markup import blocks
 
 SHARPNESS = 2  # pixels of the picture file for one of the drawing
@@ -48,10 +47,7 @@ _picture = st.components.v2.component(
 
 def table(city: City, fans: dict[str, Fan]) -> pd.DataFrame:
     """One row a station and step: what `Forecast.to_frame` holds, and `observed`, in the city's unit."""
-    parts = [
-        fan.table.assign(observed=carried(city, fan.stations).reindex(fan.timestamps).to_numpy())
-        for fan in fans.values()
-    ]
+    parts = [fan.table.assign(observed=observed(city, fan)) for fan in fans.values()]
     return pd.concat(parts, ignore_index=True)
 
 

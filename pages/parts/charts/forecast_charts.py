@@ -34,7 +34,7 @@ def fan_chart(
     theme = colours.ink()
     end = fan.timestamps[-1] if fan else origin + pd.Timedelta("24h")
     first = max(origin - history, city.traffic.index[0])
-    observed = carried(city, stations).loc[first:end]
+    observed = carried(city, stations, first, end)
     before = city.last_before(origin)
     past, since = observed[:before], observed[before:]
     top = float(np.nanmax([*observed.to_numpy(), *(fan.high_90 if fan else []), 0]))

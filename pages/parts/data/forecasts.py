@@ -168,6 +168,12 @@ class PastCoverage:
     inside_90: float
 
 
+def observed(city: City, fan: Fan) -> np.ndarray:
+    """(H,) what was observed of a fan's stations at its steps, NaN where nothing was, or not yet."""
+    times = fan.timestamps
+    return carried(city, fan.stations, times[0], times[-1]).reindex(times).to_numpy()
+
+
 def past_fans(city: City, model: str, stations: tuple[str, ...], origin: pd.Timestamp) -> Iterator[Fan]:
     """Forecasts of the `PAST_DAYS` days before `origin`, each made at the same time of the day before it, the latest first."""
     for days in range(1, PAST_DAYS + 1):
@@ -184,11 +190,11 @@ def past_coverage(city: City, fans: list[Fan], origin: pd.Timestamp) -> PastCove
     """How often the intervals of `fans` held what was observed before `origin`."""
     inside: list[np.ndarray] = []
     for one in fans:
-        times = one.timestamps[one.timestamps < origin]
-        observed = carried(city, one.stations).reindex(times).to_numpy()
-        seen, steps = np.isfinite(observed), len(times)
+        steps = int((one.timestamps < origin).sum())
+        seen_then = observed(city, one)[:steps]
+        seen = np.isfinite(seen_then)
         held = [
-            (low[:steps] <= observed) & (observed <= high[:steps])
+            (low[:steps] <= seen_then) & (seen_then <= high[:steps])
             for low, high in ((one.low_50, one.high_50), (one.low_90, one.high_90))
         ]
         inside.append(np.stack(held)[:, seen])

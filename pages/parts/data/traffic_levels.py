@@ -129,11 +129,13 @@ def total_capacity(city: City, stations: Sequence[str]) -> float | None:
     return float(given.sum()) if np.isfinite(given).all() else None
 
 
-def carried(city: City, stations: Sequence[str]) -> pd.Series:
-    """What stations carried together in each interval; of several, NaN where fewer than 95 % of them reported."""
+def carried(
+    city: City, stations: Sequence[str], start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
+) -> pd.Series:
+    """What stations carried together in each interval from `start` to `end`; of several, NaN where fewer than 95 % reported."""
     if len(stations) == 1:
-        return city.traffic[stations[0]]
-    loads = city.traffic[list(stations)]
+        return city.traffic.loc[start:end, stations[0]]
+    loads = city.traffic.loc[start:end, list(stations)]
     return loads.sum(axis=1).where(loads.notna().mean(axis=1) >= LEAST_REPORTING)
 
 

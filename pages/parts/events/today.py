@@ -11,7 +11,7 @@ import streamlit as st
 
 from lecdiff_core.city.folder import City
 from lecdiff_core.errors import UserError
-from pages.parts.data import surge_results, traffic_levels
+from pages.parts.data import forecasts, surge_results, traffic_levels
 from pages.parts.data.network_forecast import NetworkForecast
 from pages.parts.look import formats
 from pages.parts.look.markup import blocks
@@ -123,7 +123,7 @@ def held_sentence(city: City, forecast: NetworkForecast) -> str:
     words = f"Yesterday's 90{formats.THIN}% intervals held {formats.share(inside)} of {int(known.sum()):,} values of stations"
     fan = forecast.together
     if fan is not None:
-        total = traffic_levels.carried(city, fan.stations).reindex(forecast.timestamps).to_numpy()
+        total = forecasts.observed(city, fan)
         seen = np.isfinite(total)
         if seen.any():
             share = float(((fan.low_90 <= total) & (total <= fan.high_90))[seen].mean())

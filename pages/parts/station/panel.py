@@ -311,7 +311,7 @@ def _risk(city: City, fan: Fan, capacity: float | None) -> str:
 
 def _came_true(city: City, fan: Fan) -> str:
     """How much of what was observed since lay inside the intervals."""
-    since = traffic_levels.carried(city, fan.stations).reindex(fan.timestamps).to_numpy()
+    since = forecasts.observed(city, fan)
     seen = np.isfinite(since)
     if not seen.any():
         return "Nothing has been observed since; move the time back to compare a forecast with what was observed."
